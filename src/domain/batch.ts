@@ -1,0 +1,114 @@
+import { type Hash, keccak, utf8 } from './bytes.js'
+import { assert } from './errors.js'
+import type { BatchSeq } from './ids.js'
+
+/** What the meter signs (EIP-712) and the anchor takes. */
+export interface BatchHeader {
+  readonly seq: BatchSeq
+  readonly root: Hash
+  /** The root of the batch before; zero for the first. */
+  readonly prevRoot: Hash
+  /** Seconds since 1970, UTC. */
+  readonly sealedAt: number
+  readonly target: Hash
+  /** keccak of the batch's canonical JSON. */
+  readonly manifest: Hash
+}
+
+/** Binds a batch to one place: a staging batch is worth nothing on mainnet. */
+export function targetOf(network: string, usageBatchesAddress: string): Hash {
+  const address = usageBatchesAddress.replace(/^0x/, '').toLowerCase()
+  assert(/^[0-9a-f]{16}$/.test(address), `not a Flow address: ${usageBatchesAddress}`)
+  return keccak(utf8(`flow:${network}:${address}`))
+}
+
+/**
+ * sealed ─▶ anchored ─▶ requested ─▶ finalised ─▶ attested ─▶ accepted ─▶ settled
+ *   ▲ vanished │ ▲           │  missed  │            │           │
+ *   └──────────┘ └───────────┴──────────┴────────────┘           └─▶ superseded
+ * `parked` may follow anchored and all after it; `retried` or `superseded` ends it.
+ */
+export type BatchLife =
+  | { readonly state: 'sealed' | 'accepted' | 'settled' | 'superseded' }
+  | ({ readonly state: 'anchored' } & Anchored)
+  | ({ readonly state: 'requested' | 'finalised' | 'attested'; readonly round: number } & Anchored)
+  | { readonly state: 'parked'; readonly reason: string; readonly from: BatchLife }
+
+export type BatchState = BatchLife['state']
+
+/** Where the header stands on Flare, found by its event, whoever sent it. */
+export interface Anchor {
+  readonly txHash: Hash
+  readonly blockNumber: number
+  /** Block-level, as the receipt gives it. */
+  readonly logIndex: number
+}
+
+export interface Anchored {
+  readonly anchor: Anchor
+  /** Rounds that should have proven the anchor and did not. Only later ones can serve. */
+  readonly missedRounds: readonly number[]
+}
+
+export type BatchEvent =
+  | { readonly type: 'anchored'; readonly anchor: Anchor }
+  | { readonly type: 'requested'; readonly round: number }
+  | { readonly type: 'parked'; readonly reason: string }
+  | { readonly type: 'vanished' | 'missed' | 'finalised' | 'attested' | 'accepted' | 'settled' }
+  | { readonly type: 'superseded' | 'retried' }
+
+/** Pure: what the batch becomes. Finding out which event happened is the pipeline's work. */
+export function advance(life: BatchLife, event: BatchEvent): BatchLife {
+  switch (event.type) {
+    case 'anchored':
+      assert(life.state === 'sealed', wrong(life, event))
+      return { state: 'anchored', anchor: event.anchor, missedRounds: [] }
+    case 'vanished': // The anchor's transaction left the chain: it is sent again.
+      assert(life.state === 'anchored' || life.state === 'requested', wrong(life, event))
+      return { state: 'sealed' }
+    case 'requested':
+      assert(life.state === 'anchored', wrong(life, event))
+      return { ...life, state: 'requested', round: event.round }
+    case 'missed': // No leaf in its round's tree, the round poisoned, or its policy gone.
+      assert('round' in life, wrong(life, event))
+      return {
+        state: 'anchored',
+        anchor: life.anchor,
+        missedRounds: [...life.missedRounds, life.round],
+      }
+    case 'finalised':
+      assert(life.state === 'requested', wrong(life, event))
+      return { ...life, state: 'finalised' }
+    case 'attested':
+      assert(life.state === 'finalised', wrong(life, event))
+      return { ...life, state: 'attested' }
+    case 'accepted': // Anybody may bring the proof, so it can happen before we have ours.
+      assert('anchor' in life, wrong(life, event))
+      return { state: 'accepted' }
+    case 'settled':
+      assert(life.state === 'accepted', wrong(life, event))
+      return { state: 'settled' }
+    case 'superseded':
+      assert(life.state === 'accepted' || life.state === 'parked', wrong(life, event))
+      return { state: 'superseded' }
+    case 'parked':
+      assert('anchor' in life || life.state === 'accepted', wrong(life, event))
+      return { state: 'parked', reason: event.reason, from: life }
+    case 'retried': // By an operator: it goes on from where it stopped.
+      assert(life.state === 'parked', wrong(life, event))
+      return life.from
+  }
+}
+
+/** Not yet accepted on Flow: at most one batch is, because totals gain nothing from a queue. */
+export const IN_FLIGHT_STATES = [
+  'sealed',
+  'anchored',
+  'requested',
+  'finalised',
+  'attested',
+] as const satisfies readonly BatchState[]
+
+function wrong(life: BatchLife, event: BatchEvent): string {
+  return `a batch that is ${life.state} cannot be ${event.type}`
+}

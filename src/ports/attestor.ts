@@ -1,0 +1,69 @@
+import type { Anchor, BatchHeader } from '../domain/batch.js'
+import type { Hash, Hex } from '../domain/bytes.js'
+import type { BatchProof, PolicyProof } from '../domain/proof.js'
+import type { Call, Lane } from './lane.js'
+
+/** What this store's batches are bound to. Another one means another store. */
+export interface AttestorIdentity {
+  readonly chainId: number
+  /** 20 bytes, lower case. */
+  readonly anchorAddress: Hex
+}
+
+/** What the anchor contract knows of a meter. */
+export interface MeterState {
+  readonly lastSeq: bigint
+  readonly lastRoot: Hash
+}
+
+export type ProofAnswer =
+  | { readonly outcome: 'proven'; readonly proof: BatchProof }
+  /** The round's whole tree was fetched and our leaf is not in it: ask again in a later round. */
+  | { readonly outcome: 'missed' }
+  /** Nothing can be said yet: the root, the tree or a signature is not there. */
+  | { readonly outcome: 'pending'; readonly why: string }
+
+/**
+ * Where batches are anchored and attested. Every method reads the chain anew; none remembers. All
+ * of them throw RetryableError (`attestor_unreachable`, `attestor_nonsense`) when it cannot be read.
+ */
+export interface Attestor {
+  readonly lane: Lane
+  readonly identity: AttestorIdentity
+
+  meterState(meter: Hex, signal: AbortSignal): Promise<MeterState>
+  /**
+   * The header's event, whoever sent it; undefined while there is none.
+   *
+   * @throws ConfigError `another_root_anchored` when the meter's batch of this seq is another one
+   */
+  findAnchor(meter: Hex, header: BatchHeader, signal: AbortSignal): Promise<Anchor | undefined>
+  anchorCall(header: BatchHeader, signature: Hex): Call
+
+  /** Asks for the anchor's attestation; reads the fee. @throws RetryableError `fee_budget_spent` */
+  requestCall(anchor: Anchor, signal: AbortSignal): Promise<Call>
+  /** The newest voting round in which anybody asked for it, none of `missedRounds`. */
+  findRequest(
+    anchor: Anchor,
+    missedRounds: readonly number[],
+    signal: AbortSignal,
+  ): Promise<number | undefined>
+  /** Whether Flare has finalised the round. */
+  isFinalised(round: number, signal: AbortSignal): Promise<boolean>
+  /** The proof of the anchor in that round, all of it checked here: tree, root, signatures. */
+  fetchProof(
+    meter: Hex,
+    header: BatchHeader,
+    anchor: Anchor,
+    round: number,
+    signal: AbortSignal,
+  ): Promise<ProofAnswer>
+
+  /** The reward epoch whose policy signs that round, by the newest policy known to Flare. */
+  rewardEpochOf(round: number, signal: AbortSignal): Promise<number>
+  /** A policy with the signatures of the one before; undefined until enough have signed it. */
+  policyProof(rewardEpoch: number, signal: AbortSignal): Promise<PolicyProof | undefined>
+
+  /** For status and doctor. Amounts in the chain's smallest unit. */
+  wallet(signal: AbortSignal): Promise<{ readonly address: Hex; readonly balance: bigint }>
+}

@@ -1,0 +1,34 @@
+import type { Brand } from '../domain/ids.js'
+
+/** What is to be done on a chain. Only the adapter that made it looks into `body`. */
+export interface Call {
+  /** For logs. */
+  readonly what: string
+  readonly body: unknown
+}
+
+export type TxId = Brand<string, 'TxId'>
+
+/** A transaction ready to be sent, any number of times. */
+export interface SignedTx {
+  readonly id: TxId
+  /** All that `send` and `fate` need, as text: the store keeps it without looking inside. */
+  readonly bytes: string
+}
+
+/** `open` may still land, `refused` landed and failed, `gone` never will (height, sequence). */
+export type Fate = 'open' | 'landed' | 'refused' | 'gone'
+
+/** One key's way onto a chain. `sign` changes nothing outside; `send` may be repeated. */
+export interface Lane {
+  /** Unique among all chains and keys, the same after a restart. One open transaction each. */
+  readonly name: string
+  /** Why the transaction last found `refused` failed, in the chain's words. For logs. */
+  readonly lastRefusal?: string | undefined
+  /** @throws RetryableError where the chain cannot be asked; TerminalError where it refuses. */
+  sign(call: Call, signal: AbortSignal): Promise<SignedTx>
+  /** Returns when the node took it or had it already. @throws RetryableError */
+  send(tx: SignedTx, signal: AbortSignal): Promise<void>
+  /** Says what became of the transaction, not of its effect: only contract state knows that. */
+  fate(tx: SignedTx, signal: AbortSignal): Promise<Fate>
+}

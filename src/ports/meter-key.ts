@@ -1,0 +1,15 @@
+import type { BatchHeader } from '../domain/batch.js'
+import type { Hex } from '../domain/bytes.js'
+
+/** The key that answers for the numbers. It signs headers and nothing else. */
+export interface MeterKey {
+  /** 20 bytes. */
+  readonly address: Hex
+  /**
+   * The EIP-712 signature, 65 bytes r ‖ s ‖ v, the same each time. A file beside the key remembers
+   * (last seq, digest) before anything is returned.
+   *
+   * @throws ConfigError `meter_second_digest` when another header with this seq was signed before
+   */
+  sign(header: BatchHeader): Promise<Hex>
+}

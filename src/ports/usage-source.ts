@@ -1,0 +1,42 @@
+import type { Reject, UsageRecord } from '../domain/usage-record.js'
+
+/** `[fromMs, untilMs)` of the records' start. */
+export interface TimeRange {
+  readonly fromMs: number
+  readonly untilMs: number
+}
+
+/** All that a source shows of one range. */
+export interface UsageSlice {
+  readonly records: readonly UsageRecord[]
+  readonly rejects: readonly Reject[]
+  /** What was read in full. It may end before the range asked for: the rest is asked for next. */
+  readonly range: TimeRange
+}
+
+/** What a source is, as far as it can be told. Nothing secret. */
+export interface SourceFacts {
+  readonly version?: string
+  /** What an operator should mend, a sentence each. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Where usage comes from. May show a row twice; must never skip one: a slice is returned only when
+ * every row of its range that the source holds is in it.
+ */
+export interface UsageSource {
+  /** Permanent id. It is part of every record's key and of every receipt. */
+  readonly name: string
+  /**
+   * Reads a slice that begins at `range.fromMs`.
+   *
+   * @throws RetryableError `source_unreachable`, `source_refused` (the key), `source_role` (the
+   *   key may not see all rows), `source_no_database`, `source_nonsense` (not what LiteLLM says)
+   */
+  fetchSlice(range: TimeRange, signal: AbortSignal): Promise<UsageSlice>
+  /** Its clock, in ms: rows are stamped by it, not by ours. Same errors as fetchSlice. */
+  now(signal: AbortSignal): Promise<number>
+  /** Looks once whether it can be read at all. Same errors as fetchSlice. */
+  probe(signal: AbortSignal): Promise<SourceFacts>
+}
