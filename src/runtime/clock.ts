@@ -1,0 +1,4 @@
+/** The real time. The only place that reads it. */
+export const systemClock = {
+  now: (): number => Date.now(),
+}

@@ -1,0 +1,123 @@
+import axios, { type AxiosInstance } from 'axios'
+import { RetryableError } from '../domain/errors.js'
+
+export interface HttpClientParts {
+  /** Without a slash at the end. May carry a path. */
+  readonly baseUrl: string
+  /** Begins the codes of its errors: `source` throws `source_unreachable`, `source_nonsense`. */
+  readonly codePrefix: string
+  readonly timeoutMs: number
+  /** A larger answer is refused, not cut off. */
+  readonly responseBytesMax: number
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface HttpRequest {
+  readonly method?: 'GET' | 'POST'
+  /** Below the base, with its slash. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string>>
+  /** Sent as JSON. */
+  readonly body?: unknown
+}
+
+export interface HttpAnswer {
+  readonly status: number
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The answer as text; `json` parses it. */
+  readonly text: string
+  /** @throws RetryableError `…_nonsense` when the answer is not JSON */
+  json(): unknown
+}
+
+/**
+ * One way out for every adapter: time limit, size limit, abort, no redirect. An answer is an answer,
+ * whatever its status; only silence throws.
+ *
+ * @throws RetryableError `…_unreachable` on silence, `…_nonsense` on an answer that is too large
+ */
+export class HttpClient {
+  readonly #axios: AxiosInstance
+  readonly #timeoutMs: number
+  readonly #codePrefix: string
+  /** Host only: a path or a query may hold a key. */
+  readonly #host: string
+
+  constructor({ baseUrl, codePrefix, timeoutMs, responseBytesMax, headers }: HttpClientParts) {
+    this.#codePrefix = codePrefix
+    this.#timeoutMs = timeoutMs
+    this.#host = new URL(baseUrl).host
+    this.#axios = axios.create({
+      baseURL: baseUrl,
+      maxContentLength: responseBytesMax,
+      maxRedirects: 0,
+      proxy: false,
+      responseType: 'text',
+      // axios would parse what looks like JSON, and read large integers as floats.
+      transformResponse: (text: unknown) => text,
+      validateStatus: () => true,
+      headers: { accept: 'application/json', ...headers },
+    })
+  }
+
+  async request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+    const { method = 'GET', path, query, body } = request
+    const limit = timeLimit(this.#timeoutMs, signal)
+    try {
+      const answer = await this.#axios.request<string>({
+        method,
+        url: path,
+        signal: limit.signal,
+        ...(query === undefined ? {} : { params: query }),
+        ...(body === undefined ? {} : { data: body }),
+      })
+      const headers = Object.fromEntries(
+        Object.entries(answer.headers).map(([name, value]) => [name.toLowerCase(), `${value}`]),
+      )
+      const text = answer.data ?? ''
+      return { status: answer.status, headers, text, json: () => this.#parse(text) }
+    } catch (error) {
+      signal.throwIfAborted()
+      throw this.#failure(error)
+    } finally {
+      limit.end()
+    }
+  }
+
+  #parse(text: string): unknown {
+    try {
+      return JSON.parse(text)
+    } catch {
+      throw new RetryableError(
+        `${this.#codePrefix}_nonsense`,
+        `${this.#host} answered with something that is not JSON (${text.length} characters)`,
+      )
+    }
+  }
+
+  /** The error of axios is not kept as the cause: it holds the request with its headers. */
+  #failure(error: unknown): RetryableError {
+    const [code, message] = axios.isAxiosError(error)
+      ? [error.code ?? 'unknown', error.message]
+      : ['unknown', String(error)]
+    const isTooLarge = message.includes('maxContentLength')
+    const kind = isTooLarge ? 'nonsense' : 'unreachable'
+    const what = isTooLarge ? 'answered with too many bytes' : `cannot be reached (${code})`
+    return new RetryableError(`${this.#codePrefix}_${kind}`, `${this.#host} ${what}`)
+  }
+}
+
+/** For the whole exchange: axios's own limit starts anew with every byte of a slow answer. */
+function timeLimit(ms: number, outer: AbortSignal): { signal: AbortSignal; end: () => void } {
+  const controller = new AbortController()
+  const abort = (): void => controller.abort()
+  const timer = setTimeout(abort, ms)
+  outer.addEventListener('abort', abort)
+  if (outer.aborted) abort()
+  const end = (): void => {
+    clearTimeout(timer)
+    outer.removeEventListener('abort', abort)
+  }
+  return { signal: controller.signal, end }
+}

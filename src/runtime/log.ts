@@ -1,0 +1,40 @@
+import { basename, dirname } from 'node:path'
+import { type Logger, multistream, pino } from 'pino'
+import { createStream } from 'rotating-file-stream'
+
+export type { Logger } from 'pino'
+
+export interface LogParts {
+  readonly level: string
+  /** A rotated copy of what goes to stdout; none when absent. */
+  readonly file?: string
+  /** Every value that must never be seen. It is cut out wherever it stands. */
+  readonly secrets: readonly string[]
+}
+
+const REDACTED = '[redacted]'
+/** Shorter ones would cut ordinary words out of the log. */
+const SECRET_LENGTH_MIN = 8
+
+/** One JSON object a line, to stdout and a rotated file (10 MB a file, 14 kept). */
+export function createLogger({ level, file, secrets }: LogParts): Logger {
+  const redact = redactor(secrets)
+  const streams: { stream: { write(line: string): void }; level: 'trace' }[] = [
+    { level: 'trace', stream: { write: (line) => void process.stdout.write(redact(line)) } },
+  ]
+  if (file !== undefined) {
+    const path = dirname(file)
+    const rolling = createStream(basename(file), { path, size: '10M', maxFiles: 14 })
+    streams.push({ level: 'trace', stream: { write: (line) => void rolling.write(redact(line)) } })
+  }
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, multistream(streams))
+}
+
+/** Cuts every secret out of a text, as it is and as JSON would write it. */
+export function redactor(secrets: readonly string[]): (text: string) => string {
+  const needles = secrets
+    .filter((secret) => secret.length >= SECRET_LENGTH_MIN)
+    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), secret.replace(/^0x/, '')])
+  const distinct = [...new Set(needles)].filter(({ length }) => length >= SECRET_LENGTH_MIN)
+  return (text) => distinct.reduce((cleaned, needle) => cleaned.replaceAll(needle, REDACTED), text)
+}

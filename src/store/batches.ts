@@ -1,0 +1,167 @@
+import { type Kysely, type Selectable, sql } from 'kysely'
+import type { BatchHeader, BatchState } from '../domain/batch.js'
+import { type Hex, hash, isHex } from '../domain/bytes.js'
+import { assert } from '../domain/errors.js'
+import { type BatchSeq, batchSeq } from '../domain/ids.js'
+import type { Clock } from '../ports/clock.js'
+import type { EntryResult } from '../ports/settler.js'
+import type { Batches, NewEntry, StoredBatch, StoredEntry } from '../ports/stores.js'
+import { accountOf, accountText, count } from './columns.js'
+import { decode, encode } from './json.js'
+import type { BatchesTable, EntriesTable, Tables } from './tables.js'
+
+export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
+  const update = (seq: BatchSeq) => db.updateTable('batches').where('seq', '=', seq)
+  const select = () => db.selectFrom('batches').selectAll()
+  const one = (row: Selectable<BatchesTable> | undefined) =>
+    row === undefined ? undefined : storedBatch(row)
+  return {
+    last: async () => one(await select().orderBy('seq', 'desc').executeTakeFirst()),
+    get: async (seq) => one(await select().where('seq', '=', seq).executeTakeFirst()),
+    oldestIn: async (...states) =>
+      one(await select().where('state', 'in', states).orderBy('seq').executeTakeFirst()),
+    newest: async (limit) =>
+      (await select().orderBy('seq', 'desc').limit(limit).execute()).map(storedBatch),
+
+    async add(header, manifestJson, entries) {
+      await db
+        .insertInto('batches')
+        .values(batchRow(header, manifestJson, clock.now()))
+        .execute()
+      for (const entry of entries) {
+        await db.insertInto('entries').values(entryRow(header.seq, entry)).execute()
+      }
+    },
+
+    async saveSignature(seq, signature) {
+      await update(seq).set({ signature }).execute()
+    },
+
+    async saveLife(seq, life) {
+      const changed_at_ms = BigInt(clock.now())
+      await update(seq)
+        .set({ state: life.state, life: encode(life), changed_at_ms })
+        .execute()
+    },
+
+    async saveProof(seq, proof) {
+      await update(seq)
+        .set({ proof: encode(proof) })
+        .execute()
+    },
+
+    async entries(seq) {
+      const rows = await db
+        .selectFrom('entries')
+        .selectAll()
+        .where('seq', '=', seq)
+        .orderBy('position')
+        .execute()
+      return rows.map(storedEntry)
+    },
+
+    async saveResult(seq, { accountNumber, periodStart }, result, txId) {
+      await db
+        .updateTable('entries')
+        .set({ result, tx_id: txId })
+        .where('seq', '=', seq)
+        .where('account', '=', accountText(accountNumber))
+        .where('period_start', '=', BigInt(periodStart))
+        // What was applied stays applied: bringing it again is `stale`, and changes nothing.
+        .where((where) => where.or([where('result', 'is', null), where('result', '!=', 'applied')]))
+        .execute()
+    },
+
+    counts: () => batchCounts(db),
+  }
+}
+
+async function batchCounts(db: Kysely<Tables>): ReturnType<Batches['counts']> {
+  const rows = await db
+    .selectFrom('batches')
+    .select([
+      'state',
+      sql<bigint>`count(*)`.as('batches'),
+      sql<bigint>`min(changed_at_ms)`.as('at'),
+    ])
+    .groupBy('state')
+    .execute()
+  const refused = await db
+    .selectFrom('entries')
+    .select(sql<bigint>`count(*)`.as('entries'))
+    .where('result', 'is not', null)
+    .where('result', 'not in', ['applied', 'stale'])
+    .executeTakeFirstOrThrow()
+  return {
+    states: Object.fromEntries(rows.map(({ state, batches }) => [state, count(batches)])),
+    oldestChangeAtMs: Object.fromEntries(rows.map(({ state, at }) => [state, count(at)])),
+    refusedEntries: count(refused.entries),
+  }
+}
+
+function batchRow(header: BatchHeader, manifestJson: string, nowMs: number): BatchesTable {
+  return {
+    seq: header.seq,
+    root: header.root,
+    prev_root: header.prevRoot,
+    sealed_at: BigInt(header.sealedAt),
+    target: header.target,
+    manifest: header.manifest,
+    manifest_json: manifestJson,
+    signature: null,
+    proof: null,
+    state: 'sealed' satisfies BatchState,
+    life: encode({ state: 'sealed' }),
+    changed_at_ms: BigInt(nowMs),
+  }
+}
+
+function entryRow(seq: BatchSeq, entry: NewEntry): EntriesTable {
+  return {
+    seq,
+    position: BigInt(entry.position),
+    account: accountText(entry.accountNumber),
+    period_start: BigInt(entry.periodStart),
+    records_root: entry.recordsRoot,
+    bytes: entry.bytes,
+    leaf: entry.leaf,
+    result: null,
+    tx_id: null,
+  }
+}
+
+function storedBatch(row: Selectable<BatchesTable>): StoredBatch {
+  return {
+    header: {
+      seq: batchSeq(row.seq),
+      root: hash(row.root),
+      prevRoot: hash(row.prev_root),
+      sealedAt: Number(row.sealed_at),
+      target: hash(row.target),
+      manifest: hash(row.manifest),
+    },
+    life: decode(row.life),
+    manifestJson: row.manifest_json,
+    signature: row.signature === null ? undefined : hexOf(row.signature),
+    proof: row.proof === null ? undefined : decode(row.proof),
+    changedAtMs: Number(row.changed_at_ms),
+  }
+}
+
+function storedEntry(row: Selectable<EntriesTable>): StoredEntry {
+  return {
+    seq: batchSeq(row.seq),
+    position: Number(row.position),
+    accountNumber: accountOf(row.account),
+    periodStart: Number(row.period_start),
+    bytes: hexOf(row.bytes),
+    leaf: hash(row.leaf),
+    result: row.result === null ? undefined : (row.result as EntryResult),
+    txId: row.tx_id ?? undefined,
+  }
+}
+
+function hexOf(text: string): Hex {
+  assert(isHex(text), 'the store holds bytes as lower-case hexadecimal')
+  return text
+}

@@ -1,0 +1,106 @@
+import { type Kysely, sql } from 'kysely'
+import { keccak, utf8 } from '../domain/bytes.js'
+import type { AppliedRecord, Balance, Vault } from '../ports/settler.js'
+import type { Books, ChainView } from '../ports/stores.js'
+import { accountText } from './columns.js'
+import { decode, encode } from './json.js'
+import type { Tables } from './tables.js'
+
+type Kind = 'view' | 'vault' | 'applied' | 'balance' | 'cursor' | 'checks'
+
+const NAMES_A_QUERY = 500
+
+export function sqlBooks(db: Kysely<Tables>): Books {
+  const shelf = new Shelf(db)
+  return {
+    version: async () => (await shelf.get<string>('view', 'version')) ?? '',
+
+    async saveChainView(view) {
+      const version = versionOf(view)
+      if ((await shelf.get<string>('view', 'version')) === version) return
+      await shelf.replaceAll(
+        'vault',
+        view.vaults.map((vault) => [accountText(vault.account), vault]),
+      )
+      await shelf.put('view', 'models', view.models)
+      await shelf.put('view', 'plans', view.plans)
+      await shelf.put('view', 'version', version)
+    },
+
+    vaults: (accounts) => shelf.values<Vault>('vault', accounts?.map(accountText)),
+    models: async () => (await shelf.get<readonly string[]>('view', 'models')) ?? [],
+    plans: async () => (await shelf.get<ChainView['plans']>('view', 'plans')) ?? new Map(),
+
+    readHeight: () => shelf.get<number>('cursor', 'settled'),
+    saveReadHeight: (height) => shelf.put('cursor', 'settled', height),
+
+    async saveApplied(records) {
+      for (const record of records) {
+        const name = `${accountText(record.accountNumber)}/${record.periodStart}`
+        await shelf.put('applied', name, record)
+      }
+    },
+    applied: () => shelf.values<AppliedRecord>('applied'),
+
+    async saveBalances(balances) {
+      for (const balance of balances) {
+        await shelf.put('balance', accountText(balance.account), balance)
+      }
+    },
+    balances: () => shelf.values<Balance>('balance'),
+
+    saveChecks: (checks, conservation, atMs) =>
+      shelf.put('checks', 'newest', { checks, conservation, atMs }),
+    checks: () => shelf.get('checks', 'newest'),
+  }
+}
+
+function versionOf(view: ChainView): string {
+  return keccak(utf8(encode([view.vaults, view.models, view.plans])))
+}
+
+/** Documents by kind and name. */
+class Shelf {
+  readonly #db: Kysely<Tables>
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db
+  }
+
+  async get<Value>(kind: Kind, name: string): Promise<Value | undefined> {
+    const row = await this.#db
+      .selectFrom('books')
+      .select('value')
+      .where('kind', '=', kind)
+      .where('name', '=', name)
+      .executeTakeFirst()
+    return row === undefined ? undefined : decode<Value>(row.value)
+  }
+
+  async values<Value>(kind: Kind, names?: readonly string[]): Promise<Value[]> {
+    if (names !== undefined && names.length > NAMES_A_QUERY) {
+      const head = await this.values<Value>(kind, names.slice(0, NAMES_A_QUERY))
+      return [...head, ...(await this.values<Value>(kind, names.slice(NAMES_A_QUERY)))]
+    }
+    const all = this.#db.selectFrom('books').select('value').where('kind', '=', kind)
+    const rows = await (names === undefined ? all : all.where('name', 'in', names))
+      .orderBy('name')
+      .execute()
+    return rows.map(({ value }) => decode<Value>(value))
+  }
+
+  async put(kind: Kind, name: string, value: unknown): Promise<void> {
+    await this.#db
+      .insertInto('books')
+      .values({ kind, name, value: encode(value) })
+      .onConflict((conflict) =>
+        conflict.columns(['kind', 'name']).doUpdateSet({ value: sql`excluded.value` }),
+      )
+      .execute()
+  }
+
+  async replaceAll(kind: Kind, documents: readonly (readonly [string, unknown])[]): Promise<void> {
+    await this.#db.deleteFrom('books').where('kind', '=', kind).execute()
+    for (const [name, value] of documents) await this.put(kind, name, value)
+  }
+}

@@ -1,0 +1,65 @@
+import type { Kysely, Selectable } from 'kysely'
+import type { Purpose } from '../domain/ids.js'
+import type { Clock } from '../ports/clock.js'
+import type { Fate, TxId } from '../ports/lane.js'
+import type { Outbox, SavedTx } from '../ports/stores.js'
+import type { OutboxTable, Tables } from './tables.js'
+
+export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
+  return {
+    async openOn(lane) {
+      const row = await db
+        .selectFrom('outbox')
+        .selectAll()
+        .where('lane', '=', lane)
+        .where('fate', '=', 'open')
+        .executeTakeFirst()
+      return row === undefined ? undefined : savedTx(row)
+    },
+
+    async save(purpose, lane, tx) {
+      const { numInsertedOrUpdatedRows } = await db
+        .insertInto('outbox')
+        .values({
+          tx_id: tx.id,
+          lane,
+          purpose,
+          tx_bytes: tx.bytes,
+          saved_at_ms: BigInt(clock.now()),
+          fate: 'open',
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .executeTakeFirstOrThrow()
+      return (numInsertedOrUpdatedRows ?? 0n) > 0n
+    },
+
+    async close(tx, fate) {
+      await db
+        .updateTable('outbox')
+        .set({ fate })
+        .where('tx_id', '=', tx.id)
+        .where('fate', '=', 'open')
+        .execute()
+    },
+
+    async newest(limit) {
+      const rows = await db
+        .selectFrom('outbox')
+        .selectAll()
+        .orderBy('saved_at_ms', 'desc')
+        .limit(limit)
+        .execute()
+      return rows.map(savedTx)
+    },
+  }
+}
+
+function savedTx(row: Selectable<OutboxTable>): SavedTx {
+  return {
+    id: row.tx_id as TxId,
+    bytes: row.tx_bytes,
+    purpose: row.purpose as Purpose,
+    lane: row.lane,
+    fate: row.fate as Fate,
+  }
+}

@@ -1,0 +1,340 @@
+import { type Kysely, type Selectable, sql } from 'kysely'
+import { assert } from '../domain/errors.js'
+import { type BatchSeq, modelId } from '../domain/ids.js'
+import type { UsageRecord } from '../domain/usage-record.js'
+import type { Clock } from '../ports/clock.js'
+import type { AttributedRecord, Records, SourceState } from '../ports/stores.js'
+import { accountOf, accountText, count } from './columns.js'
+import { decode, encode } from './json.js'
+import type { SourcesTable, Tables, UsageRecordsTable } from './tables.js'
+
+/** 22 columns a row, and SQLite binds at most 32,766 variables a statement. */
+const ROWS_AN_INSERT = 500
+
+export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
+  const waiting = () =>
+    db
+      .selectFrom('usage_records')
+      .selectAll()
+      .where('batch_seq', 'is', null)
+      .where('excluded', 'is', null)
+      .orderBy('started_at_ms')
+      .orderBy('request_id')
+  return {
+    async source(name) {
+      const row = await db
+        .selectFrom('sources')
+        .selectAll()
+        .where('name', '=', name)
+        .executeTakeFirst()
+      return row === undefined ? undefined : sourceState(row)
+    },
+
+    async sources() {
+      const rows = await db.selectFrom('sources').selectAll().orderBy('name').execute()
+      return rows.map(sourceState)
+    },
+
+    async addSource(name, readUntilMs) {
+      await db
+        .insertInto('sources')
+        .values({
+          name,
+          read_until_ms: BigInt(readUntilMs),
+          last_read_at_ms: null,
+          facts: null,
+          problem_code: null,
+          problem: null,
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
+    },
+
+    saveSlice: (source, slice, readAtMs) =>
+      inTransaction(db, async (tx) => {
+        const seenAtMs = BigInt(clock.now())
+        let added = 0
+        for (let start = 0; start < slice.records.length; start += ROWS_AN_INSERT) {
+          const rows = slice.records
+            .slice(start, start + ROWS_AN_INSERT)
+            .map((record) => recordRow(record, seenAtMs))
+          const { numInsertedOrUpdatedRows } = await tx
+            .insertInto('usage_records')
+            .values(rows)
+            .onConflict((conflict) => conflict.doNothing())
+            .executeTakeFirstOrThrow()
+          added += count(numInsertedOrUpdatedRows)
+        }
+        for (const reject of slice.rejects) {
+          const { requestId: request_id, reason } = reject
+          await tx
+            .insertInto('rejects')
+            .values({ source: reject.source, request_id, reason, seen_at_ms: seenAtMs })
+            .onConflict((conflict) => conflict.doNothing())
+            .execute()
+        }
+        const until = BigInt(slice.range.untilMs)
+        await tx
+          .updateTable('sources')
+          .set({
+            // A re-scan ends below the cursor, which never goes back.
+            read_until_ms: sql`case when read_until_ms < ${until} then ${until} else read_until_ms end`,
+            last_read_at_ms: BigInt(readAtMs),
+            problem_code: null,
+            problem: null,
+          })
+          .where('name', '=', source)
+          .execute()
+        return added
+      }),
+
+    async saveProblem(source, problem_code, problem) {
+      await db
+        .updateTable('sources')
+        .set({ problem_code, problem })
+        .where('name', '=', source)
+        .execute()
+    },
+
+    async saveFacts(source, facts) {
+      await db
+        .updateTable('sources')
+        .set({ facts: encode(facts) })
+        .where('name', '=', source)
+        .execute()
+    },
+
+    async unattributed(mappingVersion, limit) {
+      const rows = await waiting()
+        .where((where) =>
+          where.or([
+            where('mapping_version', 'is', null),
+            where('mapping_version', '!=', mappingVersion),
+          ]),
+        )
+        .limit(limit)
+        .execute()
+      return rows.map(usageRecord)
+    },
+
+    saveAttributions: (mapping_version, found) =>
+      inTransaction(db, async (tx) => {
+        for (const one of found) {
+          const attribution =
+            one.account === undefined
+              ? { account: null, strategy: null, period_start: null, model_id: null }
+              : {
+                  account: accountText(one.account),
+                  strategy: one.strategy,
+                  period_start: BigInt(one.periodStart),
+                  model_id: BigInt(one.modelId),
+                }
+          const unmapped_reason = one.account === undefined ? one.reason : null
+          await tx
+            .updateTable('usage_records')
+            .set({ mapping_version, unmapped_reason, ...attribution })
+            .where('source', '=', one.key.source)
+            .where('request_id', '=', one.key.requestId)
+            .where('batch_seq', 'is', null)
+            .execute()
+        }
+      }),
+
+    async attributed(mappingVersion, limit) {
+      const rows = await waiting()
+        .where('mapping_version', '=', mappingVersion)
+        .where('account', 'is not', null)
+        .limit(limit)
+        .execute()
+      return rows.map(attributedRecord)
+    },
+
+    async claim(seq, records) {
+      for (const record of records) await claimOne(db, seq, record)
+    },
+
+    async claimedBy(seq) {
+      const rows = await db
+        .selectFrom('usage_records')
+        .selectAll()
+        .where('batch_seq', '=', seq)
+        .orderBy('started_at_ms')
+        .orderBy('request_id')
+        .execute()
+      return rows.map(attributedRecord)
+    },
+
+    async claimedUsage() {
+      const rows = await db
+        .selectFrom('usage_records')
+        .select(['account', 'period_start', 'model_id'])
+        .select([
+          sql<bigint | string>`sum(prompt_tokens)`.as('prompt'),
+          sql<bigint | string>`sum(cached_prompt_tokens)`.as('cached'),
+          sql<bigint | string>`sum(completion_tokens)`.as('completion'),
+          sql<bigint | string>`count(*)`.as('requests'),
+        ])
+        .where('batch_seq', 'is not', null)
+        .groupBy(['account', 'period_start', 'model_id'])
+        .execute()
+      return rows.map((row) => ({
+        accountNumber: accountOf(row.account ?? ''),
+        periodStart: Number(row.period_start),
+        modelId: modelId(Number(row.model_id)),
+        promptTokens: BigInt(row.prompt),
+        cachedPromptTokens: BigInt(row.cached),
+        completionTokens: BigInt(row.completion),
+        requests: BigInt(row.requests),
+      }))
+    },
+
+    counts: () => recordCounts(db),
+
+    async unmappedPayers(limit) {
+      const rows = await waiting()
+        .clearSelect()
+        .clearOrderBy()
+        .select(['user', 'unmapped_reason', sql<bigint>`count(*)`.as('records')])
+        .where('unmapped_reason', 'is not', null)
+        .groupBy(['user', 'unmapped_reason'])
+        .orderBy('records', 'desc')
+        .limit(limit)
+        .execute()
+      return rows.map(({ user, unmapped_reason, records }) => ({
+        payer: user,
+        reason: unmapped_reason ?? '',
+        records: count(records),
+      }))
+    },
+  }
+}
+
+async function claimOne(
+  db: Kysely<Tables>,
+  seq: BatchSeq,
+  record: AttributedRecord,
+): Promise<void> {
+  const { numUpdatedRows } = await db
+    .updateTable('usage_records')
+    .set({
+      batch_seq: seq,
+      account: accountText(record.account),
+      period_start: BigInt(record.periodStart),
+      model_id: BigInt(record.modelId),
+    })
+    .where('source', '=', record.key.source)
+    .where('request_id', '=', record.key.requestId)
+    .where('batch_seq', 'is', null)
+    .executeTakeFirstOrThrow()
+  assert(
+    numUpdatedRows === 1n,
+    `${record.key.source}/${record.key.requestId} is in a batch already`,
+  )
+}
+
+async function recordCounts(db: Kysely<Tables>): ReturnType<Records['counts']> {
+  const waits = sql`excluded is null and batch_seq is null`
+  const row = await db
+    .selectFrom('usage_records')
+    .select([
+      sql<bigint>`count(*)`.as('records'),
+      sql<bigint>`count(case when excluded is not null then 1 end)`.as('excluded'),
+      sql<bigint>`count(case when ${waits} and mapping_version is null then 1 end)`.as('fresh'),
+      sql<bigint>`count(case when ${waits} and unmapped_reason is not null then 1 end)`.as(
+        'unmapped',
+      ),
+      sql<bigint>`count(case when ${waits} and account is not null then 1 end)`.as('attributed'),
+      sql<bigint>`count(batch_seq)`.as('claimed'),
+      sql<bigint | null>`min(case when ${waits} then started_at_ms end)`.as('oldest'),
+    ])
+    .executeTakeFirstOrThrow()
+  const rejects = await db
+    .selectFrom('rejects')
+    .select(sql<bigint>`count(*)`.as('rejects'))
+    .executeTakeFirstOrThrow()
+  return {
+    records: count(row.records),
+    excluded: count(row.excluded),
+    rejects: count(rejects.rejects),
+    unattributed: count(row.fresh),
+    unmapped: count(row.unmapped),
+    attributed: count(row.attributed),
+    claimed: count(row.claimed),
+    oldestUnsealedAtMs: row.oldest === null ? undefined : count(row.oldest),
+  }
+}
+
+/** A slice's transaction of its own, unless it is already part of one. */
+function inTransaction<Result>(
+  db: Kysely<Tables>,
+  work: (tx: Kysely<Tables>) => Promise<Result>,
+): Promise<Result> {
+  return db.isTransaction ? work(db) : db.transaction().execute(work)
+}
+
+function recordRow(record: UsageRecord, seenAtMs: bigint): UsageRecordsTable {
+  return {
+    source: record.key.source,
+    request_id: record.key.requestId,
+    started_at_ms: BigInt(record.startedAtMs),
+    ended_at_ms: BigInt(record.endedAtMs),
+    ...record.payers,
+    model: record.model,
+    prompt_tokens: record.promptTokens,
+    cached_prompt_tokens: record.cachedPromptTokens,
+    completion_tokens: record.completionTokens,
+    excluded: record.excluded ?? null,
+    spend: record.spend,
+    seen_at_ms: seenAtMs,
+    mapping_version: null,
+    account: null,
+    strategy: null,
+    unmapped_reason: null,
+    period_start: null,
+    model_id: null,
+    batch_seq: null,
+  }
+}
+
+function usageRecord(row: Selectable<UsageRecordsTable>): UsageRecord {
+  return {
+    key: { source: row.source, requestId: row.request_id },
+    startedAtMs: Number(row.started_at_ms),
+    endedAtMs: Number(row.ended_at_ms),
+    payers: {
+      user: row.user,
+      api_key: row.api_key,
+      team_id: row.team_id,
+      end_user: row.end_user,
+    },
+    model: row.model,
+    promptTokens: row.prompt_tokens,
+    cachedPromptTokens: row.cached_prompt_tokens,
+    completionTokens: row.completion_tokens,
+    ...(row.excluded === null ? {} : { excluded: row.excluded }),
+    spend: row.spend,
+  }
+}
+
+function attributedRecord(row: Selectable<UsageRecordsTable>): AttributedRecord {
+  assert(row.account !== null && row.period_start !== null && row.model_id !== null)
+  return {
+    ...usageRecord(row),
+    account: accountOf(row.account),
+    periodStart: Number(row.period_start),
+    modelId: modelId(Number(row.model_id)),
+  }
+}
+
+function sourceState(row: Selectable<SourcesTable>): SourceState {
+  return {
+    name: row.name,
+    readUntilMs: Number(row.read_until_ms),
+    lastReadAtMs: row.last_read_at_ms === null ? undefined : Number(row.last_read_at_ms),
+    facts: row.facts === null ? undefined : decode(row.facts),
+    problem:
+      row.problem_code === null
+        ? undefined
+        : { code: row.problem_code, message: row.problem ?? '' },
+  }
+}

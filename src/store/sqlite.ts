@@ -1,0 +1,59 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname } from 'node:path'
+import Database from 'better-sqlite3'
+import { Kysely, SqliteDialect } from 'kysely'
+import { ConfigError } from '../domain/errors.js'
+import type { Tables } from './tables.js'
+
+const BUSY_MS = 5_000
+
+/** Opens the file, or makes it. WAL lets commands read while the daemon writes. */
+export function openSqlite(file: string): Kysely<Tables> {
+  if (file !== ':memory:') mkdirSync(dirname(file), { recursive: true })
+  const database = new Database(file, { timeout: BUSY_MS })
+  database.pragma('journal_mode = WAL')
+  // A sealed batch must outlive a power cut: FULL syncs the log with every commit.
+  database.pragma('synchronous = FULL')
+  database.pragma('foreign_keys = ON')
+  database.defaultSafeIntegers(true)
+  return new Kysely<Tables>({ dialect: new SqliteDialect({ database }) })
+}
+
+/**
+ * One daemon a store. The lock is the operating system's, on a file beside the store, so it is gone
+ * the moment its holder is, however that died. Returns what releases it.
+ *
+ * @throws ConfigError `store_in_use`, with the holder
+ */
+export function lockStore(file: string, nowMs: number): () => void {
+  mkdirSync(dirname(file), { recursive: true })
+  const lock = new Database(`${file}.lock`, { timeout: 0 })
+  try {
+    lock.exec('begin exclusive')
+  } catch (error) {
+    lock.close()
+    if (!isBusy(error)) throw error
+    throw new ConfigError(
+      'store_in_use',
+      `The store ${file} is in use by ${holderOf(file)}. Stop that one first, or give this one ` +
+        'a store of its own (DATABASE_URL).',
+    )
+  }
+  const holder = { pid: process.pid, host: hostname(), since: new Date(nowMs).toISOString() }
+  writeFileSync(`${file}.holder`, JSON.stringify(holder))
+  return () => lock.close()
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')
+}
+
+function holderOf(file: string): string {
+  try {
+    const { pid, host, since } = JSON.parse(readFileSync(`${file}.holder`, 'utf8'))
+    return `process ${pid} on ${host}, since ${since}`
+  } catch {
+    return 'another process'
+  }
+}

@@ -1,0 +1,63 @@
+import { type Kysely, type Migration, Migrator } from 'kysely'
+import { ConfigError } from '../domain/errors.js'
+import type { Clock } from '../ports/clock.js'
+import type { Store, Stores } from '../ports/stores.js'
+import { sqlBatches } from './batches.js'
+import { sqlBooks } from './books.js'
+import { sqlDirectory } from './directory.js'
+import { sqlIdentity } from './identity.js'
+import { migrations } from './migrations/index.js'
+import { sqlOutbox } from './outbox.js'
+import { sqlRecords } from './records.js'
+import type { Tables } from './tables.js'
+import { sqlTotals } from './totals.js'
+
+/** All slices over one database. */
+export function sqlStore(db: Kysely<Tables>, clock: Clock): Store {
+  return {
+    ...slices(db, clock),
+    transaction: (work) => db.transaction().execute((tx) => work(slices(tx, clock))),
+    migrate: () => migrateToLatest(db),
+    close: () => db.destroy(),
+  }
+}
+
+function slices(db: Kysely<Tables>, clock: Clock): Stores {
+  return {
+    records: sqlRecords(db, clock),
+    totals: sqlTotals(db),
+    batches: sqlBatches(db, clock),
+    outbox: sqlOutbox(db, clock),
+    directory: sqlDirectory(db),
+    books: sqlBooks(db),
+    identity: sqlIdentity(db),
+  }
+}
+
+/** @throws ConfigError `store_newer` when a later version has written this store */
+async function migrateToLatest(db: Kysely<Tables>): Promise<void> {
+  const provider = { getMigrations: async (): Promise<Record<string, Migration>> => migrations }
+  const migrator = new Migrator({ db, provider })
+  const known = new Set(Object.keys(migrations))
+  const newer = (await executedNames(db)).filter((name) => !known.has(name))
+  if (newer.length > 0) {
+    throw new ConfigError(
+      'store_newer',
+      `The store was written by a later version of Flowmeter (${newer.join(', ')}). Run that ` +
+        'version, or restore a backup made by this one.',
+    )
+  }
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error
+}
+
+async function executedNames(db: Kysely<Tables>): Promise<string[]> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some(({ name }) => name === 'kysely_migration')) return []
+  const rows = await db
+    .withTables<{ kysely_migration: { name: string } }>()
+    .selectFrom('kysely_migration')
+    .select('name')
+    .execute()
+  return rows.map(({ name }) => name)
+}

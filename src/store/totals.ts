@@ -1,0 +1,84 @@
+import { type Kysely, type Selectable, sql } from 'kysely'
+import { batchSeq, modelId } from '../domain/ids.js'
+import type { UsageTotal } from '../domain/usage-total.js'
+import type { Totals } from '../ports/stores.js'
+import { accountOf, accountText } from './columns.js'
+import type { Tables, UsageTotalsTable } from './tables.js'
+
+export function sqlTotals(db: Kysely<Tables>): Totals {
+  return {
+    async of({ accountNumber, periodStart }) {
+      const rows = await db
+        .selectFrom('usage_totals')
+        .selectAll()
+        .where('account', '=', accountText(accountNumber))
+        .where('period_start', '=', BigInt(periodStart))
+        .orderBy('model_id')
+        .execute()
+      return rows.map(usageTotal)
+    },
+
+    async rows() {
+      const rows = await db.selectFrom('usage_totals').selectAll().execute()
+      return rows.map((row) => ({
+        accountNumber: accountOf(row.account),
+        periodStart: Number(row.period_start),
+        ...usageTotal(row),
+      }))
+    },
+
+    async save({ accountNumber, periodStart }, rows, statedBy) {
+      const key = { account: accountText(accountNumber), period_start: BigInt(periodStart) }
+      for (const row of rows) {
+        const counters = {
+          prompt_tokens: row.promptTokens,
+          cached_prompt_tokens: row.cachedPromptTokens,
+          completion_tokens: row.completionTokens,
+          requests: row.requests,
+        }
+        await db
+          .insertInto('usage_totals')
+          .values({ ...key, model_id: BigInt(row.modelId), ...counters })
+          .onConflict((conflict) =>
+            conflict.columns(['account', 'period_start', 'model_id']).doUpdateSet(counters),
+          )
+          .execute()
+      }
+      await db
+        .insertInto('stated_totals')
+        .values({ ...key, stated_by: statedBy })
+        .onConflict((conflict) =>
+          conflict
+            .columns(['account', 'period_start'])
+            .doUpdateSet({ stated_by: sql`excluded.stated_by` }),
+        )
+        .execute()
+    },
+
+    async all() {
+      const rows = await db
+        .selectFrom('stated_totals')
+        .selectAll()
+        .orderBy('account')
+        .orderBy('period_start')
+        .execute()
+      return rows.map((row) => ({
+        accountNumber: accountOf(row.account),
+        periodStart: Number(row.period_start),
+        statedBy: batchSeq(row.stated_by),
+      }))
+    },
+  }
+}
+
+function usageTotal(
+  row: Omit<Selectable<UsageTotalsTable>, 'account' | 'period_start'>,
+): UsageTotal {
+  return {
+    modelId: modelId(Number(row.model_id)),
+    promptTokens: row.prompt_tokens,
+    cachedPromptTokens: row.cached_prompt_tokens,
+    completionTokens: row.completion_tokens,
+    requests: row.requests,
+  }
+}
