@@ -1,0 +1,117 @@
+import { KEYS } from './auth.js'
+import { type NewCall, storedCall } from './calls.js'
+import { type Fault, FaultPlan } from './faults.js'
+import type { MetadataSize } from './metadata.js'
+import { Random } from './random.js'
+import { Routes } from './routes.js'
+import { listen, type SeenRequest } from './server.js'
+import { SpendTable, type TruthRange, type UsageTruth } from './table.js'
+import { makeTraffic, type TrafficPlan } from './traffic.js'
+import { type LitellmVersion, traitsOf } from './versions.js'
+
+export interface LitellmOptions {
+  /** Folder for the SQL table; in memory unless given. Traffic is made only for an empty table. */
+  readonly dir?: string
+  readonly version?: LitellmVersion
+  readonly traffic?: TrafficPlan
+  /** The proxy's clock in UTC milliseconds, before `advance`; the machine's unless given. */
+  readonly nowMs?: () => number
+  /** 0, which takes a free one, unless given. */
+  readonly port?: number
+  readonly metadata?: MetadataSize
+  /** `metadata` and `request_tags` as JSON text in place of objects. */
+  readonly isJsonText?: boolean
+  /** Ties of the sort key change their order from answer to answer, as after a plan change. */
+  readonly isTieOrderShifting?: boolean
+}
+
+export interface Litellm {
+  readonly url: string
+  readonly masterKey: string
+  readonly viewerKey: string
+  /** Sees no rows but its own, which are none. */
+  readonly internalUserKey: string
+  /** May call models only. */
+  readonly modelKey: string
+  nowMs(): number
+  /** Moves the clock on. Rows appear at the end of their call plus the write lag. */
+  advance(ms: number): void
+  /** Returns their request ids. An id that is taken is dropped in silence, as LiteLLM does. */
+  insertRows(calls: readonly NewCall[]): string[]
+  /** Billable usage by user and model, computed by SQL straight from the table. */
+  truth(range?: TruthRange): UsageTruth[]
+  /** Misbehaves from the next request on. Returns what ends it. */
+  addFault(fault: Fault): () => void
+  clearFaults(): void
+  /** What the retention job does. */
+  deleteBefore(startMs: number): void
+  /** What a stop of the proxy did before 1.104: ended calls without a row never get one. */
+  loseUnwritten(): number
+  /** The latest requests, oldest first. */
+  requests(): readonly SeenRequest[]
+  stop(): Promise<void>
+}
+
+const SEEN_MAX = 10_000
+const DEFAULT_SEED = 1
+
+/** Starts a stand-in for the LiteLLM proxy that answers as the genuine one was recorded to. */
+export async function startLitellm(options: LitellmOptions = {}): Promise<Litellm> {
+  const traits = traitsOf(options.version ?? '1.96.2')
+  const random = new Random(options.traffic?.seed ?? DEFAULT_SEED)
+  const table = new SpendTable(options.dir)
+  const faults = new FaultPlan()
+  const requests: SeenRequest[] = []
+  let advancedMs = 0
+  const nowMs = () => (options.nowMs ?? Date.now)() + advancedMs
+
+  const insertRows = (calls: readonly NewCall[]): string[] => {
+    const rows = calls.map((call) => storedCall(call, random, traits))
+    table.insert(rows)
+    return rows.map((row) => row.request_id)
+  }
+  if (options.traffic !== undefined && table.isEmpty()) {
+    insertRows(makeTraffic(options.traffic, random, traits))
+  }
+  const routes = new Routes({
+    table,
+    style: {
+      traits,
+      metadata: options.metadata ?? 'full',
+      isJsonText: options.isJsonText ?? false,
+    },
+    nowMs,
+    isTieOrderShifting: options.isTieOrderShifting ?? false,
+    insertLate: (fault) => {
+      if (fault.kind === 'lateRows') insertRows(fault.calls)
+    },
+  })
+  const seen = (request: SeenRequest): void => {
+    requests.push(request)
+    if (requests.length > SEEN_MAX) requests.shift()
+  }
+  const server = await listen({ routes, faults, nowMs, seen }, options.port ?? 0)
+
+  return {
+    url: server.url,
+    masterKey: KEYS.master,
+    viewerKey: KEYS.viewer,
+    internalUserKey: KEYS.internalUser,
+    modelKey: KEYS.model,
+    nowMs,
+    advance: (ms) => {
+      advancedMs += ms
+    },
+    insertRows,
+    truth: (range = {}) => table.truth(range, nowMs()),
+    addFault: (fault) => faults.add(fault),
+    clearFaults: () => faults.clear(),
+    deleteBefore: (startMs) => table.deleteBefore(startMs),
+    loseUnwritten: () => table.loseUnwritten(nowMs()),
+    requests: () => requests,
+    stop: async () => {
+      await server.stop()
+      table.close()
+    },
+  }
+}
