@@ -1,0 +1,133 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { HDNodeWallet, Mnemonic } from 'ethers'
+import { freePorts } from '../ports.js'
+import { type Service, startService } from '../process.js'
+
+/** Coston2's. */
+export const CHAIN_ID = 114
+/** The test phrase that everybody knows. Its keys hold nothing anywhere else. */
+const PHRASE = 'test test test test test test test test test test test junk'
+const ACCOUNTS = 12
+const BALANCE = 1_000_000
+const READY_MS_MAX = 30_000
+/** A port may be taken between our look and anvil's. */
+const START_TRIES_MAX = 3
+/** Old states are not kept: at a block a second they would fill the memory within a day. */
+const STATES_MAX = 600
+/** Nor old blocks and receipts: about 35 KB a transaction, measured on anvil 1.7.1. */
+const BLOCKS_MAX = 10_000
+
+export interface Account {
+  readonly address: string
+  readonly privateKey: string
+}
+
+export interface Anvil {
+  readonly rpcUrl: string
+  readonly pid: number
+  readonly logFile: string
+  /** Funded and unlocked. */
+  readonly accounts: readonly Account[]
+  readonly exited: Promise<string>
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a fresh anvil with Coston2's chain id. It mines on every transaction until it is told
+ * otherwise.
+ *
+ * @param dir gets the log.
+ */
+export async function startAnvil(dir: string): Promise<Anvil> {
+  mkdirSync(dir, { recursive: true })
+  const logFile = join(dir, 'anvil.log')
+  for (let tries = 1; ; tries += 1) {
+    const [port = 0] = await freePorts(1)
+    try {
+      return anvilOf(port, logFile, await startOn(port, logFile))
+    } catch (error) {
+      if (tries === START_TRIES_MAX) throw error
+    }
+  }
+}
+
+function anvilOf(port: number, logFile: string, service: Service): Anvil {
+  const unguard = endWithUs(service.pid)
+  return {
+    rpcUrl: urlOf(port),
+    pid: service.pid,
+    logFile,
+    accounts: accounts(),
+    exited: service.exited,
+    async stop() {
+      unguard()
+      await service.stop()
+    },
+  }
+}
+
+function startOn(port: number, logFile: string): Promise<Service> {
+  return startService({
+    name: 'anvil',
+    command: binary(),
+    args: [
+      ...['--host', '127.0.0.1', '--port', String(port)],
+      ...['--chain-id', String(CHAIN_ID)],
+      ...['--mnemonic', PHRASE, '--accounts', String(ACCOUNTS), '--balance', String(BALANCE)],
+      ...['--hardfork', 'cancun'],
+      ...['--slots-in-an-epoch', '1'], // One confirmation is final on Flare.
+      ...['--prune-history', String(STATES_MAX)],
+      ...['--transaction-block-keeper', String(BLOCKS_MAX)],
+      '--quiet',
+    ],
+    logFile,
+    isReady: (signal) => isReady(port, signal),
+    readyMsMax: READY_MS_MAX,
+  })
+}
+
+async function isReady(port: number, signal: AbortSignal): Promise<boolean> {
+  const response = await fetch(urlOf(port), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_chainId', params: [] }),
+    signal,
+  })
+  const { result } = (await response.json()) as { result?: string }
+  return Number(result) === CHAIN_ID
+}
+
+/**
+ * The program itself. The package's own starter is a process between us and it, which a kill -9
+ * would leave behind.
+ */
+function binary(): string {
+  const starter = createRequire(import.meta.url).resolve('@foundry-rs/anvil/package.json')
+  const machine = process.arch === 'x64' ? 'amd64' : process.arch
+  const name = `anvil-${process.platform}-${machine}`
+  return join(dirname(dirname(starter)), name, 'bin', 'anvil')
+}
+
+/** Ends anvil even when we are killed: our end of the pipe then closes, and the shell reads on. */
+function endWithUs(pid: number): () => void {
+  const guard = spawn('sh', ['-c', 'cat; kill -9 "$1"', 'sh', String(pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
+  guard.unref()
+  return () => guard.kill('SIGKILL')
+}
+
+function accounts(): Account[] {
+  const phrase = Mnemonic.fromPhrase(PHRASE)
+  return Array.from({ length: ACCOUNTS }, (_, i) => {
+    const { address, privateKey } = HDNodeWallet.fromMnemonic(phrase, `m/44'/60'/0'/0/${i}`)
+    return { address, privateKey }
+  })
+}
+
+function urlOf(port: number): string {
+  return `http://127.0.0.1:${port}`
+}

@@ -1,0 +1,63 @@
+/** How the network misbehaves. */
+export type FlareFaultKind =
+  /** Providers do nothing until it is lifted. Rounds that end meanwhile get no root. */
+  | { readonly kind: 'paused' }
+  /** Policies are neither set nor signed until it is lifted; the last one goes on. */
+  | { readonly kind: 'policyLate' }
+  /** A round with requests of others than the neighbours gets no root. */
+  | { readonly kind: 'missedRound' }
+  /** A request of others than the neighbours is not confirmed, though its round is. */
+  | { readonly kind: 'droppedRequest' }
+  /** A round's proofs are served only so long after its root. */
+  | { readonly kind: 'lateProofs'; readonly delayMs: number }
+  /** Any status with any body from one of the two servers. */
+  | {
+      readonly kind: 'answer'
+      readonly server: 'da' | 'verifier'
+      readonly status: number
+      readonly body: unknown
+    }
+
+export type FlareFault = FlareFaultKind & {
+  /** How often it strikes, if it strikes at all; 1 unless told, Infinity: until it is lifted. */
+  readonly times?: number
+}
+
+/** The faults to come, used up from the oldest. */
+export class FaultPlan {
+  #planned: { readonly fault: FlareFault; left: number }[] = []
+
+  /** Returns what lifts the fault again. */
+  add(fault: FlareFault): () => void {
+    const planned = { fault, left: fault.times ?? 1 }
+    this.#planned.push(planned)
+    return () => {
+      this.#planned = this.#planned.filter((other) => other !== planned)
+    }
+  }
+
+  clear(): void {
+    this.#planned = []
+  }
+
+  /** Whether a fault that lasts is on. Uses nothing up. */
+  isOn(kind: 'paused' | 'policyLate'): boolean {
+    return this.#planned.some(({ fault }) => fault.kind === kind)
+  }
+
+  /** The next fault of a kind, if any, used up once. */
+  take<Kind extends FlareFault['kind']>(
+    kind: Kind,
+    where: (fault: Extract<FlareFault, { kind: Kind }>) => boolean = () => true,
+  ): Extract<FlareFault, { kind: Kind }> | undefined {
+    for (const planned of this.#planned) {
+      const { fault } = planned
+      if (planned.left <= 0 || fault.kind !== kind) continue
+      const match = fault as Extract<FlareFault, { kind: Kind }>
+      if (!where(match)) continue
+      planned.left -= 1
+      return match
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,176 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Account, type Anvil, CHAIN_ID, startAnvil } from './anvil.js'
+import { Chain } from './chain.js'
+import { startDaServer } from './da-server.js'
+import { deployContracts, REGISTRY_ADDRESS } from './deploy.js'
+import type { EpochParams } from './epochs.js'
+import { FaultPlan } from './faults.js'
+import { policyBytes, type SigningPolicy } from './formats.js'
+import { Neighbours } from './neighbours.js'
+import { Policies } from './policies.js'
+import { Proofs } from './proofs.js'
+import { Rounds, signedRoot } from './rounds.js'
+import { PUBLIC_VERIFIER_KEY, startVerifierServer } from './verifier-server.js'
+import { seedOf, thresholdOf, votersOf } from './voters.js'
+
+const ROUNDS_PER_EPOCH = 8
+const START_DELAY_ROUNDS = 1
+/** Where Coston2 was in September 2026, and the first round of an epoch of 8. */
+const FIRST_ROUND = 1_465_000
+const HEAD_POLL_MS = 200
+
+export interface FlareOptions {
+  /** Gets the log of the node. */
+  readonly dir: string
+  /** 3 unless told, 255 at most. */
+  readonly roundSeconds?: number
+  /** 1 unless told. */
+  readonly blockSeconds?: number
+  /** Requests of other users a round, up to 4; 3 unless told. With 0, empty rounds get no root. */
+  readonly neighbours?: number
+}
+
+/** A running local Flare: a node, the contracts, the providers, a verifier and a DA layer. */
+export interface LocalFlare {
+  readonly rpcUrl: string
+  readonly daUrl: string
+  readonly verifierUrl: string
+  readonly verifierKey: string
+  readonly chainId: number
+  readonly registryAddress: string
+  readonly anchorAddress: string
+  /** Each with plenty of coins, and used by nobody else. */
+  readonly accounts: readonly Account[]
+  readonly params: EpochParams
+  /** What a light client begins with: the policy in force at the start. */
+  readonly checkpoint: { readonly rewardEpochId: number; readonly policyBytes: string }
+  readonly faults: FaultPlan
+  /** The policy that is set last; it may still be in the making. */
+  lastPolicy(): SigningPolicy
+  /** Relay calldata for any root of a round, signed by all voters: what no honest round has. */
+  signRoot(round: number, merkleRoot: string): string
+  /** Rejects when a part of the network fails; never resolves before `stop`. */
+  readonly running: Promise<void>
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a local Flare whose rounds and policies go on by themselves until `stop`.
+ *
+ * @throws Error when the node does not start or the contracts do not compile.
+ */
+export async function startFlare(options: FlareOptions): Promise<LocalFlare> {
+  const anvil = await startAnvil(options.dir)
+  const end = new AbortController()
+  const releases: (() => Promise<void>)[] = [() => anvil.stop()]
+  const stop = async (): Promise<void> => {
+    end.abort()
+    for (const release of releases.splice(0).reverse()) await release()
+  }
+  try {
+    return await assemble(options, anvil, { signal: end.signal, releases, stop })
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+interface Life {
+  readonly signal: AbortSignal
+  /** Called from the last to the first. */
+  readonly releases: (() => Promise<void>)[]
+  readonly stop: () => Promise<void>
+}
+
+async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promise<LocalFlare> {
+  const [governance, finalizer, neighbour, ...accounts] = anvil.accounts
+  if (!governance || !finalizer || !neighbour) throw new Error('anvil has too few accounts')
+  const chain = new Chain(anvil.rpcUrl, life.signal)
+  const params = await paramsFrom(chain, options.roundSeconds ?? 3)
+  const initial = firstPolicy()
+  const contracts = await deployContracts({
+    chain,
+    governance: governance.address,
+    params,
+    initial,
+    startDelayRounds: START_DELAY_ROUNDS,
+  })
+  await chain.rpc('evm_setIntervalMining', [options.blockSeconds ?? 1])
+
+  const faults = new FaultPlan()
+  const proofs = new Proofs()
+  const shared = { chain, contracts, params, faults, proofs }
+  const senders = { governance: governance.address, sender: finalizer.address }
+  const policies = new Policies({ ...shared, ...senders }, initial)
+  const count = options.neighbours ?? 3
+  const neighbours = new Neighbours({ ...shared, account: neighbour.address, count })
+  const isNeighbours = (request: string): boolean => neighbours.isTheirs(request)
+  const { number: seenBlock } = await chain.head()
+  const roundsParts = { ...shared, policies, finalizer: finalizer.address, isNeighbours }
+  const rounds = new Rounds(roundsParts, seenBlock)
+
+  const now = async (): Promise<number> => (await chain.head()).timestamp
+  const da = await startDaServer({ ...shared, now })
+  life.releases.push(() => da.stop())
+  const verifier = await startVerifierServer(shared)
+  life.releases.push(() => verifier.stop())
+
+  const running = runAll(chain, [rounds, policies, neighbours], life.signal)
+  life.releases.push(() => running)
+  return {
+    ...{ rpcUrl: anvil.rpcUrl, daUrl: da.url, verifierUrl: verifier.url },
+    ...{ verifierKey: PUBLIC_VERIFIER_KEY, chainId: CHAIN_ID, registryAddress: REGISTRY_ADDRESS },
+    ...{ anchorAddress: contracts.usageAnchor.address, accounts, params, faults, running },
+    checkpoint: { rewardEpochId: initial.rewardEpochId, policyBytes: policyBytes(initial) },
+    lastPolicy: () => policies.last,
+    signRoot: (round, root) => signedRoot(policies.forRound(round), round, root),
+    stop: life.stop,
+  }
+}
+
+/** The present is the first round: of two networks started one after the other, ids are alike. */
+async function paramsFrom(chain: Chain, roundSeconds: number): Promise<EpochParams> {
+  const { timestamp } = await chain.head()
+  return {
+    firstVotingRoundStartTs: timestamp - FIRST_ROUND * roundSeconds,
+    votingEpochDurationSeconds: roundSeconds,
+    rewardEpochDurationInVotingEpochs: ROUNDS_PER_EPOCH,
+    firstRewardEpochStartVotingRoundId: 0,
+  }
+}
+
+function firstPolicy(): SigningPolicy {
+  const rewardEpochId = FIRST_ROUND / ROUNDS_PER_EPOCH
+  const voters = votersOf(rewardEpochId)
+  return {
+    rewardEpochId,
+    startVotingRoundId: FIRST_ROUND,
+    threshold: thresholdOf(voters),
+    seed: seedOf(rewardEpochId),
+    voters,
+  }
+}
+
+interface Stepper {
+  step(head: { number: number; timestamp: number }): Promise<void>
+}
+
+/** Lets each go its own pace: waiting for a root to be mined must not hold up a policy. */
+async function runAll(
+  chain: Chain,
+  steppers: readonly Stepper[],
+  signal: AbortSignal,
+): Promise<void> {
+  await Promise.all(steppers.map((stepper) => runOne(chain, stepper, signal)))
+}
+
+async function runOne(chain: Chain, stepper: Stepper, signal: AbortSignal): Promise<void> {
+  try {
+    while (!signal.aborted) {
+      await stepper.step(await chain.head())
+      await sleep(HEAD_POLL_MS, undefined, { signal })
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}

@@ -1,0 +1,180 @@
+import { Interface, keccak256 } from 'ethers'
+import { CHAIN_ID } from './anvil.js'
+import type { Chain, Head } from './chain.js'
+import type { Contracts } from './deploy.js'
+import { type EpochParams, roundAt } from './epochs.js'
+import {
+  decodeRequest,
+  type EvmTransactionRequest,
+  type EvmTransactionResponse,
+  encodeResponse,
+  messageIntegrityCode,
+  nameBytes,
+  TEST_FLARE,
+} from './evm-transaction.js'
+import { examine } from './examine.js'
+import type { FaultPlan } from './faults.js'
+import {
+  boundHash,
+  FDC_PROTOCOL_ID,
+  messageBytes,
+  policyBytes,
+  relayCalldata,
+  type SigningPolicy,
+  signHash,
+} from './formats.js'
+import { MerkleTree } from './merkle.js'
+import type { Policies } from './policies.js'
+import type { Attestation, Proofs } from './proofs.js'
+import { keyOf } from './voters.js'
+
+const ATTESTATION_REQUEST = '0x251377668af6553101c9bb094ba89c0c536783e005e203625e6cd57345918cc9'
+const hubEvents = new Interface(['event AttestationRequest(bytes data, uint256 fee)'])
+
+export interface RoundsParts {
+  readonly chain: Chain
+  readonly contracts: Contracts
+  readonly params: EpochParams
+  readonly policies: Policies
+  readonly faults: FaultPlan
+  readonly proofs: Proofs
+  /** Unlocked. Sends the roots. */
+  readonly finalizer: string
+  /** Whether a request is background traffic, which faults pass by. */
+  readonly isNeighbours: (requestHex: string) => boolean
+}
+
+/**
+ * The providers' work on voting rounds: collect the requests, derive each response from the chain,
+ * vote, sign the root of what most weight confirmed, relay it, and hand the proofs to the DA layer.
+ *
+ * As on Flare, a round in which nothing was confirmed gets no root at all.
+ */
+export class Rounds {
+  readonly #parts: RoundsParts
+  /** The distinct requests of the rounds that are not finished. Asking twice is asking once. */
+  readonly #requests = new Map<number, Set<string>>()
+  #seenBlock: number
+
+  constructor(parts: RoundsParts, seenBlock: number) {
+    this.#parts = parts
+    this.#seenBlock = seenBlock
+  }
+
+  /** Takes in the blocks up to `head` and finishes the rounds that ended before it. */
+  async step(head: Head): Promise<void> {
+    await this.#collect(head)
+    const current = roundAt(this.#parts.params, head.timestamp)
+    const ended = [...this.#requests.keys()].filter((round) => round < current)
+    for (const round of ended.sort((a, b) => a - b)) {
+      const requests = [...(this.#requests.get(round) ?? [])]
+      this.#requests.delete(round)
+      await this.#finish(round, requests)
+    }
+  }
+
+  async #collect(head: Head): Promise<void> {
+    if (head.number <= this.#seenBlock) return
+    const { chain, contracts, params } = this.#parts
+    const { address } = contracts.fdcHub
+    const logs = await chain.logs(address, ATTESTATION_REQUEST, this.#seenBlock + 1, head.number)
+    for (const log of logs) {
+      const { timestamp } = await chain.block(log.blockNumber)
+      const round = roundAt(params, timestamp)
+      const [data] = hubEvents.decodeEventLog('AttestationRequest', log.data)
+      const requests = this.#requests.get(round) ?? new Set<string>()
+      this.#requests.set(round, requests.add(data as string))
+    }
+    this.#seenBlock = head.number
+  }
+
+  async #finish(round: number, requests: readonly string[]): Promise<void> {
+    const { faults, proofs, chain, contracts, finalizer } = this.#parts
+    if (faults.isOn('paused')) return
+    const hasStrangers = requests.some((request) => !this.#parts.isNeighbours(request))
+    if (hasStrangers && faults.take('missedRound') !== undefined) return
+    const policy = this.#parts.policies.forRound(round)
+    const confirmed = await this.#confirm(policy, requests)
+    if (confirmed.length === 0) return
+
+    const { root, attestations } = attest(round, confirmed)
+    const data = signedRoot(policy, round, root)
+    await chain.transact({ from: finalizer, to: contracts.relay.address, data })
+    const delayMs = faults.take('lateProofs')?.delayMs ?? 0
+    proofs.publish(round, attestations, delayMs)
+  }
+
+  /** What voters of more than half of the weight say yes to. */
+  async #confirm(policy: SigningPolicy, requests: readonly string[]): Promise<Confirmed[]> {
+    const total = policy.voters.reduce((sum, { weight }) => sum + weight, 0)
+    const confirmed: Confirmed[] = []
+    for (const requestHex of requests) {
+      const isStranger = !this.#parts.isNeighbours(requestHex)
+      if (isStranger && this.#parts.faults.take('droppedRequest') !== undefined) continue
+      // The voters share one node, so it is asked once for all of them; each checks for itself.
+      const derived = await this.#derive(requestHex)
+      const yes = policy.voters.filter(() => derived !== undefined && isAsExpected(derived))
+      const weight = yes.reduce((sum, voter) => sum + voter.weight, 0)
+      if (derived !== undefined && 2 * weight > total) {
+        confirmed.push({ requestHex, response: derived.response })
+      }
+    }
+    return confirmed
+  }
+
+  async #derive(requestHex: string): Promise<Derived | undefined> {
+    const request = decodeRequest(requestHex)
+    if (request === undefined || request.sourceId !== nameBytes(TEST_FLARE)) return undefined
+    const response = await examine(this.#parts.chain, request)
+    return response && { request, response }
+  }
+}
+
+interface Derived {
+  readonly request: EvmTransactionRequest
+  readonly response: EvmTransactionResponse
+}
+
+interface Confirmed {
+  readonly requestHex: string
+  readonly response: EvmTransactionResponse
+}
+
+function isAsExpected({ request, response }: Derived): boolean {
+  return messageIntegrityCode(response) === request.messageIntegrityCode
+}
+
+/** The round's tree over the confirmed responses, now with their round in them. */
+export function attest(
+  round: number,
+  confirmed: readonly Confirmed[],
+): { root: string; attestations: Attestation[] } {
+  const leaves = confirmed.map(({ requestHex, response }) => {
+    const responseHex = encodeResponse({ ...response, votingRound: String(round) })
+    const { attestationType } = response
+    return { requestHex, responseHex, attestationType, leaf: keccak256(responseHex) }
+  })
+  const tree = new MerkleTree(leaves.map(({ leaf }) => leaf))
+  const attestations = leaves.map(({ leaf, ...rest }) => ({
+    ...rest,
+    votingRoundId: round,
+    proof: tree.proof(leaf),
+  }))
+  return { root: tree.root, attestations }
+}
+
+/** Relay calldata with the signatures of all voters, more than it takes. */
+export function signedRoot(policy: SigningPolicy, round: number, merkleRoot: string): string {
+  const message = messageBytes({
+    protocolId: FDC_PROTOCOL_ID,
+    votingRoundId: round,
+    isSecureRandom: false,
+    merkleRoot,
+  })
+  const hash = boundHash(CHAIN_ID, message)
+  const signatures = policy.voters.map(({ address }, index) => ({
+    ...signHash(keyOf(address), hash),
+    index,
+  }))
+  return relayCalldata(policyBytes(policy), message, signatures)
+}
