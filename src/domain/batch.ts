@@ -26,6 +26,7 @@ export function targetOf(network: string, usageBatchesAddress: string): Hash {
  * sealed ─▶ anchored ─▶ requested ─▶ finalised ─▶ attested ─▶ accepted ─▶ settled
  *   ▲ vanished │ ▲           │  missed  │            │           │
  *   └──────────┘ └───────────┴──────────┴────────────┘           └─▶ superseded
+ * `vanished` may follow requested and finalised too: the round goes with its anchor.
  * `parked` may follow anchored and all after it; `retried` or `superseded` ends it.
  */
 export type BatchLife =
@@ -63,8 +64,8 @@ export function advance(life: BatchLife, event: BatchEvent): BatchLife {
     case 'anchored':
       assert(life.state === 'sealed', wrong(life, event))
       return { state: 'anchored', anchor: event.anchor, missedRounds: [] }
-    case 'vanished': // The anchor's transaction left the chain: it is sent again.
-      assert(life.state === 'anchored' || life.state === 'requested', wrong(life, event))
+    case 'vanished': // The anchor's transaction left the chain, or moved: it is looked for again.
+      assert('anchor' in life && life.state !== 'attested', wrong(life, event))
       return { state: 'sealed' }
     case 'requested':
       assert(life.state === 'anchored', wrong(life, event))
@@ -96,7 +97,8 @@ export function advance(life: BatchLife, event: BatchEvent): BatchLife {
       return { state: 'parked', reason: event.reason, from: life }
     case 'retried': // By an operator: it goes on from where it stopped.
       assert(life.state === 'parked', wrong(life, event))
-      return life.from
+      // The rounds that missed are forgiven: else a batch parked for their number parks again.
+      return 'anchor' in life.from ? { ...life.from, missedRounds: [] } : life.from
   }
 }
 

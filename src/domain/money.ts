@@ -29,6 +29,13 @@ export function parseUfix64(text: string): Ufix64Units {
   return BigInt(`${match[1]}${fraction}`) as Ufix64Units
 }
 
+/** `1.5` as 1500000000000000000. */
+export function parseWad(text: string): Wad {
+  const match = /^(\d+)(?:\.(\d{1,18}))?$/.exec(text)
+  if (match === null) throw new Error(`not an amount: ${text}`)
+  return wad(BigInt(`${match[1]}${(match[2] ?? '').padEnd(WAD_DIGITS, '0')}`))
+}
+
 function formatFixed(value: bigint, digits: number): string {
   const sign = value < 0n ? '-' : ''
   const text = (value < 0n ? -value : value).toString().padStart(digits + 1, '0')

@@ -18,7 +18,10 @@ export interface MeterState {
 
 export type ProofAnswer =
   | { readonly outcome: 'proven'; readonly proof: BatchProof }
-  /** The round's whole tree was fetched and our leaf is not in it: ask again in a later round. */
+  /**
+   * The round's whole tree was fetched and our leaf is not in it, or the round ended long ago and
+   * was never finalised (one without attestations never is): ask again in a later round.
+   */
   | { readonly outcome: 'missed' }
   /** Nothing can be said yet: the root, the tree or a signature is not there. */
   | { readonly outcome: 'pending'; readonly why: string }
@@ -50,7 +53,10 @@ export interface Attestor {
   ): Promise<number | undefined>
   /** Whether Flare has finalised the round. */
   isFinalised(round: number, signal: AbortSignal): Promise<boolean>
-  /** The proof of the anchor in that round, all of it checked here: tree, root, signatures. */
+  /**
+   * The proof of the anchor in that round, all of it checked here: tree, root, signatures. Asked
+   * before the round is finalised too: only this tells that it never will be.
+   */
   fetchProof(
     meter: Hex,
     header: BatchHeader,

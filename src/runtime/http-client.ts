@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import axios, { type AxiosInstance } from 'axios'
 import { RetryableError } from '../domain/errors.js'
 
@@ -112,6 +113,8 @@ export class HttpClient {
 function timeLimit(ms: number, outer: AbortSignal): { signal: AbortSignal; end: () => void } {
   const controller = new AbortController()
   const abort = (): void => controller.abort()
+  // Each request under way listens; many at once are no leak.
+  setMaxListeners(0, outer)
   const timer = setTimeout(abort, ms)
   outer.addEventListener('abort', abort)
   if (outer.aborted) abort()

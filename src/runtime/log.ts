@@ -27,7 +27,9 @@ export function createLogger({ level, file, secrets }: LogParts): Logger {
     const rolling = createStream(basename(file), { path, size: '10M', maxFiles: 14 })
     streams.push({ level: 'trace', stream: { write: (line) => void rolling.write(redact(line)) } })
   }
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, multistream(streams))
+  const formatters = { level: (label: string) => ({ level: label }) }
+  const timestamp = pino.stdTimeFunctions.isoTime
+  return pino({ level, base: null, timestamp, formatters }, multistream(streams))
 }
 
 /** Cuts every secret out of a text, as it is and as JSON would write it. */

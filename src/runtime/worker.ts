@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises'
 import { RetryableError } from '../domain/errors.js'
 import type { Bell } from './bell.js'
@@ -31,6 +32,8 @@ export async function runWorkers(
 ): Promise<void> {
   const failed = new AbortController()
   const stop = AbortSignal.any([signal, failed.signal])
+  // Every worker and every request under way listens: many at once are no leak.
+  setMaxListeners(0, stop)
   const runs = workers.map(async (worker) => {
     try {
       await runWorker(worker, log, stop, onStep)

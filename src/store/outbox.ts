@@ -1,7 +1,7 @@
 import type { Kysely, Selectable } from 'kysely'
 import type { Purpose } from '../domain/ids.js'
 import type { Clock } from '../ports/clock.js'
-import type { Fate, TxId } from '../ports/lane.js'
+import type { Fate, SignedTx, TxId } from '../ports/lane.js'
 import type { Outbox, SavedTx } from '../ports/stores.js'
 import type { OutboxTable, Tables } from './tables.js'
 
@@ -30,7 +30,7 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
         })
         .onConflict((conflict) => conflict.doNothing())
         .executeTakeFirstOrThrow()
-      return (numInsertedOrUpdatedRows ?? 0n) > 0n
+      return (numInsertedOrUpdatedRows ?? 0n) > 0n || reopen(db, purpose, lane, tx)
     },
 
     async close(tx, fate) {
@@ -52,6 +52,33 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
       return rows.map(savedTx)
     },
   }
+}
+
+/**
+ * A chain that reorganised may have taken the transaction back: signed again, the same call has the
+ * same bytes and the same id. It is sent again, unless another one is open.
+ */
+async function reopen(
+  db: Kysely<Tables>,
+  purpose: Purpose,
+  lane: string,
+  tx: SignedTx,
+): Promise<boolean> {
+  const open = db
+    .selectFrom('outbox as other')
+    .select('other.tx_id')
+    .where('other.fate', '=', 'open')
+    .where((where) =>
+      where.or([where('other.lane', '=', lane), where('other.purpose', '=', purpose)]),
+    )
+  const { numUpdatedRows } = await db
+    .updateTable('outbox')
+    .set({ purpose, lane, fate: 'open' })
+    .where('tx_id', '=', tx.id)
+    .where('fate', '!=', 'open')
+    .where(({ not, exists }) => not(exists(open)))
+    .executeTakeFirstOrThrow()
+  return numUpdatedRows > 0n
 }
 
 function savedTx(row: Selectable<OutboxTable>): SavedTx {

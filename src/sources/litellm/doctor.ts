@@ -1,15 +1,7 @@
 import { RetryableError } from '../../domain/errors.js'
+import type { Finding } from '../../ports/finding.js'
 import type { UsageSource } from '../../ports/usage-source.js'
 import type { LitellmConfig } from './config.js'
-
-/** One thing looked at. Names no secret. */
-export interface Finding {
-  readonly check: string
-  readonly verdict: 'ok' | 'warning' | 'broken'
-  readonly says: string
-  /** What to do; absent where all is well. */
-  readonly fix?: string
-}
 
 /** Looks at one source from end to end and says what to mend. Throws only what is a bug. */
 export async function examineLitellm(

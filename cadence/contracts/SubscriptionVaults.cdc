@@ -1,0 +1,1315 @@
+import "FungibleToken"
+import "FlowToken"
+import "PricePlans"
+import "TokenPrices"
+import "UsageBatches"
+
+/// SubscriptionVaults
+///
+/// Keeps what customers have prepaid, and charges it for proven usage: the price of a period's
+/// total, less what was charged for that period before.
+///
+/// All tokens of a type lie in one pool. Balances, debts and earnings are numbers, and settling
+/// moves numbers only; tokens move on deposit, withdrawal and collection. So nothing that a customer
+/// does with their own account can make the settlement of others fail.
+///
+/// Money is in wad (1e-18 of the plan's currency), tokens inside are in units (1e-8).
+///
+access(all) contract SubscriptionVaults {
+
+    /// Allows letting vaults be opened in a token
+    access(all) entitlement Govern
+
+    /// Allows publishing plans and models, and reserving account numbers
+    access(all) entitlement Operate
+
+    /// Allows naming the key that signs usage
+    access(all) entitlement SetMeter
+
+    /// Allows taking earnings out
+    access(all) entitlement Collect
+
+    /// Allows opening vaults, taking balance out and changing limits. Only the customer holds it.
+    access(all) entitlement Manage
+
+    /// Emitted when a provider begins
+    access(all) event ProviderCreated(provider: UInt64)
+
+    /// Emitted when vaults may be opened in a token
+    access(all) event TokenAllowed(token: String)
+
+    /// Emitted when a provider keeps an account number for an address
+    access(all) event NumberReserved(provider: UInt64, number: UInt64, holder: Address)
+
+    /// Emitted when a customer opens a vault
+    access(all) event VaultOpened(
+        provider: UInt64, account: UInt64, customer: Address, plan: UInt64, token: String,
+        openingPeriod: UInt32, isReserved: Bool
+    )
+
+    /// Emitted when anybody puts tokens into a vault
+    access(all) event Deposited(
+        provider: UInt64, account: UInt64, amount: UFix64, balance: UFix64
+    )
+
+    /// Emitted for every entry brought, whatever became of it
+    ///
+    /// @param charge, paid wad, by this entry; what is paid may be older debt
+    /// @param charged wad of the period, after it
+    /// @param owed, balance of the vault, after it: wad, units
+    ///
+    access(all) event EntrySettled(
+        provider: UInt64, seq: UInt64, account: UInt64, periodStart: UInt32, result: String,
+        charge: UInt, charged: UInt, paid: UInt, owed: UInt, balance: UInt
+    )
+
+    /// Emitted when debts are paid between settlements; wad, wad, units
+    access(all) event OwedPaid(
+        provider: UInt64, account: UInt64, paid: UInt, owed: UInt, balance: UInt
+    )
+
+    /// Emitted when a customer changes what may be paid
+    access(all) event LimitsChanged(
+        provider: UInt64, account: UInt64, isAutopayOn: Bool, isPaused: Bool,
+        cap: UInt128?, entitled: UInt128?, validUntil: UInt64?
+    )
+
+    /// Emitted when a customer takes another plan from a later period on
+    access(all) event PlanChosen(
+        provider: UInt64, account: UInt64, plan: UInt64, fromPeriod: UInt32
+    )
+
+    /// Emitted when a customer asks for free balance
+    access(all) event WithdrawalRequested(
+        provider: UInt64, account: UInt64, amount: UFix64, maturesAt: UInt64, lapsesAt: UInt64
+    )
+
+    /// Emitted when a customer takes balance out
+    access(all) event Withdrawn(
+        provider: UInt64, account: UInt64, amount: UFix64, balance: UFix64
+    )
+
+    /// Emitted when a provider takes earnings out
+    access(all) event EarningsCollected(
+        provider: UInt64, token: String, currency: String, amount: UFix64, earnings: UFix64
+    )
+
+    /// Where each keeps what is theirs
+    access(all) let GovernorPath: StoragePath
+    access(all) let ProviderPath: StoragePath
+    access(all) let CustomerPath: StoragePath
+
+    /// By token type
+    access(self) let pools: @{Type: {FungibleToken.Vault}}
+
+    /// By provider, from 1
+    access(self) let desks: @{UInt64: Desk}
+
+    /// Room for later versions: an upgrade cannot add fields
+    access(self) let extensions: {String: AnyStruct}
+
+    /// Record
+    ///
+    /// A view of what was applied of one billing period of a vault. Its one integer, from the
+    /// lowest bit: charged u120, billable u128, lastSeq u64, meterEpoch u32.
+    ///
+    access(all) struct Record {
+        access(all) let meterEpoch: UInt32
+        access(all) let lastSeq: UInt64
+
+        /// 1e-4 tokens
+        access(all) let billable: UInt128
+
+        /// Wad
+        access(all) let charged: UInt128
+
+        view init(_ packed: UInt) {
+            self.meterEpoch = UInt32(packed / (1 << 312))
+            self.lastSeq = UInt64(packed / (1 << 248) & 0xffffffffffffffff)
+            self.billable = UInt128(packed / (1 << 120) & 0xffffffffffffffffffffffffffffffff)
+            self.charged = UInt128(packed & 0xffffffffffffffffffffffffffffff)
+        }
+    }
+
+    /// Limits
+    ///
+    /// A customer's say over payments. As one integer, from the lowest bit: autopay, paused, has a
+    /// cap, has an entitlement (a bit each), from bit 8 validUntil u64, cap u128, entitlement u128.
+    ///
+    access(all) struct Limits {
+        access(all) let isAutopayOn: Bool
+        access(all) let isPaused: Bool
+
+        /// Wad in a billing period of the calendar; nil: no limit
+        access(all) let cap: UInt128?
+
+        /// Wad that may still be paid; nil: no limit
+        access(all) let entitled: UInt128?
+
+        /// Unix seconds; nil: for ever
+        access(all) let validUntil: UInt64?
+
+        view init(
+            isAutopayOn: Bool, isPaused: Bool,
+            cap: UInt128?, entitled: UInt128?, validUntil: UInt64?
+        ) {
+            self.isAutopayOn = isAutopayOn
+            self.isPaused = isPaused
+            self.cap = cap
+            self.entitled = entitled
+            self.validUntil = validUntil
+        }
+
+        access(all) view fun pack(): UInt {
+            return (self.isAutopayOn ? 1 : 0) | (self.isPaused ? 2 : 0)
+                | (self.cap == nil ? 0 : 4) | (self.entitled == nil ? 0 : 8)
+                | UInt(self.validUntil ?? UInt64.max) << 8
+                | UInt(self.cap ?? 0) << 72 | UInt(self.entitled ?? 0) << 200
+        }
+    }
+
+    /// Withdrawal
+    ///
+    /// A request for free balance. It can be executed from `maturesAt` to `lapsesAt`.
+    ///
+    access(all) struct Withdrawal {
+        access(all) let amount: UFix64
+
+        /// Unix seconds
+        access(all) let maturesAt: UInt64
+        access(all) let lapsesAt: UInt64
+
+        view init(amount: UFix64, maturesAt: UInt64, lapsesAt: UInt64) {
+            self.amount = amount
+            self.maturesAt = maturesAt
+            self.lapsesAt = lapsesAt
+        }
+    }
+
+    /// Book
+    ///
+    /// The running sums of a provider's vaults of one token and currency.
+    ///
+    access(all) struct Book {
+        access(all) let token: Type
+        access(all) let currency: String
+
+        /// Units, in all vaults, and paid but not collected
+        access(all) var balances: UInt64
+        access(all) var earnings: UInt64
+
+        /// Wad
+        access(all) var charged: UInt256
+        access(all) var paid: UInt256
+        access(all) var owed: UInt256
+        access(all) var writtenOff: UInt256
+
+        access(contract) let extensions: {String: AnyStruct}
+
+        init(token: Type, currency: String) {
+            self.token = token
+            self.currency = currency
+            self.balances = 0
+            self.earnings = 0
+            self.charged = 0
+            self.paid = 0
+            self.owed = 0
+            self.writtenOff = 0
+            self.extensions = {}
+        }
+
+        access(contract) fun deposited(_ units: UInt64) {
+            self.balances = self.balances + units
+        }
+
+        access(contract) fun withdrawn(_ units: UInt64) {
+            self.balances = self.balances - units
+        }
+
+        access(contract) fun collected(_ units: UInt64) {
+            self.earnings = self.earnings - units
+        }
+
+        /// @param moved from the lowest bit: charge u160 and paid u160 in wad, units moved
+        ///
+        access(contract) fun settled(_ moved: UInt) {
+            post {
+                self.charged == self.paid + self.owed + self.writtenOff:
+                    "SubscriptionVaults.Book.settled: Charged \(self.charged) is not what is paid, owed and written off"
+                self.balances + self.earnings == before(self.balances + self.earnings):
+                    "SubscriptionVaults.Book.settled: Units were made or lost"
+            }
+            let charge = UInt256(moved & 0xffffffffffffffffffffffffffffffffffffffff)
+            let paid = UInt256(moved / (1 << 160) & 0xffffffffffffffffffffffffffffffffffffffff)
+            let units = UInt64(moved / (1 << 320))
+            self.charged = self.charged + charge
+            self.paid = self.paid + paid
+            self.owed = self.owed + charge - paid
+            self.balances = self.balances - units
+            self.earnings = self.earnings + units
+        }
+    }
+
+    /// Vault
+    ///
+    /// One customer's numbers. Those that settling needs are packed into few integers, since a
+    /// stored field costs several times what shifting does.
+    ///
+    access(all) resource Vault {
+        access(all) let provider: UInt64
+
+        /// The account number, unique with the provider
+        access(all) let number: UInt64
+
+        /// The address it was opened by
+        access(all) let customer: Address
+        access(all) let token: Type
+        access(all) let currency: String
+
+        /// Gets what is refunded
+        access(all) let refund: Capability<&{FungibleToken.Receiver}>
+
+        /// Units put aside for the storage that the vault takes up
+        access(all) let storageDeposit: UInt64
+
+        /// nil: none is under way
+        access(all) var withdrawal: Withdrawal?
+
+        /// What does not change by settling. From the lowest bit: floor u32, opening period u32,
+        /// period kind u8, status u8 (0 open), reserved number u8, spare u8, book u16, spare u16;
+        /// from bit 128 the plans, newest lowest, each plan id u64 and first period u32.
+        access(self) var terms: UInt
+
+        /// See Limits
+        access(self) var limits: UInt
+
+        /// From the lowest bit: balance u64 in units; owed, charged, paid, writtenOff and spent
+        /// u160 each, in wad; the period that `spent` is of, u32. No sum comes near 2^160, since a
+        /// period's price is below 2^120.
+        access(self) var ledger: UInt
+
+        /// By period start, see Record
+        access(self) let records: {UInt32: UInt}
+
+        /// By period start: up to where a charge was approved, in wad
+        access(self) let ceilings: {UInt32: UInt}
+
+        /// Room for later versions: an upgrade cannot add fields
+        access(self) let extensions: {String: AnyStruct}
+
+        init(
+            provider: UInt64, number: UInt64, customer: Address, token: Type, currency: String,
+            refund: Capability<&{FungibleToken.Receiver}>, terms: UInt
+        ) {
+            self.provider = provider
+            self.number = number
+            self.customer = customer
+            self.token = token
+            self.currency = currency
+            self.refund = refund
+            self.storageDeposit = 0
+            self.withdrawal = nil
+            self.terms = terms
+            self.limits = Limits(
+                isAutopayOn: true, isPaused: false, cap: nil, entitled: nil, validUntil: nil
+            ).pack()
+            self.ledger = 0
+            self.records = {}
+            self.ceilings = {}
+            self.extensions = {}
+        }
+
+        /// Charges what one entry adds to its period, and pays what can be paid
+        ///
+        /// Never panics: what cannot be applied is a result too, and stops no other entry.
+        ///
+        /// @param position meter epoch << 64 | seq: entries of a period apply in this order
+        /// @param clock see `SubscriptionVaults.clock`
+        /// @param price wad for a whole token; nil: payment waits
+        /// @return what moved, from the lowest bit: charge u160 and paid u160 in wad, units
+        ///
+        access(contract) fun settle(
+            _ entry: UInt, periodStart: UInt32, position: UInt, clock: UInt, price: UInt?
+        ): UInt {
+            let last = self.records[periodStart] ?? 0
+            let terms = self.terms
+            // A period that has a record was looked at before; only the floor may have risen.
+            if last == 0 || UInt(periodStart) < terms & 0xffffffff {
+                if let fault = self.faultOf(periodStart, clock: clock) {
+                    return self.refuse(fault, periodStart, position, last)
+                }
+            }
+            if position <= last / (1 << 248) {
+                return self.refuse("stale", periodStart, position, last)
+            }
+            let plan = PricePlans.borrowPlan(self.planIn(terms, UInt(periodStart)))!
+            let billable = plan.billable(entry)
+            if billable == nil {
+                return self.refuse("malformed", periodStart, position, last)
+            }
+            let total = UInt(billable!)
+            if total < last / (1 << 120) & 0xffffffffffffffffffffffffffffffff {
+                return self.refuse("regressed", periodStart, position, last)
+            }
+            let cost = UInt(plan.price(billable!))
+            if cost >= 1 << 120 {
+                return self.refuse("malformed", periodStart, position, last)
+            }
+            let before = last & 0xffffffffffffffffffffffffffffff
+            let charged = cost > before ? cost : before
+            self.records[periodStart] = position << 248 | total << 120 | charged
+
+            let moved = self.book(charge: charged - before, clock: clock, price: price)
+            let ledger = self.ledger
+            emit EntrySettled(
+                provider: self.provider,
+                seq: UInt64(position & 0xffffffffffffffff),
+                account: self.number,
+                periodStart: periodStart,
+                result: "applied",
+                charge: charged - before,
+                charged: charged,
+                paid: moved / (1 << 160) & 0xffffffffffffffffffffffffffffffffffffffff,
+                owed: ledger / (1 << 64) & 0xffffffffffffffffffffffffffffffffffffffff,
+                balance: ledger & 0xffffffffffffffff
+            )
+            return moved
+        }
+
+        /// Pays what is owed, as far as it can be paid
+        ///
+        /// @return as `settle`
+        ///
+        access(contract) fun payOwed(clock: UInt, price: UInt?): UInt {
+            let moved = self.book(charge: 0, clock: clock, price: price)
+            emit OwedPaid(
+                provider: self.provider,
+                account: self.number,
+                paid: moved / (1 << 160) & 0xffffffffffffffffffffffffffffffffffffffff,
+                owed: self.ledger / (1 << 64) & 0xffffffffffffffffffffffffffffffffffffffff,
+                balance: self.ledger & 0xffffffffffffffff
+            )
+            return moved
+        }
+
+        /// Adds a charge to what is owed, and moves what can be paid of it
+        ///
+        access(self) fun book(charge: UInt, clock: UInt, price: UInt?): UInt {
+            var ledger = self.ledger
+            let period = clock / (1 << (64 + (self.terms / (1 << 64) & 0xff) * 32)) & 0xffffffff
+            if ledger / (1 << 864) != period {
+                // A new period of the calendar: nothing is spent in it yet.
+                ledger = ledger & ((1 << 704) - 1) | period << 864
+            }
+            let owed = (ledger / (1 << 64) & 0xffffffffffffffffffffffffffffffffffffffff) + charge
+            let units = self.affordable(owed, ledger: ledger, clock: clock, price: price)
+            let paid: UInt = units == 0 ? 0 : units * price! / 100_000_000
+            // The numbers lie side by side, and each stays in its bits: so they add up as one.
+            self.ledger = ledger + (charge << 64) + (charge << 224)
+                + (paid << 384) + (paid << 704) - (paid << 64) - units
+            return charge | paid << 160 | units << 320
+        }
+
+        /// How many units a debt takes: what it is worth, within balance and limits
+        ///
+        access(self) fun affordable(
+            _ owed: UInt, ledger: UInt, clock: UInt, price: UInt?
+        ): UInt {
+            let limits = self.limits
+            let isOver = clock & 0xffffffffffffffff > limits / (1 << 8) & 0xffffffffffffffff
+            if price == nil || limits & 3 != 1 || isOver {
+                return 0
+            }
+            var payable = owed
+            if limits & 4 != 0 {
+                let cap = limits / (1 << 72) & 0xffffffffffffffffffffffffffffffff
+                let left = cap.saturatingSubtract(
+                    ledger / (1 << 704) & 0xffffffffffffffffffffffffffffffffffffffff
+                )
+                payable = payable < left ? payable : left
+            }
+            if limits & 8 != 0 {
+                let left = limits / (1 << 200)
+                payable = payable < left ? payable : left
+            }
+            let worth = payable * 100_000_000 / price!
+            let balance = ledger & 0xffffffffffffffff
+            let units = worth < balance ? worth : balance
+            if limits & 8 != 0 {
+                self.limits = limits - (units * price! / 100_000_000 << 200)
+            }
+            return units
+        }
+
+        /// Says that an entry was not applied, and why
+        ///
+        access(self) fun refuse(
+            _ result: String, _ periodStart: UInt32, _ position: UInt, _ last: UInt
+        ): UInt {
+            emit EntrySettled(
+                provider: self.provider,
+                seq: UInt64(position & 0xffffffffffffffff),
+                account: self.number,
+                periodStart: periodStart,
+                result: result,
+                charge: 0,
+                charged: last & 0xffffffffffffffffffffffffffffff,
+                paid: 0,
+                owed: self.ledger / (1 << 64) & 0xffffffffffffffffffffffffffffffffffffffff,
+                balance: self.ledger & 0xffffffffffffffff
+            )
+            return 0
+        }
+
+        /// Why nothing can be charged for a period; nil: it can
+        ///
+        access(self) view fun faultOf(_ periodStart: UInt32, clock: UInt): String? {
+            let start = UInt64(periodStart)
+            let isPeriod = periodStart >= self.openingPeriod()
+                && start <= UInt64(clock & 0xffffffffffffffff)
+                && PricePlans.periodStart(self.period(), at: start) == start
+            if !isPeriod {
+                return "badPeriod"
+            }
+            return periodStart < self.floor() ? "tooOld" : nil
+        }
+
+        /// The plan in force in a period from the opening period on
+        ///
+        access(self) view fun planIn(_ terms: UInt, _ periodStart: UInt): UInt64 {
+            var plans = terms / (1 << 128)
+            while plans / (1 << 64) & 0xffffffff > periodStart {
+                plans = plans / (1 << 96)
+            }
+            return UInt64(plans & 0xffffffffffffffff)
+        }
+
+        access(contract) fun deposited(_ units: UInt64) {
+            self.ledger = self.ledger + UInt(units)
+        }
+
+        access(contract) fun setLimits(_ limits: Limits) {
+            self.limits = limits.pack()
+            emit LimitsChanged(
+                provider: self.provider,
+                account: self.number,
+                isAutopayOn: limits.isAutopayOn,
+                isPaused: limits.isPaused,
+                cap: limits.cap,
+                entitled: limits.entitled,
+                validUntil: limits.validUntil
+            )
+        }
+
+        /// Takes a plan from the next period on. One that was chosen for that period gives way.
+        ///
+        access(contract) fun choosePlan(_ plan: UInt64) {
+            let now = UInt64(getCurrentBlock().timestamp)
+            let from = PricePlans.nextPeriodStart(self.period(), at: now)
+            let plans = self.terms / (1 << 128)
+            let kept = plans / (1 << 64) & 0xffffffff == UInt(from) ? plans / (1 << 96) : plans
+            let chosen = kept << 96 | UInt(from) << 64 | UInt(plan)
+            self.terms = self.terms & ((1 << 128) - 1) | chosen << 128
+            emit PlanChosen(
+                provider: self.provider,
+                account: self.number,
+                plan: plan,
+                fromPeriod: UInt32(from)
+            )
+        }
+
+        access(contract) fun requestWithdrawal(amount: UFix64) {
+            let now = UInt64(getCurrentBlock().timestamp)
+            let period = PricePlans.periodStart(self.period(), at: now)
+            let plan = PricePlans.borrowPlan(self.planIn(self.terms, UInt(period)))!
+            let maturesAt = now + UInt64(plan.terms.notice)
+            let request = Withdrawal(
+                amount: amount,
+                maturesAt: maturesAt,
+                lapsesAt: maturesAt + 86400
+            )
+            self.withdrawal = request
+            emit WithdrawalRequested(
+                provider: self.provider,
+                account: self.number,
+                amount: amount,
+                maturesAt: request.maturesAt,
+                lapsesAt: request.lapsesAt
+            )
+        }
+
+        /// Takes what was asked for off the balance, or what is still free of it
+        ///
+        /// @return the amount
+        ///
+        access(contract) fun executeWithdrawal(): UFix64 {
+            let request = self.withdrawal
+                ?? panic("SubscriptionVaults.Vault.executeWithdrawal: Nothing was asked for")
+            let now = UInt64(getCurrentBlock().timestamp)
+            assert(
+                now >= request.maturesAt && now <= request.lapsesAt,
+                message: "SubscriptionVaults.Vault.executeWithdrawal: It can be taken from \(request.maturesAt) to \(request.lapsesAt), and it is \(now)"
+            )
+            let free = self.free()
+            let amount = request.amount < free ? request.amount : free
+            assert(
+                amount > 0.0,
+                message: "SubscriptionVaults.Vault.executeWithdrawal: Nothing is free"
+            )
+            self.withdrawal = nil
+            self.ledger = self.ledger - UInt(SubscriptionVaults.units(amount))
+            emit Withdrawn(
+                provider: self.provider,
+                account: self.number,
+                amount: amount,
+                balance: self.balance()
+            )
+            return amount
+        }
+
+        /// The request under way; nil: none
+        ///
+        access(all) view fun currentWithdrawal(): Withdrawal? {
+            return self.withdrawal
+        }
+
+        /// Tokens that may be asked back: all that no debt locks. Without a price nobody knows how
+        /// much a debt locks.
+        ///
+        access(all) view fun free(): UFix64 {
+            let balance = self.ledger & 0xffffffffffffffff
+            let owed = UInt(self.owed())
+            if owed == 0 {
+                return self.balance()
+            }
+            if let price = TokenPrices.current(token: self.token, currency: self.currency) {
+                let locked = (owed * 100_000_000 + UInt(price) - 1) / UInt(price)
+                return SubscriptionVaults.tokens(UInt64(balance.saturatingSubtract(locked)))
+            }
+            return 0.0
+        }
+
+        access(all) view fun balance(): UFix64 {
+            return SubscriptionVaults.tokens(UInt64(self.ledger & 0xffffffffffffffff))
+        }
+
+        /// Wad: charged and not yet paid
+        access(all) view fun owed(): UInt256 {
+            return self.sumAt(64)
+        }
+
+        /// Wad, over all periods
+        access(all) view fun charged(): UInt256 {
+            return self.sumAt(224)
+        }
+
+        /// Wad, over all periods
+        access(all) view fun paid(): UInt256 {
+            return self.sumAt(384)
+        }
+
+        /// Wad that nobody will pay
+        access(all) view fun writtenOff(): UInt256 {
+            return self.sumAt(544)
+        }
+
+        /// Wad paid in the billing period that it is now
+        access(all) view fun spent(): UInt256 {
+            let now = UInt64(getCurrentBlock().timestamp)
+            let period = PricePlans.periodStart(self.period(), at: now)
+            return self.ledger / (1 << 864) == UInt(period) ? self.sumAt(704) : 0
+        }
+
+        access(all) view fun currentLimits(): Limits {
+            let limits = self.limits
+            let validUntil = UInt64(limits / (1 << 8) & 0xffffffffffffffff)
+            let cap = UInt128(limits / (1 << 72) & 0xffffffffffffffffffffffffffffffff)
+            return Limits(
+                isAutopayOn: limits & 1 != 0,
+                isPaused: limits & 2 != 0,
+                cap: limits & 4 == 0 ? nil : cap,
+                entitled: limits & 8 == 0 ? nil : UInt128(limits / (1 << 200)),
+                validUntil: validUntil == UInt64.max ? nil : validUntil
+            )
+        }
+
+        /// What was applied of a period; nil: nothing
+        access(all) view fun record(periodStart: UInt32): Record? {
+            if let packed = self.records[periodStart] {
+                return Record(packed)
+            }
+            return nil
+        }
+
+        /// 0 day, 1 week, 2 month
+        access(all) view fun period(): UInt8 {
+            return UInt8(self.terms / (1 << 64) & 0xff)
+        }
+
+        /// No period before it is charged
+        access(all) view fun openingPeriod(): UInt32 {
+            return UInt32(self.terms / (1 << 32) & 0xffffffff)
+        }
+
+        /// No period before it can be charged any more. It only rises.
+        access(all) view fun floor(): UInt32 {
+            return UInt32(self.terms & 0xffffffff)
+        }
+
+        access(all) view fun isOpen(): Bool {
+            return self.terms / (1 << 72) & 0xff == 0
+        }
+
+        /// The provider kept the number for this customer
+        access(all) view fun isReserved(): Bool {
+            return self.terms / (1 << 80) & 0xff == 1
+        }
+
+        /// Which of the provider's books it is in
+        access(all) view fun bookIndex(): Int {
+            return Int(self.terms / (1 << 96) & 0xffff)
+        }
+
+        /// First period and plan, earliest first
+        access(all) fun plans(): [[UInt64; 2]] {
+            let plans: [[UInt64; 2]] = []
+            var rest = self.terms / (1 << 128)
+            while rest > 0 {
+                let from = UInt64(rest / (1 << 64) & 0xffffffff)
+                plans.insert(at: 0, [from, UInt64(rest & 0xffffffffffffffff)])
+                rest = rest / (1 << 96)
+            }
+            return plans
+        }
+
+        access(self) view fun sumAt(_ bit: UInt): UInt256 {
+            return UInt256(self.ledger / (1 << bit) & 0xffffffffffffffffffffffffffffffffffffffff)
+        }
+    }
+
+    /// Desk
+    ///
+    /// What the contract keeps for one provider: its vaults, the numbers kept for customers, and
+    /// the running sums.
+    ///
+    access(all) resource Desk {
+        access(all) let provider: UInt64
+
+        /// The next account number that nobody asked for by name
+        access(all) var nextNumber: UInt64
+
+        /// Account numbers in the order of their opening
+        access(all) let numbers: [UInt64]
+
+        access(all) let books: [Book]
+
+        /// Wad: a greater charge of one entry waits for approval; nil: none does
+        access(all) var maxChargePerEntry: UInt128?
+
+        access(self) let vaults: @{UInt64: Vault}
+
+        access(self) let reserved: {UInt64: Address}
+
+        /// Room for later versions: an upgrade cannot add fields
+        access(self) let extensions: {String: AnyStruct}
+
+        init(provider: UInt64) {
+            self.provider = provider
+            self.nextNumber = 1
+            self.numbers = []
+            self.books = []
+            self.maxChargePerEntry = nil
+            self.vaults <- {}
+            self.reserved = {}
+            self.extensions = {}
+        }
+
+        /// Settles entries whose proof was checked
+        ///
+        access(contract) fun settle(_ entries: [UInt], seq: UInt64, meterEpoch: UInt32) {
+            let position = UInt(meterEpoch) << 64 | UInt(seq)
+            let clock = SubscriptionVaults.clock()
+            var book = -1
+            var price: UInt? = nil
+            var moved: UInt = 0
+            for entry in entries {
+                // Tag, account number u64 and period start u32; 0: it is no entry.
+                let key = UsageBatches.headOf(entry) / (1 << 256)
+                let periodStart = UInt32(key & 0xffffffff)
+                let vault = self.borrowVault(UInt64(key / (1 << 32) & 0xffffffffffffffff))
+                if vault == nil || key == 0 {
+                    self.refuse(key, seq)
+                    continue
+                }
+                let next = vault!.bookIndex()
+                if next != book {
+                    self.settled(book, moved)
+                    book = next
+                    moved = 0
+                    price = self.priceOf(book)
+                }
+                moved = moved + vault!.settle(
+                    entry, periodStart: periodStart, position: position, clock: clock, price: price
+                )
+            }
+            self.settled(book, moved)
+        }
+
+        /// Pays what one vault owes, as far as it can be paid
+        ///
+        access(contract) fun payOwed(_ account: UInt64) {
+            let vault = self.borrowVault(account)
+                ?? panic("SubscriptionVaults.Desk.payOwed: Provider \(self.provider) has no vault \(account)")
+            let book = vault.bookIndex()
+            let moved = vault.payOwed(
+                clock: SubscriptionVaults.clock(), price: self.priceOf(book)
+            )
+            self.settled(book, moved)
+        }
+
+        access(contract) fun open(
+            customer: Address, plan: UInt64, number: UInt64?, token: Type,
+            refund: Capability<&{FungibleToken.Receiver}>
+        ): &Vault {
+            let terms = self.planOf(plan).terms
+            let account = number ?? self.takeNextNumber()
+            let isReserved = self.reserved[account] == customer
+            assert(
+                number == nil || isReserved,
+                message: "SubscriptionVaults.Desk.open: Number \(account) is not kept for \(customer)"
+            )
+            assert(
+                self.vaults[account] == nil,
+                message: "SubscriptionVaults.Desk.open: Number \(account) has a vault already"
+            )
+            let book = self.bookOf(token: token, currency: terms.currency)
+            let now = UInt64(getCurrentBlock().timestamp)
+            let opening = UInt(PricePlans.periodStart(terms.period, at: now))
+            let packed = opening | opening << 32 | UInt(terms.period) << 64
+                | (isReserved ? 1 : 0) << 80 | UInt(book) << 96
+                | (opening << 64 | UInt(plan)) << 128
+            self.vaults[account] <-! create Vault(
+                provider: self.provider,
+                number: account,
+                customer: customer,
+                token: token,
+                currency: terms.currency,
+                refund: refund,
+                terms: packed
+            )
+            self.numbers.append(account)
+            emit VaultOpened(
+                provider: self.provider,
+                account: account,
+                customer: customer,
+                plan: plan,
+                token: token.identifier,
+                openingPeriod: UInt32(opening),
+                isReserved: isReserved
+            )
+            return self.borrowVault(account)!
+        }
+
+        access(contract) fun reserve(number: UInt64, holder: Address) {
+            pre {
+                self.vaults[number] == nil:
+                    "SubscriptionVaults.Desk.reserve: Number \(number) has a vault already"
+            }
+            self.reserved[number] = holder
+            emit NumberReserved(provider: self.provider, number: number, holder: holder)
+        }
+
+        /// A plan of this provider that exists
+        ///
+        access(contract) view fun planOf(_ plan: UInt64): &PricePlans.Plan {
+            let found = PricePlans.borrowPlan(plan)
+            assert(
+                found?.provider == self.provider,
+                message: "SubscriptionVaults.Desk.planOf: Plan \(plan) is not one of provider \(self.provider)"
+            )
+            return found!
+        }
+
+        access(contract) fun deposited(_ vault: &Vault, _ amount: UFix64) {
+            let units = SubscriptionVaults.units(amount)
+            vault.deposited(units)
+            (&self.books[vault.bookIndex()] as &Book).deposited(units)
+            emit Deposited(
+                provider: self.provider,
+                account: vault.number,
+                amount: amount,
+                balance: vault.balance()
+            )
+        }
+
+        access(contract) fun executeWithdrawal(_ account: UInt64): UFix64 {
+            let vault = self.borrowVault(account)!
+            let amount = vault.executeWithdrawal()
+            (&self.books[vault.bookIndex()] as &Book).withdrawn(SubscriptionVaults.units(amount))
+            return amount
+        }
+
+        access(contract) fun collect(token: Type, currency: String, amount: UFix64) {
+            let units = SubscriptionVaults.units(amount)
+            let book = &self.books[self.bookOf(token: token, currency: currency)] as &Book
+            assert(
+                units <= book.earnings,
+                message: "SubscriptionVaults.Desk.collect: \(amount) is above the earnings of \(SubscriptionVaults.tokens(book.earnings))"
+            )
+            book.collected(units)
+            emit EarningsCollected(
+                provider: self.provider,
+                token: token.identifier,
+                currency: currency,
+                amount: amount,
+                earnings: SubscriptionVaults.tokens(book.earnings)
+            )
+        }
+
+        access(all) view fun borrowVault(_ account: UInt64): &Vault? {
+            return &self.vaults[account]
+        }
+
+        access(self) fun settled(_ book: Int, _ moved: UInt) {
+            if moved > 0 {
+                (&self.books[book] as &Book).settled(moved)
+            }
+        }
+
+        access(self) view fun priceOf(_ book: Int): UInt? {
+            let current = &self.books[book] as &Book
+            if let price = TokenPrices.current(token: current.token, currency: current.currency) {
+                return UInt(price)
+            }
+            return nil
+        }
+
+        /// Says that an entry is of no vault, or is none at all
+        ///
+        /// @param key tag, account number u64 and period start u32; 0: it is none
+        ///
+        access(self) fun refuse(_ key: UInt, _ seq: UInt64) {
+            emit EntrySettled(
+                provider: self.provider,
+                seq: seq,
+                account: UInt64(key / (1 << 32) & 0xffffffffffffffff),
+                periodStart: UInt32(key & 0xffffffff),
+                result: key == 0 ? "malformed" : "unknownAccount",
+                charge: 0,
+                charged: 0,
+                paid: 0,
+                owed: 0,
+                balance: 0
+            )
+        }
+
+        access(self) fun takeNextNumber(): UInt64 {
+            while self.vaults[self.nextNumber] != nil || self.reserved[self.nextNumber] != nil {
+                self.nextNumber = self.nextNumber + 1
+            }
+            self.nextNumber = self.nextNumber + 1
+            return self.nextNumber - 1
+        }
+
+        /// The index of the book of a token and currency. It is made if there is none.
+        ///
+        access(self) fun bookOf(token: Type, currency: String): Int {
+            for i, book in self.books {
+                if book.token == token && book.currency == currency {
+                    return i
+                }
+            }
+            self.books.append(Book(token: token, currency: currency))
+            return self.books.length - 1
+        }
+    }
+
+    /// Subscription
+    ///
+    /// A customer's say over one vault.
+    ///
+    access(all) resource Subscription {
+        access(all) let provider: UInt64
+
+        /// The account number
+        access(all) let number: UInt64
+
+        access(self) let extensions: {String: AnyStruct}
+
+        init(provider: UInt64, number: UInt64) {
+            self.provider = provider
+            self.number = number
+            self.extensions = {}
+        }
+
+        /// Puts tokens in
+        ///
+        access(all) fun deposit(from: @{FungibleToken.Vault}) {
+            SubscriptionVaults.deposit(provider: self.provider, account: self.number, from: <-from)
+        }
+
+        /// Asks for free balance, to be taken out after the plan's notice. It replaces an older
+        /// request.
+        ///
+        access(Manage) fun requestWithdrawal(amount: UFix64) {
+            pre {
+                amount > 0.0:
+                    "SubscriptionVaults.Subscription.requestWithdrawal: The amount is zero"
+                amount <= self.vault().free():
+                    "SubscriptionVaults.Subscription.requestWithdrawal: \(amount) is above the free \(self.vault().free())"
+            }
+            self.vault().requestWithdrawal(amount: amount)
+        }
+
+        /// Takes out what was asked for, or what is still free of it
+        ///
+        access(Manage) fun executeWithdrawal(): @{FungibleToken.Vault} {
+            let desk = SubscriptionVaults.desk(self.provider)
+            let amount = desk.executeWithdrawal(self.number)
+            return <-SubscriptionVaults.takeFromPool(token: self.vault().token, amount: amount)
+        }
+
+        /// Lets settlement pay, or lets what is charged be owed
+        ///
+        access(Manage) fun setAutopay(_ isOn: Bool) {
+            let now = self.vault().currentLimits()
+            self.vault().setLimits(Limits(
+                isAutopayOn: isOn, isPaused: now.isPaused,
+                cap: now.cap, entitled: now.entitled, validUntil: now.validUntil
+            ))
+        }
+
+        /// Stops all payments for a while. Usage is charged all the same.
+        ///
+        access(Manage) fun setPaused(_ isPaused: Bool) {
+            let now = self.vault().currentLimits()
+            self.vault().setLimits(Limits(
+                isAutopayOn: now.isAutopayOn, isPaused: isPaused,
+                cap: now.cap, entitled: now.entitled, validUntil: now.validUntil
+            ))
+        }
+
+        /// Limits what is paid in a billing period of the calendar
+        ///
+        /// @param limit wad; nil: no limit
+        ///
+        access(Manage) fun setCap(_ limit: UInt128?) {
+            let now = self.vault().currentLimits()
+            self.vault().setLimits(Limits(
+                isAutopayOn: now.isAutopayOn, isPaused: now.isPaused,
+                cap: limit, entitled: now.entitled, validUntil: now.validUntil
+            ))
+        }
+
+        /// Limits what may be paid from now on
+        ///
+        /// @param limit wad; nil: no limit
+        /// @param validUntil unix seconds; nil: for ever
+        ///
+        access(Manage) fun setEntitlement(limit: UInt128?, validUntil: UInt64?) {
+            let now = self.vault().currentLimits()
+            self.vault().setLimits(Limits(
+                isAutopayOn: now.isAutopayOn, isPaused: now.isPaused,
+                cap: now.cap, entitled: limit, validUntil: validUntil
+            ))
+        }
+
+        /// Takes another plan of the provider from the next period on
+        ///
+        access(Manage) fun choosePlan(_ plan: UInt64) {
+            let vault = self.vault()
+            let terms = SubscriptionVaults.desk(self.provider).planOf(plan).terms
+            assert(
+                terms.currency == vault.currency && terms.period == vault.period(),
+                message: "SubscriptionVaults.Subscription.choosePlan: Plan \(plan) has another currency or period"
+            )
+            vault.choosePlan(plan)
+        }
+
+        access(self) view fun vault(): &Vault {
+            return SubscriptionVaults.borrowVault(provider: self.provider, account: self.number)!
+        }
+    }
+
+    /// Customer
+    ///
+    /// Shows from which address somebody asks: a resource in storage knows whose storage it is in,
+    /// and only that account can use what needs Manage.
+    ///
+    access(all) resource Customer {
+
+        /// Opens a vault
+        ///
+        /// @param number one that the provider keeps for this address; nil: the next free one
+        /// @param deposit names the token, and may be empty
+        /// @param refund gets what is paid back when the vault is closed
+        ///
+        access(Manage) fun open(
+            provider: UInt64, plan: UInt64, number: UInt64?,
+            deposit: @{FungibleToken.Vault}, refund: Capability<&{FungibleToken.Receiver}>
+        ): @Subscription {
+            pre {
+                self.owner != nil:
+                    "SubscriptionVaults.Customer.open: The customer is in nobody's storage"
+                refund.check():
+                    "SubscriptionVaults.Customer.open: The refund receiver is not there"
+            }
+            let desk = SubscriptionVaults.desk(provider)
+            let token = deposit.getType()
+            assert(
+                SubscriptionVaults.pools[token] != nil,
+                message: "SubscriptionVaults.Customer.open: \(token.identifier) is not allowed"
+            )
+            assert(
+                refund.borrow()!.isSupportedVaultType(type: token),
+                message: "SubscriptionVaults.Customer.open: The refund receiver takes no \(token.identifier)"
+            )
+            let vault = desk.open(
+                customer: self.owner!.address,
+                plan: plan,
+                number: number,
+                token: token,
+                refund: refund
+            )
+            SubscriptionVaults.deposit(
+                provider: provider,
+                account: vault.number,
+                from: <-deposit
+            )
+            return <-create Subscription(provider: provider, number: vault.number)
+        }
+    }
+
+    /// Provider
+    ///
+    /// A provider's say over its plans, meter and earnings.
+    ///
+    access(all) resource Provider {
+        access(all) let id: UInt64
+
+        access(self) let extensions: {String: AnyStruct}
+
+        init(id: UInt64) {
+            self.id = id
+            self.extensions = {}
+        }
+
+        /// Appends to the model table. A name that is in it keeps its id.
+        ///
+        access(Operate) fun registerModels(_ names: [String]) {
+            PricePlans.registerModels(provider: self.id, names: names)
+        }
+
+        /// @return the plan's id
+        ///
+        access(Operate) fun publishPlan(
+            terms: PricePlans.Terms, tiers: [PricePlans.Tier], rates: [PricePlans.Rate]
+        ): UInt64 {
+            return PricePlans.publish(provider: self.id, terms: terms, tiers: tiers, rates: rates)
+        }
+
+        /// Keeps an account number for the one address that may open it
+        ///
+        access(Operate) fun reserve(number: UInt64, holder: Address) {
+            SubscriptionVaults.desk(self.id).reserve(number: number, holder: holder)
+        }
+
+        /// Names the key that signs usage. The one before it is revoked at once.
+        ///
+        /// @param meter 40 hex digits, with or without 0x
+        ///
+        access(SetMeter) fun setMeter(_ meter: String) {
+            UsageBatches.setMeter(provider: self.id, meter: meter)
+        }
+
+        /// Takes earnings out
+        ///
+        access(Collect) fun collect(
+            token: Type, currency: String, amount: UFix64
+        ): @{FungibleToken.Vault} {
+            SubscriptionVaults.desk(self.id).collect(
+                token: token, currency: currency, amount: amount
+            )
+            return <-SubscriptionVaults.takeFromPool(token: token, amount: amount)
+        }
+    }
+
+    /// Governor
+    ///
+    /// The contract account's say over tokens.
+    ///
+    access(all) resource Governor {
+
+        /// Lets vaults be opened in a token
+        ///
+        /// @param pool an empty vault of it
+        ///
+        access(Govern) fun allowToken(pool: @{FungibleToken.Vault}) {
+            SubscriptionVaults.addPool(<-pool)
+        }
+    }
+
+    /// Makes the caller a provider of a new number
+    ///
+    access(all) fun createProvider(): @Provider {
+        let id = UInt64(self.desks.length) + 1
+        self.desks[id] <-! create Desk(provider: id)
+        emit ProviderCreated(provider: id)
+        return <-create Provider(id: id)
+    }
+
+    /// Gives the caller what opening vaults needs
+    ///
+    access(all) fun createCustomer(): @Customer {
+        return <-create Customer()
+    }
+
+    /// Settles a run of a chunk's entries. Anybody may: the proof is checked, not the sender.
+    ///
+    /// @param leavesBefore, leavesAfter the chunk's other leaves, in order
+    /// @param entries each its bytes as one integer
+    /// @param path from the chunk up to the root of batch `seq`
+    ///
+    access(all) fun settle(
+        provider: UInt64, seq: UInt64,
+        leavesBefore: [UInt256], entries: [UInt], leavesAfter: [UInt256], path: [UInt256]
+    ) {
+        pre {
+            UsageBatches.isRun(
+                provider: provider, seq: seq, leavesBefore: leavesBefore,
+                entries: entries, leavesAfter: leavesAfter, path: path
+            ):
+                "SubscriptionVaults.settle: Entries, leaves and path miss the root of batch \(seq) of provider \(provider)"
+        }
+        self.desk(provider).settle(
+            entries,
+            seq: seq,
+            meterEpoch: UsageBatches.borrowStream(provider: provider)!.meterEpoch
+        )
+    }
+
+    /// Pays what a vault owes, within balance and limits. Anybody may ask for it.
+    ///
+    access(all) fun payOwed(provider: UInt64, account: UInt64) {
+        self.desk(provider).payOwed(account)
+    }
+
+    /// Puts tokens into anybody's vault
+    ///
+    access(all) fun deposit(provider: UInt64, account: UInt64, from: @{FungibleToken.Vault}) {
+        let desk = self.desk(provider)
+        let vault = desk.borrowVault(account)
+            ?? panic("SubscriptionVaults.deposit: Provider \(provider) has no vault \(account)")
+        assert(
+            from.getType() == vault.token,
+            message: "SubscriptionVaults.deposit: The vault takes \(vault.token.identifier), not \(from.getType().identifier)"
+        )
+        assert(vault.isOpen(), message: "SubscriptionVaults.deposit: Vault \(account) is closed")
+        let pool = (&self.pools[vault.token] as &{FungibleToken.Vault}?)!
+        desk.deposited(vault, from.balance)
+        pool.deposit(from: <-from)
+    }
+
+    /// Where a customer keeps the subscription of a vault
+    ///
+    access(all) view fun subscriptionPath(provider: UInt64, number: UInt64): StoragePath {
+        return StoragePath(
+            identifier: "FlowmeterSubscription_\(self.account.address)_\(provider)_\(number)"
+        )!
+    }
+
+    /// nil: the provider has no such account
+    ///
+    access(all) view fun borrowVault(provider: UInt64, account: UInt64): &Vault? {
+        return self.borrowDesk(provider: provider)?.borrowVault(account) ?? nil
+    }
+
+    /// nil: there is no such provider
+    ///
+    access(all) view fun borrowDesk(provider: UInt64): &Desk? {
+        return &self.desks[provider]
+    }
+
+    /// A page of a provider's account numbers, in the order of their opening
+    ///
+    access(all) view fun numbers(provider: UInt64, from: Int, limit: Int): [UInt64] {
+        if let desk = self.borrowDesk(provider: provider) {
+            let end = from + limit < desk.numbers.length ? from + limit : desk.numbers.length
+            return from < end ? desk.numbers.slice(from: from, upTo: end) : []
+        }
+        return []
+    }
+
+    /// How many providers there are; they have the numbers from 1 on
+    ///
+    access(all) view fun providerCount(): UInt64 {
+        return UInt64(self.desks.length)
+    }
+
+    /// The tokens that vaults can be opened in
+    ///
+    access(all) view fun tokenTypes(): [Type] {
+        return self.pools.keys
+    }
+
+    /// What lies in a token's pool
+    ///
+    access(all) view fun poolBalance(token: Type): UFix64 {
+        return self.pools[token]?.balance ?? 0.0
+    }
+
+    /// Tokens of a count of units (1e-8): the same bits
+    ///
+    access(all) view fun tokens(_ units: UInt64): UFix64 {
+        return UFix64.fromBigEndianBytes(units.toBigEndianBytes())!
+    }
+
+    /// Units (1e-8) of an amount of tokens: the same bits
+    ///
+    access(all) view fun units(_ tokens: UFix64): UInt64 {
+        return UInt64.fromBigEndianBytes(tokens.toBigEndianBytes())!
+    }
+
+    /// Block time and the starts of the periods that it is in, for a run of settlements. From the
+    /// lowest bit: now u64, then the start of the day, the week and the month, u32 each.
+    ///
+    access(contract) view fun clock(): UInt {
+        let now = UInt64(getCurrentBlock().timestamp)
+        return UInt(now) | UInt(PricePlans.periodStart(0, at: now)) << 64
+            | UInt(PricePlans.periodStart(1, at: now)) << 96
+            | UInt(PricePlans.periodStart(2, at: now)) << 128
+    }
+
+    access(contract) view fun desk(_ provider: UInt64): &Desk {
+        return self.borrowDesk(provider: provider)
+            ?? panic("SubscriptionVaults.desk: There is no provider \(provider)")
+    }
+
+    access(contract) fun takeFromPool(token: Type, amount: UFix64): @{FungibleToken.Vault} {
+        let pool = (&self.pools[token] as auth(FungibleToken.Withdraw) &{FungibleToken.Vault}?)!
+        return <-pool.withdraw(amount: amount)
+    }
+
+    access(contract) fun addPool(_ pool: @{FungibleToken.Vault}) {
+        pre {
+            pool.balance == 0.0: "SubscriptionVaults.addPool: The pool is not empty"
+            self.pools[pool.getType()] == nil:
+                "SubscriptionVaults.addPool: \(pool.getType().identifier) is allowed already"
+        }
+        let token = pool.getType()
+        self.pools[token] <-! pool
+        emit TokenAllowed(token: token.identifier)
+    }
+
+    init() {
+        let address = self.account.address
+        self.GovernorPath = StoragePath(identifier: "SubscriptionVaultsGovernor_\(address)")!
+        self.ProviderPath = StoragePath(identifier: "FlowmeterProvider_\(address)")!
+        self.CustomerPath = StoragePath(identifier: "FlowmeterCustomer_\(address)")!
+        self.pools <- {}
+        self.desks <- {}
+        self.extensions = {}
+        self.addPool(<-FlowToken.createEmptyVault(vaultType: Type<@FlowToken.Vault>()))
+        self.account.storage.save(<-create Governor(), to: self.GovernorPath)
+    }
+}

@@ -1,0 +1,117 @@
+import "SubscriptionVaults"
+
+access(all) struct Pool {
+    access(all) let token: String
+    /// The tokens that are there
+    access(all) let balance: UFix64
+    /// All vault balances and earnings of all providers: must be the same
+    access(all) let accounted: UFix64
+
+    view init(token: String, balance: UFix64, accounted: UFix64) {
+        self.token = token
+        self.balance = balance
+        self.accounted = accounted
+    }
+}
+
+access(all) struct BookView {
+    access(all) let token: String
+    access(all) let currency: String
+    /// Tokens
+    access(all) let balances: UFix64
+    access(all) let earnings: UFix64
+    /// Wad: charged = paid + owed + writtenOff
+    access(all) let charged: UInt256
+    access(all) let paid: UInt256
+    access(all) let owed: UInt256
+    access(all) let writtenOff: UInt256
+
+    init(_ book: &SubscriptionVaults.Book) {
+        self.token = book.token.identifier
+        self.currency = book.currency
+        self.balances = SubscriptionVaults.tokens(book.balances)
+        self.earnings = SubscriptionVaults.tokens(book.earnings)
+        self.charged = book.charged
+        self.paid = book.paid
+        self.owed = book.owed
+        self.writtenOff = book.writtenOff
+    }
+}
+
+access(all) struct Sums {
+    access(all) var vaults: Int
+    access(all) var balances: UFix64
+    access(all) var charged: UInt256
+    access(all) var paid: UInt256
+    access(all) var owed: UInt256
+    access(all) var writtenOff: UInt256
+
+    view init() {
+        self.vaults = 0
+        self.balances = 0.0
+        self.charged = 0
+        self.paid = 0
+        self.owed = 0
+        self.writtenOff = 0
+    }
+
+    access(all) fun add(_ vault: &SubscriptionVaults.Vault) {
+        self.vaults = self.vaults + 1
+        self.balances = self.balances + vault.balance()
+        self.charged = self.charged + vault.charged()
+        self.paid = self.paid + vault.paid()
+        self.owed = self.owed + vault.owed()
+        self.writtenOff = self.writtenOff + vault.writtenOff()
+    }
+}
+
+access(all) struct Conservation {
+    access(all) let pools: [Pool]
+    /// The provider's running sums, one for each token and currency
+    access(all) let books: [BookView]
+    /// The same, added up from the vaults of the page
+    access(all) let page: Sums
+
+    init(pools: [Pool], books: [BookView], page: Sums) {
+        self.pools = pools
+        self.books = books
+        self.page = page
+    }
+}
+
+/// What must always hold: every pool holds what its vaults and providers are owed, and every charge
+/// is paid, owed or written off.
+///
+/// @param from, limit the page of vaults to add up; limit 0 leaves it out
+///
+access(all) fun main(provider: UInt64, from: Int, limit: Int): Conservation {
+    let pools: [Pool] = []
+    for token in SubscriptionVaults.tokenTypes() {
+        var accounted = 0 as UInt64
+        var other = SubscriptionVaults.providerCount()
+        while other > 0 {
+            for book in SubscriptionVaults.borrowDesk(provider: other)!.books {
+                if book.token == token {
+                    accounted = accounted + book.balances + book.earnings
+                }
+            }
+            other = other - 1
+        }
+        pools.append(Pool(
+            token: token.identifier,
+            balance: SubscriptionVaults.poolBalance(token: token),
+            accounted: SubscriptionVaults.tokens(accounted)
+        ))
+    }
+    let books: [BookView] = []
+    if let desk = SubscriptionVaults.borrowDesk(provider: provider) {
+        for book in desk.books {
+            books.append(BookView(book))
+        }
+    }
+    let page = Sums()
+    for number in SubscriptionVaults.numbers(provider: provider, from: from, limit: limit) {
+        page.add(SubscriptionVaults.borrowVault(provider: provider, account: number)!)
+    }
+    return Conservation(pools: pools, books: books, page: page)
+}

@@ -1,0 +1,61 @@
+import "PricePlans"
+import "SubscriptionVaults"
+
+access(all) struct PlanFrom {
+    access(all) let periodStart: UInt32
+    access(all) let plan: UInt64
+
+    view init(periodStart: UInt32, plan: UInt64) {
+        self.periodStart = periodStart
+        self.plan = plan
+    }
+}
+
+access(all) struct VaultView {
+    access(all) let account: UInt64
+    /// The address it was opened by
+    access(all) let customer: Address
+    access(all) let token: String
+    access(all) let currency: String
+    access(all) let period: String
+    /// Earliest first
+    access(all) let plans: [PlanFrom]
+    /// No period before it is charged
+    access(all) let openingPeriod: UInt32
+    /// No period before it can be charged any more
+    access(all) let floor: UInt32
+    access(all) let isOpen: Bool
+    /// The provider kept the number for this customer
+    access(all) let isReserved: Bool
+    access(all) let isAutopayOn: Bool
+    access(all) let isPaused: Bool
+
+    init(_ vault: &SubscriptionVaults.Vault) {
+        self.account = vault.number
+        self.customer = vault.customer
+        self.token = vault.token.identifier
+        self.currency = vault.currency
+        self.period = PricePlans.periodName(vault.period())
+        self.plans = []
+        for pair in vault.plans() {
+            self.plans.append(PlanFrom(periodStart: UInt32(pair[0]), plan: pair[1]))
+        }
+        self.openingPeriod = vault.openingPeriod()
+        self.floor = vault.floor()
+        self.isOpen = vault.isOpen()
+        self.isReserved = vault.isReserved()
+        let limits = vault.currentLimits()
+        self.isAutopayOn = limits.isAutopayOn
+        self.isPaused = limits.isPaused
+    }
+}
+
+/// A page of the provider's vaults, in the order of their opening. No more: an empty page.
+///
+access(all) fun main(provider: UInt64, from: Int, limit: Int): [VaultView] {
+    let page: [VaultView] = []
+    for number in SubscriptionVaults.numbers(provider: provider, from: from, limit: limit) {
+        page.append(VaultView(SubscriptionVaults.borrowVault(provider: provider, account: number)!))
+    }
+    return page
+}

@@ -1,0 +1,17 @@
+import "FungibleToken"
+import "FlowToken"
+import "SubscriptionVaults"
+
+/// Takes out what was asked for, or what is still free of it.
+///
+transaction(provider: UInt64, number: UInt64) {
+    prepare(signer: auth(BorrowValue) &Account) {
+        let path = SubscriptionVaults.subscriptionPath(provider: provider, number: number)
+        let subscription = signer.storage
+            .borrow<auth(SubscriptionVaults.Manage) &SubscriptionVaults.Subscription>(from: path)
+            ?? panic("execute_withdrawal: The signer holds no subscription \(number) of provider \(provider)")
+        let receiver = signer.storage.borrow<&FlowToken.Vault>(from: /storage/flowTokenVault)
+            ?? panic("execute_withdrawal: The signer has no FLOW vault")
+        receiver.deposit(from: <-subscription.executeWithdrawal())
+    }
+}

@@ -1,0 +1,235 @@
+import type { Anchor, BatchHeader } from '../../domain/batch.js'
+import type { Hash, Hex } from '../../domain/bytes.js'
+import { ConfigError, RetryableError } from '../../domain/errors.js'
+import type { AttestedAnchor, PolicyProof } from '../../domain/proof.js'
+import type { Attestor, AttestorIdentity, MeterState, ProofAnswer } from '../../ports/attestor.js'
+import type { Call } from '../../ports/lane.js'
+import { Attestations } from './attestation.js'
+import { FlareChain } from './chain.js'
+import { RpcClient } from './client.js'
+import { FLARE_NETWORKS, type FlareConfig } from './config.js'
+import { asTopic, ContractBook, interfaces, roundAt, topicOf } from './contracts.js'
+import { DaLayer } from './da-layer.js'
+import { FeeBudget } from './fee-budget.js'
+import { type EvmCall, FlareLane } from './lane.js'
+import type { Log } from './parse.js'
+import { Policies } from './policies.js'
+import { anchorEvent, requestBytes } from './request.js'
+import { Rounds } from './round.js'
+
+const ANCHORED = topicOf(interfaces.anchor, 'UsageBatchAnchored')
+const REQUESTED = topicOf(interfaces.fdcHub, 'AttestationRequest')
+const ZERO_ADDRESS: Hex = `0x${'00'.repeat(20)}`
+
+/** Anchors on a Flare network and attests through FDC. */
+export class FlareAttestor implements Attestor {
+  readonly lane: FlareLane
+  readonly identity: AttestorIdentity
+  readonly #config: FlareConfig
+  readonly #sourceId: string
+  readonly #chain: FlareChain
+  readonly #book: ContractBook
+  readonly #budget: FeeBudget
+  readonly #rounds: Rounds
+  readonly #policies: Policies
+  readonly #attestations: Attestations
+
+  constructor(config: FlareConfig) {
+    const { chainId, anchorAddress } = config
+    this.#config = config
+    this.identity = { chainId, anchorAddress }
+    this.#sourceId = FLARE_NETWORKS[chainId].sourceId
+    this.#chain = new FlareChain(new RpcClient(config), config.logWindowBlocks)
+    this.#book = new ContractBook(this.#chain)
+    this.#budget = new FeeBudget(config.dailyFeeBudgetFlr)
+    this.#rounds = new Rounds(this.#chain, this.#book, chainId)
+    this.#policies = new Policies(this.#chain, this.#book, chainId)
+    this.#attestations = new Attestations(new DaLayer(config), this.#sourceId)
+    this.lane = new FlareLane({ chain: this.#chain, config, budget: this.#budget, explain })
+  }
+
+  async meterState(meter: Hex, signal: AbortSignal): Promise<MeterState> {
+    // One block for both: an anchor between two looks would pair a number with another's root.
+    const { number } = await this.#chain.block('latest', signal)
+    const { anchor } = interfaces
+    const { anchorAddress } = this.identity
+    const [[lastSeq], [lastRoot]] = await Promise.all([
+      this.#chain.view(anchor, anchorAddress, 'lastSeq', [meter], signal, number),
+      this.#chain.view(anchor, anchorAddress, 'lastRoot', [meter], signal, number),
+    ])
+    return { lastSeq: BigInt(lastSeq), lastRoot: String(lastRoot).toLowerCase() as Hash }
+  }
+
+  async findAnchor(
+    meter: Hex,
+    header: BatchHeader,
+    signal: AbortSignal,
+  ): Promise<Anchor | undefined> {
+    const { lastSeq, lastRoot } = await this.meterState(meter, signal)
+    if (lastSeq < header.seq) return undefined
+    if (lastSeq === header.seq && lastRoot !== header.root) throw anotherRoot(header, lastRoot)
+    const log = await this.#anchorLog(meter, header, signal)
+    const expected = anchorEvent(this.identity.anchorAddress, meter, header, log.logIndex)
+    const isSame = log.data === expected.data && log.topics.join() === expected.topics.join()
+    if (!isSame) throw anotherRoot(header, log.topics[3] ?? log.data)
+    const { transactionHash: txHash, blockNumber, logIndex } = log
+    return { txHash, blockNumber, logIndex }
+  }
+
+  anchorCall(header: BatchHeader, signature: Hex): Call {
+    const data = interfaces.anchor.encodeFunctionData('anchor', [header, signature]) as Hex
+    const body: EvmCall = { to: this.identity.anchorAddress, data, value: 0n }
+    return { what: `anchor batch ${header.seq}`, body }
+  }
+
+  async requestCall(anchor: Anchor, signal: AbortSignal): Promise<Call> {
+    const { fdcHub, feeConfigurations } = await this.#book.current(signal)
+    const bytes = await this.#request(anchor, signal)
+    const [fee] = await this.#chain.view(
+      interfaces.feeConfigurations,
+      feeConfigurations,
+      'getRequestFee',
+      [bytes],
+      signal,
+    )
+    const value = BigInt(fee)
+    this.#budget.check(value)
+    const data = interfaces.fdcHub.encodeFunctionData('requestAttestation', [bytes]) as Hex
+    const body: EvmCall = { to: fdcHub, data, value }
+    return { what: `request the attestation of ${anchor.txHash}`, body }
+  }
+
+  async findRequest(
+    anchor: Anchor,
+    missedRounds: readonly number[],
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const contracts = await this.#book.current(signal)
+    const bytes = await this.#request(anchor, signal)
+    const { number: until } = await this.#chain.block('latest', signal)
+    const from = Math.max(anchor.blockNumber, until - this.#config.logSearchBlocks)
+    const filter = { addresses: [contracts.fdcHub], topics: [REQUESTED] }
+    for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) {
+      const [asked] = interfaces.fdcHub.decodeEventLog('AttestationRequest', log.data, log.topics)
+      if (String(asked).toLowerCase() !== bytes) continue
+      const { timestamp } = await this.#chain.block(log.blockNumber, signal)
+      const round = roundAt(timestamp, contracts)
+      // Newest first: what was asked before a round that missed cannot serve either.
+      return missedRounds.includes(round) ? undefined : round
+    }
+    return undefined
+  }
+
+  isFinalised(round: number, signal: AbortSignal): Promise<boolean> {
+    return this.#rounds.isFinalised(round, signal)
+  }
+
+  async fetchProof(
+    meter: Hex,
+    header: BatchHeader,
+    anchor: Anchor,
+    round: number,
+    signal: AbortSignal,
+  ): Promise<ProofAnswer> {
+    const root = await this.#rounds.root(round, signal)
+    if (root === undefined) return this.#withoutRoot(round, signal)
+    const event = anchorEvent(this.identity.anchorAddress, meter, header, anchor.logIndex)
+    const request = await this.#request(anchor, signal)
+    const found = await this.#attestations.find({ event, anchor, round, root, request }, signal)
+    if ('outcome' in found) return found
+    const rootProof = await this.#rounds.rootProof(round, root, signal)
+    if (typeof rootProof === 'string') return { outcome: 'pending', why: rootProof }
+    return { outcome: 'proven', proof: { header, meter, ...found, rootProof } }
+  }
+
+  rewardEpochOf(round: number, signal: AbortSignal): Promise<number> {
+    return this.#policies.rewardEpochOf(round, signal)
+  }
+
+  policyProof(rewardEpoch: number, signal: AbortSignal): Promise<PolicyProof | undefined> {
+    return this.#policies.proof(rewardEpoch, signal)
+  }
+
+  /** A policy's bytes alone, to start a light client from; undefined while nobody shows them. */
+  async policyBytes(rewardEpoch: number, signal: AbortSignal): Promise<Hex | undefined> {
+    return (await this.#policies.policy(rewardEpoch, signal))?.bytes
+  }
+
+  async wallet(signal: AbortSignal): Promise<{ address: Hex; balance: bigint }> {
+    return { address: this.lane.address, balance: await this.lane.balance(signal) }
+  }
+
+  /** Newest first: mostly it is in the first window. */
+  async #anchorLog(meter: Hex, { seq }: BatchHeader, signal: AbortSignal): Promise<Log> {
+    const { anchorFromBlock, logSearchBlocks } = this.#config
+    const { number: until } = await this.#chain.block('latest', signal)
+    const from = Math.max(anchorFromBlock, until - logSearchBlocks)
+    const topics = [ANCHORED, asTopic(meter), asTopic(seq)]
+    const filter = { addresses: [this.identity.anchorAddress], topics }
+    for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) return log
+    throw new RetryableError(
+      'anchor_event_not_found',
+      `batch ${seq} is anchored, but no event of it is served for blocks ${from} to ${until}. ` +
+        'Raise FLARE_LOG_SEARCH_BLOCKS, or add an RPC URL that keeps older logs.',
+    )
+  }
+
+  /** Built from the chain alone; the words are those that every verifier will find. */
+  async #request({ txHash, logIndex }: Anchor, signal: AbortSignal): Promise<Hex> {
+    const [transaction, receipt] = await Promise.all([
+      this.#chain.transaction(txHash, signal),
+      this.#chain.receipt(txHash, signal),
+    ])
+    const log = receipt?.logs.find((candidate) => candidate.logIndex === logIndex)
+    if (transaction === null || receipt === null || log === undefined) {
+      throw new RetryableError('anchor_not_found', `no event ${logIndex} in transaction ${txHash}`)
+    }
+    const block = await this.#chain.block(receipt.blockNumber, signal)
+    const attested: AttestedAnchor = {
+      round: 0,
+      txHash,
+      logIndex,
+      blockNumber: BigInt(block.number),
+      timestamp: BigInt(block.timestamp),
+      sourceAddress: transaction.from,
+      isDeployment: transaction.to === null,
+      receivingAddress: transaction.to ?? ZERO_ADDRESS,
+      value: transaction.value,
+      input: 'zero_byte',
+    }
+    const event = { logIndex, emitter: log.address, topics: log.topics, data: log.data }
+    return requestBytes(attested, event, this.#sourceId)
+  }
+
+  /**
+   * A round in which nothing was confirmed gets no root at all, so waiting for one would never
+   * end. Asking again costs a fee at most: were the root to come after all, the batch would be
+   * proven in the later round.
+   */
+  async #withoutRoot(round: number, signal: AbortSignal): Promise<ProofAnswer> {
+    const contracts = await this.#book.current(signal)
+    const { timestamp } = await this.#chain.block('latest', signal)
+    const roundsSince = roundAt(timestamp, contracts) - round
+    if (roundsSince > this.#config.missedAfterRounds) return { outcome: 'missed' }
+    return { outcome: 'pending', why: `round ${round} is not finalised` }
+  }
+}
+
+export function flareAttestor(config: FlareConfig): FlareAttestor {
+  return new FlareAttestor(config)
+}
+
+function anotherRoot({ seq, root }: BatchHeader, actual: string): ConfigError {
+  return new ConfigError(
+    'another_root_anchored',
+    `batch ${seq} has the root ${root} here and ${actual} on Flare: another instance or a ` +
+      'restored store. Stop the other one, or run "flowmeter adopt".',
+  )
+}
+
+/** The name and the values of an error of ours or of the standard ones. */
+function explain(revertData: unknown): string | undefined {
+  if (typeof revertData !== 'string' || !revertData.startsWith('0x')) return undefined
+  const error = interfaces.anchor.parseError(revertData)
+  return error === null ? undefined : `${error.name}(${error.args.join(', ')})`
+}

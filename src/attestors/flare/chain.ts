@@ -1,0 +1,163 @@
+import type { Interface, Result } from 'ethers'
+import { z } from 'zod'
+import type { Hash, Hex } from '../../domain/bytes.js'
+import { RetryableError } from '../../domain/errors.js'
+import { NodeRefusal, type RpcClient } from './client.js'
+import * as parse from './parse.js'
+
+export interface LogFilter {
+  readonly addresses: readonly Hex[]
+  /** By position; null for any, several for one of them. */
+  readonly topics: readonly (Hex | readonly Hex[] | null)[]
+}
+
+/** Both are part of it. */
+export interface BlockRange {
+  readonly from: number
+  readonly until: number
+}
+
+export interface Block {
+  readonly number: number
+  /** Unix seconds. */
+  readonly timestamp: number
+  readonly baseFeePerGas?: bigint | undefined
+}
+
+/** What the attestor reads of a chain, typed. Errors are those of `RpcClient.ask`. */
+export class FlareChain {
+  readonly #client: RpcClient
+  readonly #logWindowBlocks: number
+
+  constructor(client: RpcClient, logWindowBlocks: number) {
+    this.#client = client
+    this.#logWindowBlocks = logWindowBlocks
+  }
+
+  async ask<Schema extends z.ZodType>(
+    schema: Schema,
+    method: string,
+    params: readonly unknown[],
+    signal: AbortSignal,
+  ): Promise<z.infer<Schema>> {
+    return parse.parseAs(schema, await this.#client.ask(method, params, signal), method)
+  }
+
+  block(tag: number | 'latest', signal: AbortSignal): Promise<Block> {
+    const name = tag === 'latest' ? tag : toQuantity(tag)
+    return this.ask(parse.block, 'eth_getBlockByNumber', [name, false], signal)
+  }
+
+  transaction(hash: Hash, signal: AbortSignal): Promise<z.infer<typeof parse.transaction>> {
+    return this.ask(parse.transaction, 'eth_getTransactionByHash', [hash], signal)
+  }
+
+  receipt(hash: Hash | string, signal: AbortSignal): Promise<z.infer<typeof parse.receipt>> {
+    return this.ask(parse.receipt, 'eth_getTransactionReceipt', [hash], signal)
+  }
+
+  code(address: Hex, signal: AbortSignal): Promise<Hex> {
+    return this.ask(parse.bytes, 'eth_getCode', [address, 'latest'], signal)
+  }
+
+  balance(address: Hex, signal: AbortSignal): Promise<bigint> {
+    return this.ask(parse.bigQuantity, 'eth_getBalance', [address, 'latest'], signal)
+  }
+
+  /**
+   * Reads a contract.
+   *
+   * @throws RetryableError `attestor_nonsense` where the contract reverts or is not there
+   */
+  async view(
+    contract: Interface,
+    to: Hex,
+    method: string,
+    args: readonly unknown[],
+    signal: AbortSignal,
+    at: number | 'latest' = 'latest',
+  ): Promise<Result> {
+    const data = contract.encodeFunctionData(method, args)
+    const tag = at === 'latest' ? at : toQuantity(at)
+    try {
+      const returned = await this.ask(parse.bytes, 'eth_call', [{ to, data }, tag], signal)
+      return contract.decodeFunctionResult(method, returned)
+    } catch (error) {
+      const isOurs = error instanceof NodeRefusal || isCodingError(error)
+      if (!isOurs) throw error
+      throw new RetryableError('attestor_nonsense', `${to} does not answer ${method}()`, {
+        cause: error,
+      })
+    }
+  }
+
+  /** However long the range, a node is asked for one window at a time. Newest first. */
+  async *logsBackward(
+    filter: LogFilter,
+    range: BlockRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<parse.Log> {
+    for (let end = range.until; end >= range.from; end -= this.#logWindowBlocks) {
+      const start = Math.max(range.from, end - this.#logWindowBlocks + 1)
+      yield* (await this.#logs(filter, start, end, signal)).reverse()
+    }
+  }
+
+  /** Oldest first. */
+  async *logsForward(
+    filter: LogFilter,
+    range: BlockRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<parse.Log> {
+    for (let start = range.from; start <= range.until; start += this.#logWindowBlocks) {
+      const end = Math.min(range.until, start + this.#logWindowBlocks - 1)
+      yield* await this.#logs(filter, start, end, signal)
+    }
+  }
+
+  /**
+   * A block from before an instant, and at most a window before the last such block: where to
+   * begin looking for what happened at that instant or later. The first block where none is.
+   */
+  async blockBefore(timestamp: number, head: Block, signal: AbortSignal): Promise<number> {
+    if (head.timestamp < timestamp) return head.number
+    let after = head.number
+    let before = head.number
+    for (let step = this.#logWindowBlocks; ; step *= 4) {
+      before = Math.max(0, head.number - step)
+      if (before === 0 || (await this.block(before, signal)).timestamp < timestamp) break
+      after = before
+    }
+    while (after - before > this.#logWindowBlocks) {
+      const middle = Math.floor((before + after) / 2)
+      const isBefore = (await this.block(middle, signal)).timestamp < timestamp
+      if (isBefore) before = middle
+      else after = middle
+    }
+    return before
+  }
+
+  /** Holds every block of `[from, until)`, Unix seconds, and up to a window more on both sides. */
+  async blocksBetween(from: number, until: number, signal: AbortSignal): Promise<BlockRange> {
+    const head = await this.block('latest', signal)
+    const first = await this.blockBefore(from, head, signal)
+    const last = (await this.blockBefore(until, head, signal)) + this.#logWindowBlocks
+    return { from: first, until: Math.min(last, head.number) }
+  }
+
+  #logs(filter: LogFilter, from: number, to: number, signal: AbortSignal): Promise<parse.Log[]> {
+    const { addresses, topics } = filter
+    const range = { fromBlock: toQuantity(from), toBlock: toQuantity(to) }
+    const params = [{ address: addresses, topics, ...range }]
+    return this.ask(z.array(parse.log), 'eth_getLogs', params, signal)
+  }
+}
+
+export function toQuantity(value: number | bigint): string {
+  return `0x${value.toString(16)}`
+}
+
+/** ethers marks its own errors with a code in capitals, such as BAD_DATA. */
+function isCodingError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^[A-Z_]+$/.test(String(error.code))
+}

@@ -1,0 +1,150 @@
+import type { Hex } from '../../domain/bytes.js'
+import { ConfigError, RetryableError } from '../../domain/errors.js'
+import type { Finding } from '../../ports/finding.js'
+import { systemClock } from '../../runtime/clock.js'
+import { HttpClient } from '../../runtime/http-client.js'
+import { FlareChain } from './chain.js'
+import { RpcClient } from './client.js'
+import { FLARE_NETWORKS, type FlareConfig } from './config.js'
+import { ContractBook, interfaces } from './contracts.js'
+import { DaLayer } from './da-layer.js'
+import { FeeBudget } from './fee-budget.js'
+import { FlareLane } from './lane.js'
+
+const WEI_PER_MILLI_FLR = 10n ** 15n
+/** About ten batches on Coston2 in 2026. */
+const BALANCE_MIN_MILLI_FLR = 1_000n
+/** Blocks come every second or two; a header signed by a clock so far off looks odd to anybody. */
+const CLOCK_SECONDS_MAX = 60
+const VERIFIER_BYTES_MAX = 1024 * 1024
+
+interface Seen {
+  readonly isFine: boolean
+  readonly says: string
+}
+
+/** Looks at everything the attestor depends on. Costs nothing. Throws only what is a bug. */
+export async function examineFlare(
+  config: FlareConfig,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const client = new RpcClient(config)
+  const chain = new FlareChain(client, config.logWindowBlocks)
+  const looks: readonly Look[] = [
+    ...(await nodeLooks(client, signal)),
+    ...chainLooks(config, chain, signal),
+    ...serverLooks(config, signal),
+  ]
+  return Promise.all(looks.map(finish))
+}
+
+interface Look {
+  readonly check: string
+  readonly fix: string
+  readonly find: () => Promise<Seen>
+}
+
+async function finish({ check, fix, find }: Look): Promise<Finding> {
+  const { isFine, says } = await find().catch((error: unknown): Seen => {
+    const isExpected = error instanceof RetryableError || error instanceof ConfigError
+    if (!isExpected) throw error
+    return { isFine: false, says: error.message }
+  })
+  return isFine ? { check, verdict: 'ok', says } : { check, verdict: 'broken', says, fix }
+}
+
+async function nodeLooks(client: RpcClient, signal: AbortSignal): Promise<Look[]> {
+  const nodes = await client.probe(signal)
+  return nodes.map(({ host, problem }) => ({
+    check: `flare rpc ${host}`,
+    fix: 'Check FLARE_ENDPOINT, FLARE_CHAIN_ID and the network between.',
+    find: async () => ({ isFine: problem === undefined, says: problem ?? 'reached, right chain' }),
+  }))
+}
+
+function chainLooks(config: FlareConfig, chain: FlareChain, signal: AbortSignal): Look[] {
+  const { anchorAddress } = config
+  const budget = new FeeBudget(config.dailyFeeBudgetFlr)
+  const lane = new FlareLane({ chain, config, budget, explain: () => undefined })
+  return [
+    {
+      check: 'flare contracts',
+      fix: 'Use an RPC URL of the chain in FLARE_CHAIN_ID.',
+      find: async () => {
+        const { relay, fdcHub, roundSeconds } = await new ContractBook(chain).current(signal)
+        const says = `Relay ${relay}, FdcHub ${fdcHub}, rounds of ${roundSeconds} s`
+        return { isFine: true, says }
+      },
+    },
+    {
+      check: 'flare anchor',
+      fix: 'Deploy UsageAnchor ("flowmeter deploy"), or correct FLARE_ANCHOR_ADDRESS.',
+      find: () => findAnchorContract(chain, anchorAddress, signal),
+    },
+    {
+      check: 'flare gas wallet',
+      fix: `Send FLR to ${lane.address}; on Coston2, https://faucet.flare.network/coston2 gives some.`,
+      find: async () => {
+        const milli = (await lane.balance(signal)) / WEI_PER_MILLI_FLR
+        const says = `${lane.address} holds ${milli / 1000n}.${pad(milli % 1000n)} FLR`
+        return { isFine: milli >= BALANCE_MIN_MILLI_FLR, says }
+      },
+    },
+    {
+      check: 'flare clock',
+      fix: 'Set this machine’s clock (NTP), or use an RPC URL that follows the chain.',
+      find: async () => {
+        const { timestamp } = await chain.block('latest', signal)
+        const seconds = Math.round(systemClock.now() / 1000) - timestamp
+        const says = `this clock is ${seconds} s from the newest block’s`
+        return { isFine: Math.abs(seconds) <= CLOCK_SECONDS_MAX, says }
+      },
+    },
+  ]
+}
+
+async function findAnchorContract(
+  chain: FlareChain,
+  anchorAddress: Hex,
+  signal: AbortSignal,
+): Promise<Seen> {
+  if ((await chain.code(anchorAddress, signal)) === '0x') {
+    return { isFine: false, says: `there is no contract at ${anchorAddress}` }
+  }
+  const method = 'eip712Domain'
+  const domain = await chain.view(interfaces.anchor, anchorAddress, method, [], signal)
+  const isFine = domain.name === 'Flowmeter' && domain.version === '1'
+  return { isFine, says: `${anchorAddress} is ${domain.name} ${domain.version}` }
+}
+
+function serverLooks(config: FlareConfig, signal: AbortSignal): Look[] {
+  const daLayer: Look = {
+    check: 'flare da layer',
+    fix: 'Check FLARE_DA_URL. Without it batches are anchored, but nothing is proven.',
+    find: async () => {
+      const status = await new DaLayer(config).health(signal)
+      return { isFine: status === 200, says: `it answered ${status}` }
+    },
+  }
+  const { verifierUrl: baseUrl, requestTimeoutMs: timeoutMs, apiKey, chainId } = config
+  if (baseUrl === undefined) return [daLayer]
+  const verifier: Look = {
+    check: 'flare verifier',
+    fix: 'Check FLARE_VERIFIER_URL and FLARE_API_KEY, or leave the verifier out: it is optional.',
+    find: async () => {
+      const headers = apiKey === undefined ? {} : { 'X-API-KEY': apiKey }
+      const limits = { timeoutMs, responseBytesMax: VERIFIER_BYTES_MAX }
+      const http = new HttpClient({ baseUrl, codePrefix: 'attestor', headers, ...limits })
+      const { verifier } = FLARE_NETWORKS[chainId]
+      const path = `/verifier/${verifier}/EVMTransaction/prepareRequest`
+      // An empty question: a verifier that may be asked answers 400, one that may not 401.
+      const { status } = await http.request({ method: 'POST', path, body: {} }, signal)
+      return { isFine: status === 200 || status === 400, says: `it answered ${status}` }
+    },
+  }
+  return [daLayer, verifier]
+}
+
+function pad(milli: bigint): string {
+  return String(milli).padStart(3, '0')
+}

@@ -1,0 +1,81 @@
+import { computeAddress, Signature, SigningKey, TypedDataEncoder } from 'ethers'
+import type { BatchHeader } from '../../domain/batch.js'
+import { type Hash, type Hex, hash } from '../../domain/bytes.js'
+import { ConfigError } from '../../domain/errors.js'
+import type { MeterKey } from '../../ports/meter-key.js'
+import type { FlareConfig } from './config.js'
+import { readSignerFile, writeSignerFile } from './signer-file.js'
+
+/** Design, section 3: what the anchor contract checks. */
+const TYPES = {
+  UsageBatch: [
+    { name: 'seq', type: 'uint64' },
+    { name: 'root', type: 'bytes32' },
+    { name: 'prevRoot', type: 'bytes32' },
+    { name: 'sealedAt', type: 'uint64' },
+    { name: 'target', type: 'bytes32' },
+    { name: 'manifest', type: 'bytes32' },
+  ],
+}
+
+export type MeterKeyConfig = Pick<
+  FlareConfig,
+  'chainId' | 'anchorAddress' | 'meterKey' | 'signerFile'
+>
+
+/** The EIP-712 digest that a meter signs. */
+export function headerDigest(
+  { chainId, anchorAddress }: Pick<FlareConfig, 'chainId' | 'anchorAddress'>,
+  header: BatchHeader,
+): Hash {
+  const domain = { name: 'Flowmeter', version: '1', chainId, verifyingContract: anchorAddress }
+  return hash(TypedDataEncoder.hash(domain, TYPES, header))
+}
+
+/** A key in this process's memory, with its signer file. */
+export class LocalMeterKey implements MeterKey {
+  readonly address: Hex
+  readonly #config: MeterKeyConfig
+  readonly #key: SigningKey
+  /** Signatures are made one after the other: each reads what the one before it wrote. */
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(config: MeterKeyConfig) {
+    this.#config = config
+    this.#key = new SigningKey(config.meterKey)
+    this.address = computeAddress(this.#key).toLowerCase() as Hex
+  }
+
+  sign(header: BatchHeader): Promise<Hex> {
+    const signed = this.#last.then(() => this.#sign(header))
+    this.#last = signed.catch(() => {})
+    return signed
+  }
+
+  async #sign(header: BatchHeader): Promise<Hex> {
+    const { chainId, anchorAddress, signerFile } = this.#config
+    const signer = `${this.address}@${chainId}/${anchorAddress}`
+    const digest = headerDigest(this.#config, header)
+    const memory = await readSignerFile(signerFile)
+    if (memory !== undefined) {
+      if (memory.signer !== signer) throw otherSigner(signerFile, memory.signer, signer)
+      const isAgain = memory.seq === header.seq && memory.digest === digest
+      if (!isAgain && header.seq <= memory.seq) throw secondDigest(header.seq, memory.seq)
+    }
+    await writeSignerFile(signerFile, { signer, seq: header.seq, digest })
+    return Signature.from(this.#key.sign(digest)).serialized as Hex
+  }
+}
+
+function otherSigner(path: string, kept: string, actual: string): ConfigError {
+  const fix = 'Set METER_SIGNER_FILE to a file of its own for every key and anchor.'
+  const message = `the signer file ${path} belongs to ${kept}, not to ${actual}. ${fix}`
+  return new ConfigError('meter_signer_file', message)
+}
+
+function secondDigest(seq: bigint, lastSeq: bigint): ConfigError {
+  const message =
+    `the meter signed batch ${lastSeq} before, and is asked for another batch ${seq}: another ` +
+    'instance or a restored store. Stop the other one, or run "flowmeter adopt".'
+  return new ConfigError('meter_second_digest', message)
+}

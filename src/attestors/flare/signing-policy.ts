@@ -1,0 +1,240 @@
+import { SigningKey } from 'ethers'
+import {
+  type Hash,
+  type Hex,
+  hash,
+  join,
+  keccak,
+  u256,
+  utf8,
+  ZERO_HASH,
+} from '../../domain/bytes.js'
+import type { PolicySignature } from '../../domain/proof.js'
+
+/*
+ * The bytes that Flare's voters sign, and their signatures. All big-endian:
+ * policy = voters u16 ‖ reward epoch u24 ‖ start u32 ‖ threshold u16 ‖ seed 32 ‖ (address ‖ weight u16)…
+ * message = protocol u8 ‖ round u32 ‖ isSecureRandom u8 ‖ root 32
+ * relay() = selector ‖ policy ‖ message ‖ count u16 ‖ (v ‖ r ‖ s ‖ index u16)…
+ */
+
+/** FDC among the protocols whose roots the Relay keeps. */
+export const FDC_PROTOCOL_ID = 200
+
+const POLICY_HEAD = 43
+const POLICY_VOTER = 22
+const MESSAGE = 38
+const VOTE = 67
+const RELAY_SELECTOR = 'b59589d1'
+const SIGN_POLICY_SELECTOR = '6b4c7bd6'
+const SIGN_POLICY_CALL = 4 + 5 * 32
+const EIP191_PREFIX = utf8('\x19Ethereum Signed Message:\n32')
+/** The order of secp256k1. Of s and its negative, Cadence and newer Relays take the lower. */
+const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
+
+/**
+ * How hashes are bound to a chain. `bound` (since Relay v2): keccak of chain id and content.
+ * `legacy`: of the content alone, a policy folded word by word.
+ */
+export type DigestScheme = 'bound' | 'legacy'
+
+export interface Voter {
+  readonly address: Hex
+  readonly weight: number
+}
+
+export interface SigningPolicy {
+  readonly bytes: Hex
+  readonly rewardEpoch: number
+  readonly startRound: number
+  /** The weight that signatures have to exceed. */
+  readonly threshold: number
+  readonly voters: readonly Voter[]
+}
+
+/** A signature before anybody looked at it. Without index, the signer is looked up by address. */
+export interface Vote {
+  readonly index?: number
+  readonly v: number
+  readonly r: Hex
+  readonly s: Hex
+}
+
+/** A call of `relay()` with a protocol's message. */
+export interface RelayCall {
+  readonly policy: SigningPolicy
+  readonly message: Hex
+  readonly protocolId: number
+  readonly round: number
+  readonly root: Hash
+  readonly votes: readonly Vote[]
+}
+
+/** A call of `signNewSigningPolicy()`. */
+export interface PolicyVote extends Vote {
+  readonly rewardEpoch: number
+  readonly policyHash: Hash
+}
+
+/** Reads a policy off the front; undefined when there is none. */
+export function readPolicy(data: Hex): SigningPolicy | undefined {
+  if (sizeOf(data) < POLICY_HEAD) return undefined
+  const count = uint(data, 0, 2)
+  const size = POLICY_HEAD + POLICY_VOTER * count
+  if (count === 0 || sizeOf(data) < size) return undefined
+  const voters = Array.from({ length: count }, (_, i): Voter => {
+    const at = POLICY_HEAD + POLICY_VOTER * i
+    return { address: cut(data, at, at + 20), weight: uint(data, at + 20, 2) }
+  })
+  return {
+    bytes: cut(data, 0, size),
+    rewardEpoch: uint(data, 2, 3),
+    startRound: uint(data, 5, 4),
+    threshold: uint(data, 9, 2),
+    voters,
+  }
+}
+
+export function policyHash(policy: Hex, scheme: DigestScheme, chainId: number): Hash {
+  return scheme === 'bound' ? keccak(u256(chainId), policy) : foldedHash(policy)
+}
+
+export function messageHash(message: Hex, scheme: DigestScheme, chainId: number): Hash {
+  return scheme === 'bound' ? keccak(u256(chainId), message) : keccak(message)
+}
+
+/** Which scheme gives the hash that the Relay holds for this policy; undefined: not that policy. */
+export function schemeOf(policy: Hex, onChain: Hash, chainId: number): DigestScheme | undefined {
+  const schemes: readonly DigestScheme[] = ['bound', 'legacy']
+  return schemes.find((scheme) => policyHash(policy, scheme, chainId) === onChain)
+}
+
+/** What ECDSA signs for a hash of ours. */
+export function digestOf(pre: Hash): Hash {
+  return keccak(EIP191_PREFIX, pre)
+}
+
+/**
+ * Every `relay()` call with a message in a transaction's input, be it the input itself or wrapped
+ * in the call of another contract.
+ */
+export function relayCallsIn(input: Hex): RelayCall[] {
+  return callsIn(input, RELAY_SELECTOR).flatMap((call) => readRelayCall(call) ?? [])
+}
+
+/** Every `signNewSigningPolicy()` call in a transaction's input. */
+export function policyVotesIn(input: Hex): PolicyVote[] {
+  return callsIn(input, SIGN_POLICY_SELECTOR).flatMap((call) => {
+    if (sizeOf(call) < SIGN_POLICY_CALL) return []
+    const word = (i: number): Hex => cut(call, 4 + 32 * i, 36 + 32 * i)
+    const [rewardEpoch, v] = [Number(word(0)), Number(word(2))]
+    return { rewardEpoch, policyHash: hash(word(1)), v, r: word(3), s: word(4) }
+  })
+}
+
+/**
+ * The fewest valid signatures whose weight exceeds the policy's threshold, the heaviest voters
+ * first, then in the order of their indices; undefined when all of them together are too light.
+ * A Relay stops reading when it has enough, so what follows may be rubbish: that is left out.
+ */
+export function enoughSignatures(
+  policy: SigningPolicy,
+  digest: Hash,
+  votes: readonly Vote[],
+): PolicySignature[] | undefined {
+  const valid = new Map<number, PolicySignature>()
+  for (const vote of votes) {
+    const signature = checkedVote(policy, digest, vote)
+    if (signature !== undefined) valid.set(signature.index, signature)
+  }
+  const weightOf = ({ index }: PolicySignature): number => policy.voters[index]?.weight ?? 0
+  const chosen: PolicySignature[] = []
+  let weight = 0
+  for (const signature of [...valid.values()].sort((a, b) => weightOf(b) - weightOf(a))) {
+    if (weight > policy.threshold) break
+    chosen.push(signature)
+    weight += weightOf(signature)
+  }
+  return weight > policy.threshold ? chosen.sort((a, b) => a.index - b.index) : undefined
+}
+
+function checkedVote(policy: SigningPolicy, digest: Hash, vote: Vote): PolicySignature | undefined {
+  const isHigh = BigInt(vote.s) > ORDER / 2n
+  // The negative of s with the other v is the same signer's signature of the same digest.
+  const s = isHigh && BigInt(vote.s) < ORDER ? u256(ORDER - BigInt(vote.s)) : vote.s
+  const v = isHigh ? 55 - vote.v : vote.v
+  const publicKey = recover(digest, { v, r: vote.r, s })
+  if (publicKey === undefined) return undefined
+  const signer = `0x${keccak(publicKey).slice(-40)}`
+  const index = vote.index ?? policy.voters.findIndex(({ address }) => address === signer)
+  if (policy.voters[index]?.address !== signer) return undefined
+  return { index, publicKey, signature: join(vote.r, s) }
+}
+
+/** 64 bytes x ‖ y. */
+function recover(digest: Hash, { v, r, s }: { v: number; r: Hex; s: Hex }): Hex | undefined {
+  if (v !== 27 && v !== 28) return undefined
+  try {
+    return cut(SigningKey.recoverPublicKey(digest, { v, r, s }) as Hex, 1)
+  } catch {
+    return undefined // Not on the curve: nobody's signature.
+  }
+}
+
+function readRelayCall(call: Hex): RelayCall | undefined {
+  const policy = readPolicy(cut(call, 4))
+  if (policy === undefined) return undefined
+  const rest = cut(call, 4 + sizeOf(policy.bytes))
+  // A protocol id of 0 stands for a new policy, which only Relays on other chains take.
+  if (sizeOf(rest) < MESSAGE + 2 || uint(rest, 0, 1) === 0) return undefined
+  return {
+    policy,
+    message: cut(rest, 0, MESSAGE),
+    protocolId: uint(rest, 0, 1),
+    round: uint(rest, 1, 4),
+    root: hash(cut(rest, 6, MESSAGE)),
+    votes: readVotes(cut(rest, MESSAGE)),
+  }
+}
+
+function readVotes(data: Hex): Vote[] {
+  const count = Math.min(uint(data, 0, 2), Math.floor((sizeOf(data) - 2) / VOTE))
+  return Array.from({ length: count }, (_, i): Vote => {
+    const vote = cut(data, 2 + VOTE * i, 2 + VOTE * (i + 1))
+    return {
+      v: uint(vote, 0, 1),
+      r: cut(vote, 1, 33),
+      s: cut(vote, 33, 65),
+      index: uint(vote, 65, 2),
+    }
+  })
+}
+
+/** The input from each place on at which the selector stands. */
+function callsIn(input: Hex, selector: string): Hex[] {
+  const calls: Hex[] = []
+  for (let at = input.indexOf(selector); at !== -1; at = input.indexOf(selector, at + 1)) {
+    if (at % 2 === 0) calls.push(`0x${input.slice(at)}`)
+  }
+  return calls
+}
+
+/** Padded to whole words; h = keccak(h ‖ word). */
+function foldedHash(content: Hex): Hash {
+  const digits = content.slice(2)
+  const padded = digits.padEnd(Math.ceil(digits.length / 64) * 64, '0')
+  const [first, ...others] = (padded.match(/.{64}/g) ?? []).map((word) => hash(`0x${word}`))
+  return others.reduce((folded, word) => keccak(folded, word), first ?? ZERO_HASH)
+}
+
+function sizeOf(data: Hex): number {
+  return (data.length - 2) / 2
+}
+
+function cut(data: Hex, from: number, until?: number): Hex {
+  return `0x${data.slice(2 + 2 * from, until === undefined ? undefined : 2 + 2 * until)}`
+}
+
+function uint(data: Hex, at: number, size: number): number {
+  return Number(cut(data, at, at + size))
+}

@@ -1,0 +1,38 @@
+import type { Attestor } from '../ports/attestor.js'
+import type { Finding } from '../ports/finding.js'
+import type { MeterKey } from '../ports/meter-key.js'
+import { type FlareConfig, flareConfig, flareSettings } from './flare/config.js'
+
+/** The settings of the place of anchors. A second kind makes this a union by `kind`. */
+export const attestorConfig = flareConfig
+
+export type AttestorConfig = FlareConfig
+
+export const attestorSettings = flareSettings
+
+/** Loads the adapter that was chosen. Asks the chain nothing yet. */
+export async function createAttestor(config: AttestorConfig): Promise<Attestor> {
+  switch (config.kind) {
+    case 'flare':
+      return (await import('./flare/attestor.js')).flareAttestor(config)
+  }
+}
+
+/** The key that signs headers, in the form that the chosen place of anchors checks. */
+export async function createMeterKey(config: AttestorConfig): Promise<MeterKey> {
+  switch (config.kind) {
+    case 'flare':
+      return new (await import('./flare/meter-key.js')).LocalMeterKey(config)
+  }
+}
+
+/** Looks at everything the attestor depends on, and says how to mend it. */
+export async function attestorDoctor(
+  config: AttestorConfig,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  switch (config.kind) {
+    case 'flare':
+      return (await import('./flare/doctor.js')).examineFlare(config, signal)
+  }
+}

@@ -1,0 +1,52 @@
+import { Command } from 'commander'
+import { canonicalAccount } from '../mapping/strategy.js'
+import { type CliParts, toJson } from './parts.js'
+
+const LISTED_MAX = 100_000
+
+/** The operator's table of payers, for the mapping strategy of the same name. */
+export function directoryCommand({
+  withDirectory,
+  print,
+}: Pick<CliParts, 'withDirectory' | 'print'>): Command {
+  const directory = new Command('directory').description('The table of payers and their accounts')
+  directory
+    .command('set')
+    .description('Charge a payer to an account')
+    .argument('<payer>', 'the user, as LiteLLM logs it')
+    .argument('<account>', 'the account number')
+    .option('--json', 'print one JSON object')
+    .action(async (payer: string, text: string, options: { json?: true }, command: Command) => {
+      const account = canonicalAccount(text)
+      if (account === undefined) {
+        const fix = 'Write a number from 0 to 18446744073709551615.'
+        command.error(`error: "${text}" is no account number. ${fix}`, { exitCode: 2 })
+      }
+      await withDirectory((table) => table.set(payer, account))
+      print(
+        options.json ? toJson({ payer, account }) : `"${payer}" is charged to account ${account}`,
+      )
+    })
+  directory
+    .command('remove')
+    .description('Take a payer out')
+    .argument('<payer>', 'the user, as LiteLLM logs it')
+    .option('--json', 'print one JSON object')
+    .action(async (payer: string, options: { json?: true }, command: Command) => {
+      const isRemoved = await withDirectory((table) => table.remove(payer))
+      if (!isRemoved) command.error(`error: "${payer}" is not in the directory`, { exitCode: 2 })
+      print(options.json ? toJson({ payer, removed: true }) : `"${payer}" is removed`)
+    })
+  directory
+    .command('list')
+    .description('Show the table')
+    .option('--json', 'print one JSON object')
+    .action(async (options: { json?: true }) => {
+      const rows = await withDirectory((table) => table.list(LISTED_MAX))
+      if (options.json) return print(toJson({ directory: rows }))
+      for (const { payer, account } of rows) print(`${payer} -> ${account}`)
+      if (rows.length === 0)
+        print('The directory is empty: flowmeter directory set <payer> <account>')
+    })
+  return directory
+}

@@ -1,0 +1,30 @@
+import type { Mapped } from '../mapping/index.js'
+import type { Status } from '../pipeline/status.js'
+import type { Finding } from '../ports/finding.js'
+import type { Directory } from '../ports/stores.js'
+
+/** What commands are given, so that a test can hand them something else. Each loads on demand. */
+export interface CliParts {
+  readonly version: string
+  readonly print: (line: string) => void
+  readonly start: () => Promise<void>
+  readonly mapUser: (user: string) => Promise<Mapped>
+  readonly readStatus: () => Promise<Status>
+  readonly examine: () => Promise<readonly Finding[]>
+  readonly withDirectory: <Result>(
+    work: (directory: Directory) => Promise<Result>,
+  ) => Promise<Result>
+  readonly demo: (options: DemoOptions) => Promise<number>
+}
+
+export interface DemoOptions {
+  readonly isJson: boolean
+  readonly isKept: boolean
+}
+
+/** One JSON object, large integers as text. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'bigint' ? part.toString() : part,
+  )
+}

@@ -1,0 +1,64 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { Status } from '../pipeline/status.js'
+import type { StepListener } from '../runtime/worker.js'
+
+export interface Metrics {
+  readonly contentType: string
+  /** In Prometheus's text format, as of now. */
+  text(): Promise<string>
+  readonly note: StepListener
+}
+
+/** Gauges are read from the store when they are asked for: nothing is counted twice in memory. */
+export function metricsOf(status: () => Promise<Status>): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name: `flowmeter_${name}`, help, labelNames, registers: [registry] })
+  const gauges = {
+    records: gauge('records', 'Usage records by what became of them', ['kind']),
+    backlog: gauge('backlog', 'Items that wait, by state', ['state']),
+    age: gauge('backlog_oldest_age_seconds', 'Age of the oldest item of a state', ['state']),
+    unmapped: gauge('unmapped_records', 'Billable records without a vault'),
+    refused: gauge('refused_entries', 'Entries that Flow did not apply'),
+    lag: gauge('source_lag_seconds', 'Age of the newest instant read in full', ['source']),
+    broken: gauge('source_problem', '1 while a source cannot be read', ['source']),
+    check: gauge('check_difference', 'What must be 0, by check', ['check']),
+  }
+  const steps = new Counter({
+    name: 'flowmeter_worker_steps_total',
+    help: 'Steps by worker and result: advanced, idle or the code of the error',
+    labelNames: ['worker', 'result'],
+    registers: [registry],
+  })
+  return {
+    contentType: registry.contentType,
+    note: (worker, result) =>
+      steps.inc({ worker, result: typeof result === 'string' ? result : result.code }),
+    async text() {
+      fill(gauges, await status())
+      return registry.metrics()
+    },
+  }
+}
+
+type Gauges = Readonly<
+  Record<'records' | 'backlog' | 'age' | 'unmapped' | 'refused' | 'lag' | 'broken' | 'check', Gauge>
+>
+
+function fill(gauges: Gauges, status: Status): void {
+  for (const [kind, count] of Object.entries(status.records)) gauges.records.set({ kind }, count)
+  for (const [state, { count, oldestAgeS }] of Object.entries(status.backlog)) {
+    gauges.backlog.set({ state }, count)
+    gauges.age.set({ state }, oldestAgeS ?? 0)
+  }
+  gauges.unmapped.set(status.unmapped.records)
+  gauges.refused.set(status.refusedEntries)
+  for (const { name, lagS, problem } of status.sources) {
+    gauges.lag.set({ source: name }, lagS)
+    gauges.broken.set({ source: name }, problem === undefined ? 0 : 1)
+  }
+  for (const [check, difference] of Object.entries(status.conservation?.checks ?? {})) {
+    gauges.check.set({ check }, Number(difference))
+  }
+}

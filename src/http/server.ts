@@ -1,0 +1,68 @@
+import Fastify from 'fastify'
+import type { Status } from '../pipeline/status.js'
+import { allowList } from './allow-list.js'
+import type { Metrics } from './metrics.js'
+import type { Readiness } from './ready.js'
+
+export interface ServerParts {
+  readonly config: {
+    readonly host: string
+    readonly port: number
+    readonly allowedIps: readonly string[]
+  }
+  readonly status: () => Promise<Status>
+  readonly readiness: Readiness
+  readonly metrics: Metrics
+}
+
+export interface Server {
+  readonly url: string
+  close(): Promise<void>
+}
+
+const BODY_BYTES_MAX = 64 * 1024
+const REQUEST_MS_MAX = 10_000
+
+/**
+ * GET /health   200 `{ "status": "ok" }`: the process answers
+ * GET /ready    200 or 503, with every worker's state
+ * GET /status   how it stands, from the store
+ * GET /metrics  the same for Prometheus
+ *
+ * Everything but /health is for ALLOWED_IPS alone; others get 403.
+ */
+export async function startServer(parts: ServerParts): Promise<Server> {
+  const { config, status, readiness, metrics } = parts
+  const isAllowed = allowList(config.allowedIps)
+  const server = Fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_MS_MAX,
+    forceCloseConnections: true,
+  })
+  server.addHook('onRequest', async (request, reply) => {
+    reply.header('x-content-type-options', 'nosniff')
+    reply.header('cache-control', 'no-store')
+    if (request.url === '/health' || isAllowed(request.ip)) return
+    await reply.code(403).send({ error: 'forbidden', message: 'ALLOWED_IPS does not name you' })
+  })
+  server.get('/health', async () => ({ status: 'ok' }))
+  server.get('/ready', async (_request, reply) => {
+    const report = readiness.report()
+    return reply.code(report.ready ? 200 : 503).send(report)
+  })
+  server.get('/status', () => status())
+  server.get('/metrics', async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.text()),
+  )
+  server.setErrorHandler(async (_error, _request, reply) => {
+    // What went wrong inside is for the log, never for the caller.
+    await reply.code(500).send({ error: 'internal', message: 'see the log' })
+  })
+  server.setNotFoundHandler(async (_request, reply) => {
+    const message = 'ask for /health, /ready, /status or /metrics'
+    await reply.code(404).send({ error: 'not_found', message })
+  })
+  const url = await server.listen({ host: config.host, port: config.port })
+  return { url, close: () => server.close() }
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env node
+import { inspect } from 'node:util'
+import { exitCodeOf, isTold } from './cli/exit-code.js'
+import { createProgram } from './cli/index.js'
+import { version } from './version.js'
+
+/** Supervisors wait longer than this before they kill. */
+const GRACE_MS = 20_000
+const folder = process.cwd()
+const print = (line: string): void => void process.stdout.write(`${line}\n`)
+
+/** Everything heavy is imported by the command that needs it: `map` answers without any chain. */
+const program = createProgram({
+  version,
+  print,
+  async start() {
+    const { startDaemon } = await import('./start.js')
+    await startDaemon(process.env, folder, shutdownSignal())
+  },
+  async mapUser(user) {
+    const { mapUser } = await import('./cli/tools.js')
+    return mapUser(user, process.env, folder)
+  },
+  async readStatus() {
+    const { readStoredStatus } = await import('./cli/tools.js')
+    return readStoredStatus(process.env, folder)
+  },
+  async withDirectory(work) {
+    const { withDirectory } = await import('./cli/tools.js')
+    return withDirectory(process.env, folder, work)
+  },
+  async examine() {
+    const { examineAll } = await import('./cli/examine.js')
+    return examineAll(process.env, folder, shutdownSignal())
+  },
+  async demo(options) {
+    const { runDemo } = await import('./cli/demo.js')
+    return runDemo(options, { print, signal: shutdownSignal() })
+  },
+})
+
+/** Aborted by the first signal; the second one means "now". */
+function shutdownSignal(): AbortSignal {
+  const shutdown = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (shutdown.signal.aborted) process.exit(1)
+      shutdown.abort()
+      setTimeout(() => process.exit(1), GRACE_MS).unref()
+    })
+  }
+  return shutdown.signal
+}
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error)
+  // Commander has said its own already; the daemon's log has said the rest of `start`.
+  if (!isTold(error)) {
+    const isExpected = process.exitCode === 78 && error instanceof Error
+    process.stderr.write(`error: ${isExpected ? error.message : inspect(error)}\n`)
+  }
+}

@@ -1,0 +1,79 @@
+import { advance, type BatchEvent } from '../domain/batch.js'
+import { assert } from '../domain/errors.js'
+import { purpose } from '../domain/ids.js'
+import type { Attestor } from '../ports/attestor.js'
+import type { Settler } from '../ports/settler.js'
+import type { Batches, Outbox, StoredBatch } from '../ports/stores.js'
+import type { StepOutcome } from '../runtime/worker.js'
+import { deliver } from './deliver.js'
+import { guard } from './guard.js'
+
+/** The one step that holds both ports: proofs cross from Flare to Flow here. */
+export interface AcceptParts {
+  readonly batches: Batches
+  readonly outbox: Outbox
+  readonly attestor: Attestor
+  readonly settler: Settler
+}
+
+/** Keeps Flow's signing policies up with Flare's, and has the attested batch accepted. */
+export async function acceptNext(parts: AcceptParts, signal: AbortSignal): Promise<StepOutcome> {
+  const { batches } = parts
+  const batch = await batches.oldestIn('attested')
+  if (batch === undefined) return followPolicies(parts, signal)
+  const { header, life } = batch
+  const event = await guard<BatchEvent | undefined>(
+    () => accept(batch, parts, signal),
+    async (reason) => ({ type: 'parked', reason }),
+    signal,
+  )
+  if (event === undefined) return 'idle'
+  await batches.saveLife(header.seq, advance(life, event))
+  return 'advanced'
+}
+
+async function accept(
+  { header, proof }: StoredBatch,
+  parts: AcceptParts,
+  signal: AbortSignal,
+): Promise<BatchEvent | undefined> {
+  const { outbox, settler } = parts
+  // Asked first: anybody may have brought the proof.
+  const root = await settler.acceptedRoot(header.seq, signal)
+  if (root === header.root) return { type: 'accepted' }
+  if (root !== undefined) {
+    return { type: 'parked', reason: `Flow holds another root for batch ${header.seq}: ${root}` }
+  }
+  assert(proof !== undefined, 'an attested batch has its proof')
+  const { round, rewardEpoch } = proof.rootProof
+  const lastEpoch = await settler.lastPolicyEpoch(signal)
+  if (lastEpoch < rewardEpoch) {
+    await followPolicies(parts, signal)
+    return undefined
+  }
+  const way = { lane: settler.lane, outbox }
+  const sent = await deliver(
+    purpose.accept(header.seq),
+    () => settler.acceptCall(proof),
+    way,
+    signal,
+  )
+  if (sent !== 'refused') return undefined
+  // Flow refuses a root that another policy should have signed: then the round is of no use.
+  return (await settler.lastPolicyEpoch(signal)) > lastEpoch
+    ? { type: 'missed' }
+    : { type: 'parked', reason: `Flow refused the proof of batch ${header.seq}, round ${round}` }
+}
+
+/** One policy a step, in order: each is only taken when the one before has signed it. */
+async function followPolicies(
+  { outbox, attestor, settler }: AcceptParts,
+  signal: AbortSignal,
+): Promise<StepOutcome> {
+  const nextEpoch = (await settler.lastPolicyEpoch(signal)) + 1
+  const proof = await attestor.policyProof(nextEpoch, signal)
+  if (proof === undefined) return 'idle'
+  const way = { lane: settler.lane, outbox }
+  await deliver(purpose.policy(nextEpoch), () => settler.policyCall(proof), way, signal)
+  return 'idle'
+}

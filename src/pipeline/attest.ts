@@ -1,0 +1,107 @@
+import { advance, type BatchEvent, type BatchLife } from '../domain/batch.js'
+import type { Hex } from '../domain/bytes.js'
+import { assert, RetryableError } from '../domain/errors.js'
+import { purpose } from '../domain/ids.js'
+import type { Attestor } from '../ports/attestor.js'
+import type { Batches, Outbox, StoredBatch } from '../ports/stores.js'
+import type { StepOutcome } from '../runtime/worker.js'
+import { deliver } from './deliver.js'
+import { guard } from './guard.js'
+
+export interface AttestParts {
+  readonly batches: Batches
+  readonly outbox: Outbox
+  readonly attestor: Attestor
+  readonly meter: Hex
+}
+
+/** Rounds that lacked our leaf before an operator is asked to look. */
+const MISSED_ROUNDS_MAX = 10
+
+type InAttestation = Extract<BatchLife, { readonly anchor: unknown }>
+
+/** Brings an anchored batch one state on, up to `attested`: with the whole proof in hand. */
+export async function attestNext(parts: AttestParts, signal: AbortSignal): Promise<StepOutcome> {
+  const { batches } = parts
+  const batch = await batches.oldestIn('anchored', 'requested', 'finalised')
+  if (batch === undefined) return 'idle'
+  const { header, life } = batch
+  assert('anchor' in life, `a batch that is ${life.state} has no anchor`)
+  const event = await guard<BatchEvent | undefined>(
+    () => nextEvent(batch, life, parts, signal),
+    async (reason) => ({ type: 'parked', reason }),
+    signal,
+  )
+  if (event === undefined) return 'idle'
+  await batches.saveLife(header.seq, advance(life, event))
+  return 'advanced'
+}
+
+async function nextEvent(
+  batch: StoredBatch,
+  life: InAttestation,
+  parts: AttestParts,
+  signal: AbortSignal,
+): Promise<BatchEvent | undefined> {
+  switch (life.state) {
+    case 'anchored':
+      return request(batch, life, parts, signal)
+    case 'requested': {
+      const isFinalised = await parts.attestor.isFinalised(life.round, signal)
+      return isFinalised ? { type: 'finalised' } : notFinalised(batch, life, parts, signal)
+    }
+    case 'finalised':
+      return prove(batch, life, parts, signal)
+    case 'attested':
+      return undefined
+  }
+}
+
+async function request(
+  { header }: StoredBatch,
+  { anchor, missedRounds }: InAttestation,
+  { attestor, outbox, meter }: AttestParts,
+  signal: AbortSignal,
+): Promise<BatchEvent | undefined> {
+  if ((await attestor.findAnchor(meter, header, signal)) === undefined) return { type: 'vanished' }
+  // Anybody may have asked for it, or we did before a crash.
+  const round = await attestor.findRequest(anchor, missedRounds, signal)
+  if (round !== undefined) return { type: 'requested', round }
+  if (missedRounds.length >= MISSED_ROUNDS_MAX) {
+    return { type: 'parked', reason: `not attested in ${missedRounds.length} rounds` }
+  }
+  const name = purpose.request(header.seq, missedRounds.length)
+  const makeCall = () => attestor.requestCall(anchor, signal)
+  const sent = await deliver(name, makeCall, { lane: attestor.lane, outbox }, signal)
+  if (sent === 'refused') throw new RetryableError('request_refused', `batch ${header.seq}`)
+  return undefined
+}
+
+async function prove(
+  { header }: StoredBatch,
+  life: InAttestation,
+  { attestor, batches, meter }: AttestParts,
+  signal: AbortSignal,
+): Promise<BatchEvent | undefined> {
+  assert('round' in life)
+  const answer = await attestor.fetchProof(meter, header, life.anchor, life.round, signal)
+  if (answer.outcome === 'pending') return undefined
+  if (answer.outcome === 'missed') return { type: 'missed' }
+  await batches.saveProof(header.seq, answer.proof)
+  return { type: 'attested' }
+}
+
+/**
+ * A reorganised chain may drop the anchor while its round is still open; and a round in which nothing
+ * was confirmed never gets a root, so it has to be given up some time after its end.
+ */
+async function notFinalised(
+  { header }: StoredBatch,
+  { anchor, round }: Extract<InAttestation, { readonly round: number }>,
+  { attestor, meter }: AttestParts,
+  signal: AbortSignal,
+): Promise<BatchEvent | undefined> {
+  if ((await attestor.findAnchor(meter, header, signal)) === undefined) return { type: 'vanished' }
+  const answer = await attestor.fetchProof(meter, header, anchor, round, signal)
+  return answer.outcome === 'missed' ? { type: 'missed' } : undefined
+}

@@ -1,0 +1,83 @@
+import type { EntryKey } from '../domain/usage-total.js'
+import type { Clock } from '../ports/clock.js'
+import type { Lane } from '../ports/lane.js'
+import type { Settler } from '../ports/settler.js'
+import type { Store, Stores } from '../ports/stores.js'
+import type { StepOutcome } from '../runtime/worker.js'
+import { computeChecks } from './checks.js'
+import { closeLane } from './deliver.js'
+import { nameOf } from './restate.js'
+import { readResults } from './results.js'
+
+export interface ReconcileParts {
+  readonly store: Store
+  readonly settler: Settler
+  readonly lanes: readonly Lane[]
+  readonly clock: Clock
+}
+
+/** What this process has done once already. */
+export interface ReconcilePass {
+  isComplete?: boolean
+}
+
+/**
+ * Reads back what Flow holds, from sealed blocks alone: vaults and plans for attribution, results
+ * and records for settlement and the checks. Nothing is decided here.
+ */
+export async function reconcileNext(
+  parts: ReconcileParts,
+  pass: ReconcilePass,
+  signal: AbortSignal,
+): Promise<StepOutcome> {
+  const { store } = parts
+  const before = await store.books.version()
+  await saveChainView(parts, signal)
+  const results = await readResults(parts, signal)
+  for (const lane of parts.lanes) await closeLane(lane, store.outbox, signal)
+
+  const keys = pass.isComplete === true ? await keysBehind(store) : await store.totals.all()
+  if (keys.length > 0 || pass.isComplete !== true) await readBack(keys, parts, signal)
+  pass.isComplete = true
+  const isChanged = results > 0 || before !== (await store.books.version())
+  return isChanged ? 'advanced' : 'idle'
+}
+
+async function saveChainView(
+  { store, settler }: ReconcileParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const vaults = await settler.vaults(signal)
+  const models = await settler.models(signal)
+  const planIds = new Set(vaults.flatMap(({ plans }) => plans.map(({ planId }) => planId)))
+  const plans = await settler.plans([...planIds], signal)
+  await store.transaction(({ books }) => books.saveChainView({ vaults, models, plans }))
+}
+
+/** What Flow was last seen to hold of them is older than what was stated. */
+async function keysBehind({
+  totals,
+  books,
+}: Pick<Stores, 'totals' | 'books'>): Promise<EntryKey[]> {
+  const applied = new Map((await books.applied()).map((one) => [nameOf(one), one.lastSeq]))
+  const stated = await totals.all()
+  return stated.filter((one) => (applied.get(nameOf(one)) ?? 0n) < one.statedBy)
+}
+
+/** Copies records and balances, then compares everything with everything. */
+async function readBack(
+  keys: readonly EntryKey[],
+  { store, settler, clock }: ReconcileParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const accounts = [...new Set(keys.map(({ accountNumber }) => accountNumber))]
+  const applied = await settler.applied(keys, signal)
+  const balances = await settler.balances(accounts, signal)
+  const conservation = await settler.conservation(signal)
+  await store.transaction(async (stores) => {
+    await stores.books.saveApplied(applied)
+    await stores.books.saveBalances(balances)
+    const checks = await computeChecks(stores, conservation)
+    await stores.books.saveChecks(checks, conservation, clock.now())
+  })
+}

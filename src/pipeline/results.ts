@@ -1,0 +1,27 @@
+import { batchSeq } from '../domain/ids.js'
+import type { Settler } from '../ports/settler.js'
+import type { Store } from '../ports/stores.js'
+
+/**
+ * Reads the results of entries from sealed blocks, one window of them, and saves them with the
+ * cursor. Returns how many there were. Called by whoever needs them: reading again is harmless.
+ */
+export async function readResults(
+  { store, settler }: { readonly store: Store; readonly settler: Settler },
+  signal: AbortSignal,
+): Promise<number> {
+  const from = await store.books.readHeight()
+  if (from === undefined) {
+    // A new store has no batch yet, so no result of one can lie before this block.
+    await store.books.saveReadHeight(await settler.sealedHeight(signal))
+    return 0
+  }
+  const { events, untilHeight } = await settler.settledSince(from, signal)
+  await store.transaction(async ({ batches, books }) => {
+    for (const event of events) {
+      await batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
+    }
+    await books.saveReadHeight(untilHeight)
+  })
+  return events.length
+}

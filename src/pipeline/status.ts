@@ -1,0 +1,209 @@
+import type { BatchState } from '../domain/batch.js'
+import type { Clock } from '../ports/clock.js'
+import type { Fate } from '../ports/lane.js'
+import type { StoredBatch, Stores } from '../ports/stores.js'
+
+/** How it stands, from the store alone: the same answer whether the daemon runs or not. */
+export interface Status {
+  readonly version: string
+  /** ISO 8601, UTC, like every instant here. */
+  readonly at: string
+  readonly identity: Readonly<Record<string, string>>
+  readonly sources: readonly SourceStatus[]
+  readonly records: {
+    readonly total: number
+    readonly excluded: number
+    readonly rejected: number
+    readonly sealed: number
+  }
+  /** What waits, in the order of a record's way, with the age of its oldest in seconds. */
+  readonly backlog: Readonly<
+    Record<string, { readonly count: number; readonly oldestAgeS?: number }>
+  >
+  readonly unmapped: {
+    readonly records: number
+    readonly payers: readonly {
+      readonly payer: string
+      readonly reason: string
+      readonly records: number
+    }[]
+  }
+  readonly parked: readonly { readonly seq: string; readonly reason: string }[]
+  /** The newest, newest first. */
+  readonly batches: readonly BatchStatus[]
+  /** The newest transactions of this daemon on both chains, newest first. */
+  readonly transactions: readonly TransactionStatus[]
+  readonly lastBatch?: { readonly seq: string; readonly state: BatchState; readonly root: string }
+  readonly lastSettled?: { readonly seq: string; readonly at: string }
+  /** Entries that Flow refused to apply, each with its reason in `flowmeter batches`. */
+  readonly refusedEntries: number
+  /** Every difference must be 0 (design, section 8). */
+  readonly conservation?: { readonly at: string; readonly checks: Readonly<Record<string, string>> }
+}
+
+export interface SourceStatus {
+  readonly name: string
+  readonly readUntil: string
+  readonly lagS: number
+  readonly lastReadAt?: string
+  readonly version?: string
+  readonly warnings: readonly string[]
+  readonly problem?: { readonly code: string; readonly message: string }
+}
+
+export interface BatchStatus {
+  readonly seq: string
+  readonly state: BatchState
+  readonly root: string
+  readonly sealedAt: string
+  readonly entries: number
+  /** Flare's voting round whose root proved it; absent until it is attested. */
+  readonly round?: number
+}
+
+export interface TransactionStatus {
+  /** What it was for, such as `anchor/7`. */
+  readonly purpose: string
+  readonly lane: string
+  readonly id: string
+  readonly fate: Fate
+}
+
+export interface StatusParts {
+  readonly stores: Pick<Stores, 'records' | 'batches' | 'books' | 'outbox'>
+  readonly clock: Clock
+  readonly version: string
+  readonly identity: Readonly<Record<string, string>>
+}
+
+const PAYERS_SHOWN = 20
+const BATCHES_LOOKED_AT = 100
+const BATCHES_SHOWN = 20
+const TRANSACTIONS_SHOWN = 40
+
+/** Reads it. No chain is asked, so it answers when nothing else does. */
+export async function readStatus(parts: StatusParts): Promise<Status> {
+  const { stores, clock, version, identity } = parts
+  const nowMs = clock.now()
+  const records = await stores.records.counts()
+  const batches = await stores.batches.newest(BATCHES_LOOKED_AT)
+  const [last] = batches
+  const settled = batches.find(({ life }) => life.state === 'settled')
+  const checks = await stores.books.checks()
+  return {
+    version,
+    at: iso(nowMs),
+    identity,
+    sources: await sourceStatus(stores, nowMs),
+    records: {
+      total: records.records,
+      excluded: records.excluded,
+      rejected: records.rejects,
+      sealed: records.claimed,
+    },
+    backlog: await backlog(stores, nowMs),
+    unmapped: {
+      records: records.unmapped,
+      payers: await stores.records.unmappedPayers(PAYERS_SHOWN),
+    },
+    parked: batches.flatMap(({ header, life }) =>
+      life.state === 'parked' ? [{ seq: header.seq.toString(), reason: life.reason }] : [],
+    ),
+    batches: await Promise.all(
+      batches.slice(0, BATCHES_SHOWN).map((batch) => batchStatus(batch, stores)),
+    ),
+    transactions: (await stores.outbox.newest(TRANSACTIONS_SHOWN)).map(
+      ({ purpose, lane, id, fate }) => ({ purpose, lane, id, fate }),
+    ),
+    ...(last === undefined
+      ? {}
+      : {
+          lastBatch: {
+            seq: last.header.seq.toString(),
+            state: last.life.state,
+            root: last.header.root,
+          },
+        }),
+    ...(settled === undefined
+      ? {}
+      : { lastSettled: { seq: settled.header.seq.toString(), at: iso(settled.changedAtMs) } }),
+    refusedEntries: (await stores.batches.counts()).refusedEntries,
+    ...(checks === undefined
+      ? {}
+      : {
+          conservation: {
+            at: iso(checks.atMs),
+            checks: Object.fromEntries(
+              Object.entries(checks.checks).map(([name, value]) => [name, value.toString()]),
+            ),
+          },
+        }),
+  }
+}
+
+async function batchStatus(
+  { header, life, proof }: StoredBatch,
+  { batches }: Pick<Stores, 'batches'>,
+): Promise<BatchStatus> {
+  return {
+    seq: header.seq.toString(),
+    state: life.state,
+    root: header.root,
+    sealedAt: iso(header.sealedAt * 1000),
+    entries: (await batches.entries(header.seq)).length,
+    ...(proof === undefined ? {} : { round: proof.rootProof.round }),
+  }
+}
+
+async function sourceStatus(
+  { records }: Pick<Stores, 'records'>,
+  nowMs: number,
+): Promise<SourceStatus[]> {
+  return (await records.sources()).map((source) => ({
+    name: source.name,
+    readUntil: iso(source.readUntilMs),
+    lagS: seconds(nowMs - source.readUntilMs),
+    ...(source.lastReadAtMs === undefined ? {} : { lastReadAt: iso(source.lastReadAtMs) }),
+    ...(source.facts?.version === undefined ? {} : { version: source.facts.version }),
+    warnings: source.facts?.warnings ?? [],
+    ...(source.problem === undefined ? {} : { problem: source.problem }),
+  }))
+}
+
+const WAITING_STATES: readonly BatchState[] = [
+  'sealed',
+  'anchored',
+  'requested',
+  'finalised',
+  'attested',
+  'accepted',
+  'parked',
+]
+
+async function backlog(
+  { records, batches }: Pick<Stores, 'records' | 'batches'>,
+  nowMs: number,
+): Promise<Status['backlog']> {
+  const { unattributed, attributed, oldestUnsealedAtMs } = await records.counts()
+  const { states, oldestChangeAtMs } = await batches.counts()
+  const oldest =
+    oldestUnsealedAtMs === undefined ? {} : { oldestAgeS: seconds(nowMs - oldestUnsealedAtMs) }
+  const waiting = WAITING_STATES.map((state) => {
+    const changedAtMs = oldestChangeAtMs[state]
+    const age = changedAtMs === undefined ? {} : { oldestAgeS: seconds(nowMs - changedAtMs) }
+    return [state, { count: states[state] ?? 0, ...age }] as const
+  })
+  return {
+    collected: { count: unattributed, ...(unattributed > 0 ? oldest : {}) },
+    attributed: { count: attributed, ...(attributed > 0 ? oldest : {}) },
+    ...Object.fromEntries(waiting),
+  }
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+function seconds(ms: number): number {
+  return Math.max(0, Math.round(ms / 1000))
+}

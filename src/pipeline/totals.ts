@@ -1,0 +1,36 @@
+import { ROWS_MAX } from '../domain/entry.js'
+import { OTHER_MODEL } from '../domain/ids.js'
+import { addUsage, NO_USAGE, type UsageTotal } from '../domain/usage-total.js'
+import type { AttributedRecord } from '../ports/stores.js'
+
+/**
+ * An entry has 32 rows. The first 31 models of a (vault, period) keep rows of their own, in the order
+ * in which they came; every other model counts in row 0. The records come back with the id that
+ * they are billed under, which sealing writes down for ever.
+ */
+export function withRowIds(
+  records: readonly AttributedRecord[],
+  before: readonly UsageTotal[],
+): AttributedRecord[] {
+  const own = new Set(before.map(({ modelId }) => modelId).filter((id) => id !== OTHER_MODEL))
+  return records.map((record) => {
+    if (record.modelId === OTHER_MODEL || own.has(record.modelId)) return record
+    if (own.size >= ROWS_MAX - 1) return { ...record, modelId: OTHER_MODEL }
+    own.add(record.modelId)
+    return record
+  })
+}
+
+/** The totals with the records added, by ascending model id. */
+export function addRecords(
+  before: readonly UsageTotal[],
+  records: readonly AttributedRecord[],
+): UsageTotal[] {
+  const rows = new Map(before.map((row) => [row.modelId, row]))
+  for (const record of records) {
+    const { modelId, promptTokens, cachedPromptTokens, completionTokens } = record
+    const used = { promptTokens, cachedPromptTokens, completionTokens, requests: 1n }
+    rows.set(modelId, { modelId, ...addUsage(rows.get(modelId) ?? NO_USAGE, used) })
+  }
+  return [...rows.values()].sort((a, b) => a.modelId - b.modelId)
+}

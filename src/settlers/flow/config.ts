@@ -1,0 +1,94 @@
+import { z } from 'zod'
+
+/** Flow refuses a transaction whose reference block is this many blocks old (flow-go v0.51). */
+const TRANSACTION_EXPIRY_BLOCKS = 600
+
+const flowAddress = z
+  .string()
+  .transform((text) => text.trim().toLowerCase().replace(/^0x/, ''))
+  .pipe(z.string().regex(/^[0-9a-f]{16}$/, 'a Flow address is 16 hex digits, with or without 0x'))
+  .transform((digits) => `0x${digits}` as const)
+
+const privateKey = z
+  .string()
+  .transform((text) => text.trim().toLowerCase().replace(/^0x/, ''))
+  .pipe(z.string().regex(/^[0-9a-f]{64}$/, 'a Flow private key is 64 hex digits'))
+
+const count = z.union([
+  z.int().min(0),
+  z
+    .string()
+    .regex(/^\s*\d+\s*$/, 'a number without sign or point')
+    .transform(Number),
+])
+
+const keyIndexes = z
+  .preprocess((raw) => (typeof raw === 'string' ? raw.split(',') : raw), z.array(count))
+  .refine((indexes) => indexes.length > 0, 'name at least one key, e.g. 0')
+  .refine((indexes) => new Set(indexes).size === indexes.length, 'a key index is named twice')
+
+const uint64 = z
+  .union([
+    z.bigint(),
+    z.int().transform(BigInt),
+    z
+      .string()
+      .regex(/^\s*\d+\s*$/)
+      .transform(BigInt),
+  ])
+  .refine((id) => id >= 0n && id < 1n << 64n, 'a number from 0 to 2^64 - 1')
+
+/** Settlement on Flow. */
+export const flowConfig = z.strictObject({
+  kind: z.literal('flow').default('flow'),
+  /** Bound into every batch: a batch for one network is worth nothing on another. */
+  network: z
+    .enum(['mainnet', 'testnet', 'emulator'], 'use mainnet, testnet or emulator')
+    .default('testnet'),
+  /** The REST API of an access node. Absent: the network's public one. */
+  accessNode: z
+    .url({ protocol: /^https?$/, error: 'the URL of an access node’s REST API, http or https' })
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional(),
+  /** Proposes, pays for and authorizes every transaction. Holds no provider power. */
+  accountAddress: flowAddress,
+  /** Of all its keys. The curve and the hash are read from the account. */
+  privateKey,
+  /** Keys of the account with that public key and full weight. The first one is the lane. */
+  keyIndexes: keyIndexes.default([0]),
+  /** Where FlareLightClient, UsageBatches, PricePlans and SubscriptionVaults are. */
+  contractsAddress: flowAddress,
+  /** The provider whose vaults are served: the number in its ProviderCreated event. */
+  providerId: uint64,
+  transactionExpiryBlocks: count.default(TRANSACTION_EXPIRY_BLOCKS),
+  requestTimeoutMs: count.default(30_000),
+})
+
+export type FlowConfig = z.infer<typeof flowConfig>
+
+/** The environment variable of each setting; a secret may also come as NAME_FILE (a path). */
+export const flowSettings = {
+  network: { env: 'FLOW_NETWORK', help: 'mainnet, testnet or emulator' },
+  accessNode: { env: 'FLOW_ACCESS_NODE', help: 'URL of an access node’s REST API' },
+  accountAddress: { env: 'FLOW_ACCOUNT_ADDRESS', help: 'account that pays for transactions' },
+  privateKey: { env: 'FLOW_PRIVATE_KEY', secret: true, help: 'its private key, 64 hex digits' },
+  keyIndexes: { env: 'FLOW_KEY_INDEXES', help: 'indexes of its keys, comma-separated' },
+  contractsAddress: { env: 'FLOW_CONTRACTS_ADDRESS', help: 'account of the Flowmeter contracts' },
+  providerId: { env: 'FLOW_PROVIDER_ID', help: 'number of the provider on Flow' },
+  transactionExpiryBlocks: {
+    env: 'FLOW_TRANSACTION_EXPIRY_BLOCKS',
+    help: 'blocks after which Flow refuses a transaction; only an emulator may differ from 600',
+  },
+  requestTimeoutMs: { env: 'FLOW_REQUEST_TIMEOUT_MS', help: 'time limit of one request, in ms' },
+} as const
+
+/** The public REST endpoints, as fcl names them; the emulator's default port. */
+const ACCESS_NODES: Readonly<Record<FlowConfig['network'], string>> = {
+  mainnet: 'https://rest-mainnet.onflow.org',
+  testnet: 'https://rest-testnet.onflow.org',
+  emulator: 'http://127.0.0.1:8888',
+}
+
+export function accessNodeOf({ accessNode, network }: FlowConfig): string {
+  return accessNode ?? ACCESS_NODES[network]
+}

@@ -1,0 +1,162 @@
+import { targetOf } from '../../domain/batch.js'
+import { ConfigError, RetryableError } from '../../domain/errors.js'
+import { formatUfix64 } from '../../domain/money.js'
+import type { Finding } from '../../ports/finding.js'
+import { CadenceFiles, CONTRACTS } from './cadence.js'
+import { FlowClient } from './client.js'
+import { accessNodeOf, type FlowConfig } from './config.js'
+import { uint } from './json-cadence.js'
+import * as view from './parse.js'
+import { signerFor } from './signing.js'
+
+/** A settlement that fills a transaction costs 0.4 FLOW; this is a handful of them. */
+const BALANCE_MIN = 200_000_000n
+
+interface Patient {
+  readonly client: FlowClient
+  readonly files: CadenceFiles
+  readonly config: FlowConfig
+  readonly signal: AbortSignal
+}
+
+/** What one look found. A `fix` says that it is not well. */
+interface Found {
+  readonly detail: string
+  readonly fix?: string
+}
+
+type Look = (patient: Patient) => Promise<Found>
+
+const LOOKS: readonly (readonly [name: string, look: Look])[] = [
+  ['flow access node', lookAtNode],
+  ['flow account', lookAtBalance],
+  ['flow contracts', lookAtContracts],
+  ['flow target', lookAtTarget],
+  ['flow provider', lookAtProvider],
+  ['flow meter', lookAtMeter],
+  ['flow light client', lookAtLightClient],
+]
+
+/**
+ * Looks at all that settlement needs, and says what to mend. What cannot be looked at is a check
+ * that is not ok; only a bug throws.
+ */
+export async function examineFlow(
+  config: FlowConfig,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const { requestTimeoutMs, keyIndexes } = config
+  const client = new FlowClient({ accessNode: accessNodeOf(config), requestTimeoutMs })
+  const patient: Patient = { client, files: new CadenceFiles(config), config, signal }
+  const keyLooks = keyIndexes.map((keyIndex) => {
+    const look: Look = (same) => lookAtKey(same, keyIndex)
+    return [`flow key ${keyIndex}`, look] as const
+  })
+  const checks: Finding[] = []
+  // One after the other: public nodes take few scripts a second.
+  for (const [name, look] of [...LOOKS.slice(0, 2), ...keyLooks, ...LOOKS.slice(2)]) {
+    checks.push(await examine(name, look, patient))
+  }
+  return checks
+}
+
+async function examine(check: string, look: Look, patient: Patient): Promise<Finding> {
+  try {
+    const { detail, fix } = await look(patient)
+    if (fix === undefined) return { check, verdict: 'ok', says: detail }
+    return { check, verdict: 'broken', says: detail, fix }
+  } catch (error) {
+    if (!(error instanceof RetryableError || error instanceof ConfigError)) throw error
+    return { check, verdict: 'broken', says: error.message, fix: fixOf(error.code) }
+  }
+}
+
+async function lookAtNode({ client, config, signal }: Patient): Promise<Found> {
+  const chainId = await client.chainId(signal)
+  const expected = `flow-${config.network}`
+  if (chainId !== expected) {
+    const fix = 'Make FLOW_ACCESS_NODE and FLOW_NETWORK name the same network.'
+    return { detail: `the node is of ${chainId}, the settings of ${expected}`, fix }
+  }
+  const { height } = await client.block('sealed', signal)
+  return { detail: `${chainId}, sealed block ${height}` }
+}
+
+async function lookAtBalance({ client, config, signal }: Patient): Promise<Found> {
+  const { accountAddress: address } = config
+  const balance = await client.balance(address, signal)
+  const detail = `${address} has ${formatUfix64(balance)} FLOW`
+  return balance >= BALANCE_MIN ? { detail } : { detail, fix: `Send FLOW to ${address}.` }
+}
+
+async function lookAtKey({ client, config, signal }: Patient, keyIndex: number): Promise<Found> {
+  const { accountAddress: address, privateKey } = config
+  const key = await client.accountKey(address, keyIndex, signal)
+  signerFor(privateKey, key, `key ${keyIndex} of ${address}`)
+  const algorithms = `${key.signingAlgorithm} with ${key.hashingAlgorithm}`
+  return { detail: `${algorithms}, sequence number ${key.sequenceNumber}` }
+}
+
+async function lookAtContracts({ client, config, signal }: Patient): Promise<Found> {
+  const { contractsAddress: address } = config
+  const names = await client.contractNames(address, signal)
+  const missing = CONTRACTS.filter((name) => !names.includes(name))
+  if (missing.length === 0) return { detail: `all are on ${address}` }
+  const fix = 'Set FLOW_CONTRACTS_ADDRESS, or deploy them.'
+  return { detail: `${address} has no ${missing.join(', ')}`, fix }
+}
+
+async function lookAtTarget(patient: Patient): Promise<Found> {
+  const { network, contractsAddress } = patient.config
+  const { name, hash, anchor } = await run(patient, 'get_target', [], view.targetView)
+  const detail = `${name}, anchored by 0x${anchor}`
+  if (hash === targetOf(network, contractsAddress)) return { detail }
+  const fix = 'Set FLOW_NETWORK to the network that UsageBatches was deployed for.'
+  return { detail, fix }
+}
+
+async function lookAtProvider(patient: Patient): Promise<Found> {
+  const { providerId } = patient.config
+  const args = [uint('UInt64', providerId)]
+  const provider = await run(patient, 'get_provider', args, view.providerView)
+  if (provider === null) {
+    const fix = 'Set FLOW_PROVIDER_ID to the number in its ProviderCreated event.'
+    return { detail: `there is no provider ${providerId}`, fix }
+  }
+  const { vaults, plans } = provider
+  const detail = `provider ${providerId}: ${vaults} vaults, ${plans.length} plans`
+  return plans.length > 0 ? { detail } : { detail, fix: 'Publish a plan.' }
+}
+
+async function lookAtMeter(patient: Patient): Promise<Found> {
+  const args = [uint('UInt64', patient.config.providerId)]
+  const { meter, meterEpoch } = await run(patient, 'get_stream', args, view.streamView)
+  if (meter !== undefined) return { detail: `${meter}, meter epoch ${meterEpoch}` }
+  return { detail: 'the provider has set no meter', fix: 'Send set_meter as the provider.' }
+}
+
+async function lookAtLightClient(patient: Patient): Promise<Found> {
+  const { lastEpoch, epochs } = await run(patient, 'get_light_client', [], view.lightClientView)
+  return { detail: `signing policies up to reward epoch ${lastEpoch}, ${epochs.length} held` }
+}
+
+async function run<T>(
+  { client, files, signal }: Patient,
+  name: string,
+  args: Parameters<FlowClient['script']>[1],
+  shape: Parameters<typeof view.readCadence<T>>[1],
+): Promise<T> {
+  const json = await client.script(files.script(name), args, signal)
+  return view.readCadence(json, shape, `the result of ${name}`)
+}
+
+function fixOf(code: string): string {
+  switch (code) {
+    case 'settler_unreachable':
+      return 'Is FLOW_ACCESS_NODE the REST address of a node that is up?'
+    case 'settler_nonsense':
+      return 'Check the addresses in the settings: is all of it on this network?'
+    default:
+      return 'Check the settings of the Flow account.'
+  }
+}

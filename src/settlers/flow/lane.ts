@@ -1,0 +1,114 @@
+import { assert } from '../../domain/errors.js'
+import type { Call, Fate, Lane, SignedTx } from '../../ports/lane.js'
+import type { CadenceFiles } from './cadence.js'
+import { errorCode, reasonOf } from './cadence-error.js'
+import type { FlowClient, TransactionResult } from './client.js'
+import type { FlowConfig } from './config.js'
+import type { CadenceValue } from './json-cadence.js'
+import { signerFor } from './signing.js'
+import { type KeptTransaction, keptOf, signTransaction } from './transaction.js'
+
+/** The body of a `Call` of this adapter. */
+export interface FlowCallBody {
+  /** A file below cadence/transactions, without its ending: `anybody/settle_runs`. */
+  readonly transaction: string
+  readonly args: readonly CadenceValue[]
+}
+
+export interface FlowLaneParts {
+  readonly client: FlowClient
+  readonly files: CadenceFiles
+  readonly keyIndex: number
+  readonly config: Pick<
+    FlowConfig,
+    'network' | 'accountAddress' | 'privateKey' | 'transactionExpiryBlocks'
+  >
+}
+
+/** Nodes differ in how far they are; a late block more costs nothing. */
+const EXPIRY_MARGIN_BLOCKS = 30
+
+/** The proposal key's sequence number was another one: it never ran, and took no fee. */
+const WRONG_SEQUENCE_NUMBER = 1007
+
+/** One key of one account, which is proposer, payer and authorizer of all that goes this way. */
+export class FlowLane implements Lane {
+  readonly name: string
+  readonly #parts: FlowLaneParts
+  #lastRefusal: string | undefined
+
+  constructor(parts: FlowLaneParts) {
+    const { network, accountAddress } = parts.config
+    this.name = `flow/${network}/${accountAddress}/${parts.keyIndex}`
+    this.#parts = parts
+  }
+
+  get lastRefusal(): string | undefined {
+    return this.#lastRefusal
+  }
+
+  /** @throws ConfigError when the account's key is not ours, revoked or too light */
+  async sign(call: Call, signal: AbortSignal): Promise<SignedTx> {
+    const { client, files, keyIndex, config } = this.#parts
+    const { accountAddress: address, privateKey } = config
+    const body = call.body as FlowCallBody
+    assert(typeof body?.transaction === 'string', `not a call of Flow: ${call.what}`)
+    // A sealed reference could be expired on arrival when sealing lags; the number has to be sealed.
+    const [reference, key] = await Promise.all([
+      client.block('final', signal),
+      client.accountKey(address, keyIndex, signal),
+    ])
+    return signTransaction({
+      cadence: files.transaction(body.transaction),
+      args: body.args,
+      reference,
+      address,
+      keyIndex,
+      sequenceNumber: key.sequenceNumber,
+      sign: signerFor(privateKey, key, `key ${keyIndex} of ${address}`),
+    })
+  }
+
+  async send(tx: SignedTx, signal: AbortSignal): Promise<void> {
+    // An expired one may have landed before: only its fate can say.
+    await this.#parts.client.submit(keptOf(tx).body, tx.id, signal)
+  }
+
+  /**
+   * A result is believed only where it is sealed. Without one, (account, key, sequence number) is a
+   * nonce that can be used once: where sealed state is past it, or past the transaction's expiry,
+   * the transaction can land no more. Whether another with its effect landed (anybody can alter a
+   * signature without breaking it, and so the id) only the contracts know.
+   */
+  async fate(tx: SignedTx, signal: AbortSignal): Promise<Fate> {
+    const { client, config } = this.#parts
+    const result = await client.transactionResult(tx.id, signal)
+    if (result.status === 'sealed') return this.#sealedFate(result)
+
+    const kept = keptOf(tx)
+    const { height } = await client.block('sealed', signal)
+    const isConsumed = (await this.#sequenceNumberAt(kept, height, signal)) > kept.sequenceNumber
+    const expiresAt = kept.refHeight + config.transactionExpiryBlocks + EXPIRY_MARGIN_BLOCKS
+    if (!isConsumed && height < expiresAt) return 'open'
+
+    // It may have been sealed between the two questions.
+    const last = await client.transactionResult(tx.id, signal)
+    return last.status === 'sealed' ? this.#sealedFate(last) : 'gone'
+  }
+
+  #sealedFate({ error }: TransactionResult & { status: 'sealed' }): Fate {
+    if (error === undefined) return 'landed'
+    if (errorCode(error) === WRONG_SEQUENCE_NUMBER) return 'gone'
+    this.#lastRefusal = reasonOf(error)
+    return 'refused'
+  }
+
+  async #sequenceNumberAt(
+    { body, keyIndex }: KeptTransaction,
+    height: number,
+    signal: AbortSignal,
+  ): Promise<bigint> {
+    const { address } = body.proposal_key
+    return (await this.#parts.client.accountKey(address, keyIndex, signal, height)).sequenceNumber
+  }
+}

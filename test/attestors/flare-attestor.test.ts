@@ -1,0 +1,213 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { secp256k1 } from '@noble/curves/secp256k1.js'
+import { computeAddress, hashMessage } from 'ethers'
+import { describe, expect, test } from 'vitest'
+import { Chain } from '../../devnet/flare/chain.js'
+import { boundHash, messageBytes } from '../../devnet/flare/formats.js'
+import { type LocalFlare, startFlare } from '../../devnet/flare/index.js'
+import { freePorts } from '../../devnet/ports.js'
+import { FlareAttestor } from '../../src/attestors/flare/attestor.js'
+import { type FlareConfig, flareConfig } from '../../src/attestors/flare/config.js'
+import type { EvmCall } from '../../src/attestors/flare/lane.js'
+import { LocalMeterKey } from '../../src/attestors/flare/meter-key.js'
+import { anchorEvent, responseBytes } from '../../src/attestors/flare/request.js'
+import { readPolicy } from '../../src/attestors/flare/signing-policy.js'
+import { attestorDoctor } from '../../src/attestors/index.js'
+import { fromHex, type Hex, keccak, u64, ZERO_HASH } from '../../src/domain/bytes.js'
+import { batchSeq } from '../../src/domain/ids.js'
+import { rootFromPath } from '../../src/domain/merkle.js'
+import type { PolicySignature } from '../../src/domain/proof.js'
+import { type AttestorWorld, attestorContract } from '../ports/attestor-contract.js'
+
+const FDC = 200
+let dir: string
+let flare: LocalFlare
+let config: FlareConfig
+
+/** Judged with other code than the attestor's: the local network's formats, and noble's curve. */
+function checkSignatures(
+  signatures: readonly PolicySignature[],
+  pre: string,
+  policyBytes: Hex,
+): void {
+  const policy = readPolicy(policyBytes)
+  if (policy === undefined) throw new Error('not a policy')
+  const digest = fromHex(hashMessage(fromHex(pre as Hex)) as Hex)
+  let weight = 0
+  let lastIndex = -1
+  for (const { index, publicKey, signature } of signatures) {
+    expect(index).toBeGreaterThan(lastIndex)
+    lastIndex = index
+    const key = fromHex(`0x04${publicKey.slice(2)}`)
+    const voter = policy.voters[index]
+    expect(computeAddress(`0x04${publicKey.slice(2)}`).toLowerCase()).toBe(voter?.address)
+    const options = { prehash: false, lowS: true }
+    expect(secp256k1.verify(fromHex(signature), digest, key, options)).toBe(true)
+    weight += voter?.weight ?? 0
+  }
+  expect(weight).toBeGreaterThan(policy.threshold)
+}
+
+async function startWorld(): Promise<AttestorWorld> {
+  dir = mkdtempSync(join(tmpdir(), 'flowmeter-attestor-'))
+  flare = await startFlare({ dir })
+  const [gas, stranger] = flare.accounts
+  if (gas === undefined || stranger === undefined) throw new Error('too few accounts')
+  const [closedPort] = await freePorts(1)
+  config = flareConfig.parse({
+    rpcUrls: flare.rpcUrl,
+    daUrl: flare.daUrl,
+    verifierUrl: flare.verifierUrl,
+    apiKey: flare.verifierKey,
+    anchorAddress: flare.anchorAddress,
+    gasKey: gas.privateKey,
+    meterKey: `0x${'07'.repeat(32)}`,
+    daRequestsPerMinute: 100_000,
+    missedAfterRounds: 2,
+  })
+  const attestor = new FlareAttestor(config)
+  const nowhere = `http://127.0.0.1:${closedPort}`
+  const chain = new Chain(flare.rpcUrl, new AbortController().signal)
+  let meters = 0
+  return {
+    attestor,
+    cutOff: new FlareAttestor({ ...config, rpcUrls: [nowhere], daUrl: nowhere }),
+    newMeter() {
+      meters += 1
+      const meterKey = keccak(u64(meters))
+      return new LocalMeterKey({ ...config, meterKey, signerFile: join(dir, `${meters}.json`) })
+    },
+    checkpoint: {
+      rewardEpoch: flare.checkpoint.rewardEpochId,
+      policy: flare.checkpoint.policyBytes.toLowerCase() as Hex,
+    },
+    dropNextRequest: () => void flare.faults.add({ kind: 'droppedRequest' }),
+    failNextRound: () => void flare.faults.add({ kind: 'missedRound' }),
+    delayNextProofs: (delayMs) => void flare.faults.add({ kind: 'lateProofs', delayMs }),
+    answerNext(...answers) {
+      flare.faults.clear()
+      for (const [status, body] of answers) {
+        flare.faults.add({ kind: 'answer', server: 'da', status, body })
+      }
+    },
+    async sendAsStranger({ body }) {
+      const { to, data, value } = body as EvmCall
+      await chain.transact({ from: stranger.address, to, data, value })
+    },
+    checkProof({ header, meter, attested, path, rootProof }, policy) {
+      const { anchorAddress } = attestor.identity
+      const event = anchorEvent(anchorAddress, meter, header, attested.logIndex)
+      const leaf = keccak(responseBytes(attested, event, 'testFLR'))
+      expect(rootFromPath(leaf, path)).toBe(rootProof.root)
+      const votingRoundId = rootProof.round
+      const message = { protocolId: FDC, votingRoundId, isSecureRandom: false }
+      const bytes = messageBytes({ ...message, merkleRoot: rootProof.root })
+      checkSignatures(rootProof.signatures, boundHash(flare.chainId, bytes), policy)
+    },
+    checkPolicy({ policy, signatures }, previousPolicy) {
+      checkSignatures(signatures, boundHash(flare.chainId, policy), previousPolicy)
+    },
+    async end() {
+      await flare.stop()
+      rmSync(dir, { recursive: true })
+    },
+  }
+}
+
+describe('on the local Flare', () => {
+  attestorContract(startWorld)
+
+  test('the doctor finds everything well', async () => {
+    const findings = await attestorDoctor(config, new AbortController().signal)
+    expect(findings.map(({ check, verdict }) => [check, verdict])).toEqual([
+      [`flare rpc ${new URL(flare.rpcUrl).host}`, 'ok'],
+      ['flare contracts', 'ok'],
+      ['flare anchor', 'ok'],
+      ['flare gas wallet', 'ok'],
+      ['flare clock', 'ok'],
+      ['flare da layer', 'ok'],
+      ['flare verifier', 'ok'],
+    ])
+  })
+
+  test('the doctor names what is wrong, and a fix', async () => {
+    const [port] = await freePorts(1)
+    const broken: FlareConfig = {
+      ...config,
+      rpcUrls: [`http://127.0.0.1:${port}`, ...config.rpcUrls],
+      anchorAddress: `0x${'11'.repeat(20)}`,
+      gasKey: `0x${'05'.repeat(32)}`,
+      daUrl: `http://127.0.0.1:${port}`,
+      apiKey: 'not-the-key',
+    }
+    const findings = await attestorDoctor(broken, new AbortController().signal)
+    const bad = findings.filter(({ verdict }) => verdict === 'broken')
+    expect(bad.map(({ check }) => check)).toEqual([
+      `flare rpc 127.0.0.1:${port}`,
+      'flare anchor',
+      'flare gas wallet',
+      'flare da layer',
+      'flare verifier',
+    ])
+    for (const { fix } of bad) expect(fix).toBeTruthy()
+    expect(JSON.stringify(findings)).not.toContain('not-the-key')
+  })
+
+  // Goal: a client that was away for some epochs catches up. Method: nothing is waited for.
+  test('proves all policies of the past at once', async () => {
+    const attestor = new FlareAttestor(config)
+    const { signal } = new AbortController()
+    let previous = flare.checkpoint.policyBytes as Hex
+    const { rewardEpochId } = flare.checkpoint
+    const { rewardEpochId: last } = flare.lastPolicy()
+    expect(last).toBeGreaterThan(rewardEpochId + 1)
+    for (let epoch = rewardEpochId + 1; epoch < last; epoch += 1) {
+      const proof = await attestor.policyProof(epoch, signal)
+      if (proof === undefined) throw new Error(`no proof of policy ${epoch}`)
+      checkSignatures(proof.signatures, boundHash(flare.chainId, proof.policy), previous)
+      previous = proof.policy
+    }
+  })
+
+  test('shows the bytes of every policy, also of the first, which no event shows', async () => {
+    const { rewardEpochId, policyBytes } = flare.checkpoint
+    const { signal } = new AbortController()
+    const first = await new FlareAttestor(config).policyBytes(rewardEpochId, signal)
+    expect(first).toBe(policyBytes)
+    const second = await new FlareAttestor(config).policyBytes(rewardEpochId + 1, signal)
+    expect(readPolicy(second ?? '0x')?.rewardEpoch).toBe(rewardEpochId + 1)
+    const none = new FlareAttestor(config).policyBytes(rewardEpochId - 1, signal)
+    expect(await none).toBeUndefined()
+    await expect(
+      new FlareAttestor(config).policyProof(rewardEpochId, signal),
+    ).rejects.toMatchObject({
+      code: 'policy_not_found',
+    })
+  })
+
+  // The local network asks 1000 wei, as Coston2 does.
+  test('asks for no attestation above the fee budget of the day', async () => {
+    const { signal } = new AbortController()
+    const meterKey = new LocalMeterKey({ ...config, signerFile: join(dir, 'budget.json') })
+    const root = keccak('0x02')
+    const rest = { sealedAt: 1_790_000_000, target: root, manifest: root }
+    const header = { seq: batchSeq(1n), root, prevRoot: ZERO_HASH, ...rest }
+    const { to, data } = new FlareAttestor(config).anchorCall(header, await meterKey.sign(header))
+      .body as EvmCall
+    const chain = new Chain(flare.rpcUrl, signal)
+    await chain.transact({ from: flare.accounts[1]?.address ?? '', to, data })
+
+    const attestor = new FlareAttestor({ ...config, dailyFeeBudgetFlr: 1_999n })
+    const anchor = await attestor.findAnchor(meterKey.address, header, signal)
+    if (anchor === undefined) throw new Error('not anchored')
+    const call = await attestor.requestCall(anchor, signal)
+    expect(call.body).toMatchObject({ value: 1_000n })
+    await attestor.requestCall(anchor, signal) // Only what is signed is spent.
+    await attestor.lane.sign(call, signal)
+    await expect(attestor.requestCall(anchor, signal)).rejects.toMatchObject({
+      code: 'fee_budget_spent',
+    })
+  })
+})

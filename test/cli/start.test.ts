@@ -1,0 +1,122 @@
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { root, runCli, runNode, spawnNode, tempFolder } from './run-cli.js'
+import { COMPLETE_ENV } from './settings.js'
+
+const built = (path: string): string => pathToFileURL(join(root, 'dist/src', path)).href
+const settings = (cwd: string): Record<string, string> => ({
+  ...COMPLETE_ENV,
+  DATABASE_URL: `sqlite:${join(cwd, 'store.sqlite')}`,
+  PORT: '0',
+})
+
+describe('one daemon a store', () => {
+  // Goal: two daemons never share a store, and the second one's operator learns where the first is.
+  // Method: a process that takes the lock as the daemon does and then waits; later it is killed, so
+  // that nothing of it has the time to tidy up.
+  test('a second one is refused and told who holds it; a killed holder holds nothing', async () => {
+    const cwd = tempFolder()
+    const file = join(cwd, 'store.sqlite')
+    const holder = await holdStore(cwd, file)
+
+    const refused = await runCli(['start'], { cwd, env: settings(cwd) })
+    expect(refused.code).toBe(78)
+    expect(refused.stderr).toContain(`${file} is in use by process ${holder.pid} on `)
+    expect(refused.stderr).toContain('DATABASE_URL')
+    const status = await runCli(['directory', 'set', 'alice', '1'], { cwd, env: settings(cwd) })
+    expect(status.code).toBe(0) // Commands go on working beside the daemon.
+
+    holder.kill('SIGKILL')
+    await once(holder, 'exit')
+    const next = await runCli(['start'], { cwd, env: { ...settings(cwd), ALLOWED_IPS: 'nowhere' } })
+    expect(next.stderr).not.toContain('is in use')
+  })
+})
+
+async function holdStore(cwd: string, file: string) {
+  const script = `
+    import { lockStore } from ${JSON.stringify(built('store/index.js'))}
+    const release = lockStore(${JSON.stringify(file)}, Date.now())
+    console.log('held')
+    process.stdin.once('end', release).resume()`
+  const holder = spawnNode(['--input-type=module', '-e', script], { cwd })
+  onTestFinished(() => void holder.kill('SIGKILL'))
+  const said: unknown[] = holder.stdout === null ? [] : await once(holder.stdout, 'data')
+  expect(String(said[0])).toBe('held\n')
+  return holder
+}
+
+describe('no secret in what the daemon writes', () => {
+  const secrets = {
+    LITELLM_API_KEY: 'sk-canary-litellm',
+    METER_KEY: `0x${'CaFe'.repeat(16)}`,
+    RECEIPT_SECRET: 'canary "quoted"\nand of two lines, long enough',
+  }
+  const meterKey = secrets.METER_KEY.toLowerCase()
+
+  // Goal: a secret that gets into a message, a field, an error, its cause or its stack is cut out.
+  // Method: log each secret in all these ways, in the spellings that the program and its libraries
+  // use, through the daemon's own logger in a process of its own; then search stdout and the file.
+  test('whatever is logged, stdout and the file show none of them', async () => {
+    const cwd = tempFolder()
+    const script = `
+      import { createLogger } from ${JSON.stringify(built('runtime/log.js'))}
+      import { RetryableError } from ${JSON.stringify(built('domain/errors.js'))}
+      const secrets = ${JSON.stringify(Object.values(secrets))}
+      const log = createLogger({ level: 'trace', file: 'logs/connector.log', secrets })
+      const bare = (text) => text.replace(/^0x/, '')
+      for (const one of secrets.flatMap((s) => [s, s.toLowerCase(), bare(s), bare(s).toUpperCase()])) {
+        log.info('message ' + one)
+        log.warn({ field: one, deep: { list: [one, { [one]: 1 }] } }, 'object')
+        log.error({ err: new Error('error ' + one, { cause: new Error('cause ' + one) }) })
+        log.fatal({ err: Object.assign(new RetryableError('code', one), { request: one }) }, 'mine')
+        log.child({ child: one }).debug('%s', one)
+      }
+      log.info('the end')`
+    const { code, stdout, stderr } = await runNode(['--input-type=module', '-e', script], { cwd })
+    expect([code, stderr]).toEqual([0, ''])
+    const file = readFileSync(join(cwd, 'logs/connector.log'), 'utf8')
+    for (const text of [stdout, file]) {
+      expect(text).toContain('"msg":"the end"')
+      expect(text.trim().split('\n')).toHaveLength(12 * 5 + 1)
+      for (const line of text.trim().split('\n')) expect(() => JSON.parse(line)).not.toThrow()
+      const lower = text.toLowerCase()
+      expect(lower).not.toContain('sk-canary')
+      expect(lower).not.toContain('cafecafe')
+      expect(lower).not.toContain('two lines')
+      expect(text).toContain('[redacted]')
+    }
+  })
+
+  // Goal: the same for a daemon that is told wrong things and dies of it.
+  // Method: a start that fails at once, since nobody listens where the chains should be.
+  test('a failing start shows none of them on stdout, stderr, or in any file', async () => {
+    const cwd = tempFolder()
+    const env = { ...settings(cwd), ...secrets, ALLOWED_IPS: 'nowhere' }
+    const { code, stdout, stderr } = await runCli(['start'], { cwd, env })
+    expect(code).not.toBe(0)
+    const log = join(cwd, 'logs/connector.log')
+    const text = [stdout, stderr, existsSync(log) ? readFileSync(log, 'utf8') : ''].join('\n')
+    for (const secret of [...Object.values(secrets), meterKey, COMPLETE_ENV.FLARE_GAS_KEY ?? '']) {
+      expect(text).not.toContain(secret)
+      expect(text).not.toContain(secret.replace(/^0x/, ''))
+    }
+  })
+
+  test('the log says what stopped it, once, as fatal', async () => {
+    const cwd = tempFolder()
+    const { stdout } = await runCli(['start'], {
+      cwd,
+      env: { ...settings(cwd), DATABASE_URL: 'sqlite:/dev/null/store.sqlite' },
+    })
+    const fatal = stdout
+      .trim()
+      .split('\n')
+      .filter((line) => JSON.parse(line).level === 'fatal')
+    expect(fatal).toHaveLength(1)
+    expect(JSON.parse(fatal[0] ?? '{}')).toMatchObject({ msg: 'stopped by an error' })
+  })
+})

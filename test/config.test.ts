@@ -1,0 +1,302 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { attestorSettings } from '../src/attestors/index.js'
+import { type Config, coreSettings, loadConfig, loadMappingConfig } from '../src/config.js'
+import { ConfigError } from '../src/domain/errors.js'
+import { redactor } from '../src/runtime/log.js'
+import { settlerSettings } from '../src/settlers/index.js'
+import { tempFolder } from './cli/run-cli.js'
+import { COMPLETE_ENV, envWithout, REQUIRED } from './cli/settings.js'
+
+const ALL_SETTINGS: readonly { readonly env: string; readonly secret?: true }[] = [
+  ...Object.values(coreSettings),
+  ...Object.values(attestorSettings),
+  ...Object.values(settlerSettings),
+]
+
+/** Any text will do for these: a name, a path, a schedule, a key of somebody else's. */
+const FREE_TEXT = [
+  ...['HOST', 'LOG_FILE', 'METER_SIGNER_FILE', 'FLARE_API_KEY', 'RECEIPT_SECRET'],
+  // Read when they are used: a schedule by the scheduler, ranges by the server.
+  ...['POLL_CRON', 'ALLOWED_IPS'],
+]
+
+function load(env: Readonly<Record<string, string>>, files: Readonly<Record<string, string>> = {}) {
+  return loadConfig(env, folderWith(files))
+}
+
+function folderWith(files: Readonly<Record<string, string>>): string {
+  const folder = tempFolder()
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+  return folder
+}
+
+/** The message of the ConfigError that loading ends with. */
+function refusal(
+  env: Readonly<Record<string, string>>,
+  files: Readonly<Record<string, string>> = {},
+): string {
+  try {
+    load(env, files)
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError)
+    return (error as ConfigError).message
+  }
+  throw new Error('these settings were taken')
+}
+
+function problemsOf(message: string): string[] {
+  return message.split('\n').flatMap((line) => /^ {2}- (.*)$/.exec(line)?.[1] ?? [])
+}
+
+describe('what is missing or wrong', () => {
+  test('nothing set: everything that has no default is named, in one message', () => {
+    const problems = problemsOf(refusal({}))
+    for (const name of REQUIRED) {
+      expect(problems.filter((problem) => problem.startsWith(`${name}: is missing`))).toHaveLength(
+        1,
+      )
+    }
+    expect(problems).toHaveLength(REQUIRED.length)
+  })
+
+  test('the message counts its problems and says where settings come from', () => {
+    const message = refusal(envWithout('METER_KEY'))
+    expect(message).toMatch(/^The settings have 1 problem:\n {2}- METER_KEY: is missing\n/)
+    expect(message).toContain('.env.example')
+  })
+
+  test.each(REQUIRED)('without %s, that alone is the problem', (name) => {
+    const problems = problemsOf(refusal(envWithout(name)))
+    expect(problems.map((problem) => problem.split(':')[0])).toEqual([name])
+  })
+
+  test('a source without its key', () => {
+    expect(problemsOf(refusal(envWithout('LITELLM_API_KEY')))).toEqual([
+      'LITELLM_API_KEY: is missing',
+    ])
+  })
+
+  // Goal: nobody corrects settings one by one, and nothing of a value gets into a log or a ticket.
+  // Method: set every setting that there is to a text of its own that cannot be right.
+  test('all wrong at once: each is named and none is shown', () => {
+    const wrong = Object.fromEntries(
+      ALL_SETTINGS.map(({ env }) => [env, `canary ${env.toLowerCase()} that is none`]),
+    )
+    const message = refusal({
+      ...wrong,
+      LITELLM_API_URL: 'canary://url',
+      LITELLM_API_KEY: 'canary',
+    })
+    const named = new Set(problemsOf(message).map((problem) => problem.split(/[: ]/)[0]))
+    const expected = ALL_SETTINGS.map(({ env }) => env).filter((env) => !FREE_TEXT.includes(env))
+    expect([...named].sort()).toEqual([...expected, 'LITELLM_API_URL'].sort())
+    expect(message.toLowerCase()).not.toContain('canary')
+  })
+
+  test.each([
+    ['DATABASE_URL', 'postgres://user:canary@host/db'],
+    ['POLL_INTERVAL', '-1'],
+    ['SEAL_INTERVAL', '10 min'],
+    ['SEAL_EXPOSURE', '1e3'],
+    ['COLLECT_FROM', 'yesterday'],
+    ['SETTLE_ENTRIES_MAX', '0'],
+    ['RECEIPT_SECRET', 'short'],
+    ['HOLD_UNKNOWN_MODELS', 'yes'],
+    ['PORT', '65536'],
+    ['LOG_LEVEL', 'loud'],
+    ['FLARE_ENDPOINT', 'http://127.0.0.1:9, ftp://canary'],
+    ['FLARE_CHAIN_ID', '43113'],
+    ['FLARE_ANCHOR_ADDRESS', '0x1234'],
+    ['METER_KEY', `0x${'c2'.repeat(31)}`],
+    ['FLOW_NETWORK', 'localnet'],
+    ['FLOW_PRIVATE_KEY', `${'c3'.repeat(32)}00`],
+    ['FLOW_KEY_INDEXES', '0,0'],
+    ['FLOW_PROVIDER_ID', '18446744073709551616'],
+  ])('%s is refused by its name', (name, value) => {
+    const message = refusal({ ...COMPLETE_ENV, [name]: value })
+    const problems = problemsOf(message)
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(new RegExp(`^${name}\\b`))
+    expect(problems[0]?.length).toBeGreaterThan(`${name}: `.length + 10)
+    expect(message).not.toContain(value)
+  })
+})
+
+describe('where settings come from', () => {
+  test('.env, and the environment wins over it', () => {
+    const lines = Object.entries(COMPLETE_ENV).map(([name, value]) => `${name}=${value}`)
+    const files = { '.env': `${lines.join('\n')}\nPORT=3001\nLOG_LEVEL=debug\n` }
+    const config = load({ PORT: '3002' }, files)
+    expect([config.port, config.logLevel]).toEqual([3002, 'debug'])
+  })
+
+  test('an empty variable is an unset one', () => {
+    const config = load({ ...COMPLETE_ENV, PORT: '', FLARE_API_KEY: '' })
+    expect(config.port).toBe(3000)
+    expect(config.attestor.apiKey).toBeUndefined()
+  })
+
+  test('NAME_FILE: the secret is the content of that file', () => {
+    const folder = folderWith({ meter: `${COMPLETE_ENV.METER_KEY}\n`, litellm: 'sk-from-a-file\n' })
+    const config = loadConfig(
+      {
+        ...envWithout('METER_KEY', 'LITELLM_API_KEY'),
+        METER_KEY_FILE: join(folder, 'meter'),
+        LITELLM_API_KEY_FILE: join(folder, 'litellm'),
+      },
+      folder,
+    )
+    expect(config.attestor.meterKey).toBe(COMPLETE_ENV.METER_KEY)
+    expect(config.secretOf('LITELLM_API_KEY')).toBe('sk-from-a-file')
+    expect(config.secrets).toContain('sk-from-a-file')
+    expect(config.secrets).toContain(COMPLETE_ENV.METER_KEY)
+  })
+
+  test('NAME_FILE: a file that is not there is a problem of its own', () => {
+    const problems = problemsOf(
+      refusal({ ...envWithout('METER_KEY'), METER_KEY_FILE: '/canary/none' }),
+    )
+    expect(problems).toContain('METER_KEY_FILE: the file cannot be read')
+    expect(problems.join()).not.toContain('canary')
+  })
+
+  test('NAME_FILE is for secrets alone, and the variable itself wins', () => {
+    const files = { port: '1', meter: `0x${'dd'.repeat(32)}` }
+    const folder = folderWith(files)
+    const config = loadConfig(
+      { ...COMPLETE_ENV, PORT_FILE: join(folder, 'port'), METER_KEY_FILE: join(folder, 'meter') },
+      folder,
+    )
+    expect([config.port, config.attestor.meterKey]).toEqual([3000, COMPLETE_ENV.METER_KEY])
+  })
+
+  test('LiteLLM by its other names', () => {
+    const config = load({
+      ...envWithout('LITELLM_API_URL', 'LITELLM_API_KEY'),
+      LITELLM_BASE_URL: 'http://127.0.0.1:9/',
+      LITELLM_MASTER_KEY: 'sk-master-canary',
+    })
+    expect(config.sources).toMatchObject([
+      { name: 'main', apiUrl: 'http://127.0.0.1:9', apiKeyEnv: 'LITELLM_MASTER_KEY' },
+    ])
+    expect(config.secrets).toContain('sk-master-canary')
+  })
+})
+
+describe('defaults', () => {
+  test('are those that .env.example tells', () => {
+    const config = load(COMPLETE_ENV)
+    expect(config).toMatchObject({
+      databaseUrl: 'data/flowmeter.sqlite',
+      pollIntervalMs: 60_000,
+      settleMs: 75_000,
+      overlapMs: 7_200_000,
+      sealIntervalMs: 600_000,
+      workerIntervalMs: 2_000,
+      collectFrom: 'now',
+      settleEntriesMax: 300,
+      holdUnknownModels: false,
+      host: '127.0.0.1',
+      port: 3000,
+      allowedIps: [],
+      logLevel: 'info',
+      logFile: 'logs/connector.log',
+    })
+    expect(config.attestor).toMatchObject({ chainId: 114, signerFile: 'data/meter-signer.json' })
+    expect(config.settler).toMatchObject({ keyIndexes: [0], transactionExpiryBlocks: 600 })
+    expect(config.mapping.chain.map(({ kind }) => kind)).toEqual(['directory', 'prefix', 'direct'])
+    expect(config.mapping.payerField).toBe('user')
+  })
+
+  test('without an endpoint, Coston2 and the Flow testnet', () => {
+    const config = load(envWithout('FLARE_ENDPOINT', 'FLOW_NETWORK', 'FLOW_ACCESS_NODE'))
+    expect(config.attestor.rpcUrls).toEqual(['https://coston2-api.flare.network/ext/C/rpc'])
+    expect(config.settler.network).toBe('testnet')
+  })
+})
+
+describe('flowmeter.config.json', () => {
+  const source = { kind: 'litellm', name: 'west', apiUrl: 'http://127.0.0.1:9' }
+
+  test('names several sources, each with a key of its own', () => {
+    const sources = [
+      { ...source, apiKeyEnv: 'WEST_KEY' },
+      { ...source, name: 'east', apiKeyEnv: 'EAST_KEY' },
+    ]
+    const env = { ...envWithout('LITELLM_API_URL', 'LITELLM_API_KEY'), WEST_KEY: 'west-canary' }
+    const files = { 'flowmeter.config.json': JSON.stringify({ sources }) }
+    expect(problemsOf(refusal(env, files))).toEqual(['EAST_KEY: is missing'])
+    const config = load({ ...env, EAST_KEY: 'east-canary' }, files)
+    expect(config.sources.map(({ name }) => name)).toEqual(['west', 'east'])
+    expect(config.secrets).toEqual(expect.arrayContaining(['west-canary', 'east-canary']))
+  })
+
+  test.each([
+    ['at the top', { mappings: {} }, 'mappings'],
+    ['in a source', { sources: [{ ...source, apiKey: 'sk-canary' }] }, 'apiKey'],
+    ['in the mapping', { mapping: { chian: [] } }, 'chian'],
+    ['in a strategy', { mapping: { chain: [{ kind: 'direct', prefix: 'canary' }] } }, 'prefix'],
+  ])('an unknown key %s is refused by its name, not shown', (_where, value, key) => {
+    const message = refusal(COMPLETE_ENV, { 'flowmeter.config.json': JSON.stringify(value) })
+    expect(problemsOf(message)).toHaveLength(1)
+    expect(message).toContain(key)
+    expect(message).not.toContain('canary')
+  })
+
+  test('what is no JSON, and a file that is named but not there', () => {
+    expect(refusal(COMPLETE_ENV, { 'flowmeter.config.json': '{' })).toContain('is not JSON')
+    const named = { ...COMPLETE_ENV, FLOWMETER_CONFIG: '/canary/none.json' }
+    expect(problemsOf(refusal(named))).toEqual(['FLOWMETER_CONFIG: there is no such file'])
+  })
+
+  test('an empty chain, an empty prefix, a strategy that does not exist', () => {
+    for (const chain of [[], [{ kind: 'prefix', prefix: '' }], [{ kind: 'guess' }]]) {
+      const files = { 'flowmeter.config.json': JSON.stringify({ mapping: { chain } }) }
+      expect(problemsOf(refusal(COMPLETE_ENV, files))[0]).toMatch(
+        /^flowmeter\.config\.json, mapping/,
+      )
+    }
+  })
+})
+
+describe('what `map` needs', () => {
+  test('is the mapping and the place of the store, with no other setting at all', () => {
+    const chain = [{ kind: 'prefix', prefix: 'team-' }]
+    const files = { 'flowmeter.config.json': JSON.stringify({ mapping: { chain } }) }
+    const config = loadMappingConfig({ DATABASE_URL: 'sqlite:elsewhere.sqlite' }, folderWith(files))
+    expect(config).toEqual({
+      databaseUrl: 'elsewhere.sqlite',
+      mapping: { payerField: 'user', chain },
+    })
+  })
+
+  test('is refused like the rest', () => {
+    const load = () => loadMappingConfig({ DATABASE_URL: 'canary.db' }, folderWith({}))
+    expect(load).toThrow(/DATABASE_URL: expected sqlite:/)
+    expect(load).not.toThrow(/canary/)
+  })
+})
+
+// Goal: what the log cuts out is what the program holds, not only what the operator typed.
+// Method: type secrets with spaces, capitals or without 0x, and look for them as the program uses
+// them, in every spelling that some library may give them.
+test('every secret is cut out as it is used, however it was typed', () => {
+  const gas = 'C1'.repeat(32)
+  const flow = `0x${'Ab'.repeat(32)}`
+  const config: Config = load({
+    ...COMPLETE_ENV,
+    FLARE_GAS_KEY: `  ${gas} `,
+    FLOW_PRIVATE_KEY: flow,
+    RECEIPT_SECRET: ' canary-receipt-secret-of-32-characters ',
+  })
+  const redact = redactor(config.secrets)
+  const { attestor, settler, receiptSecret } = config
+  for (const used of [attestor.gasKey, attestor.meterKey, settler.privateKey, receiptSecret]) {
+    const bare = used.replace(/^0x/, '')
+    for (const spelling of [used, bare, bare.toUpperCase()]) {
+      expect(redact(`before ${spelling} after`)).not.toContain(spelling)
+    }
+  }
+})

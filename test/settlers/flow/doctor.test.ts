@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { FlowAccount } from '../../../devnet/flow/client.js'
+import { settlerDoctor } from '../../../src/settlers/index.js'
+import { beginFlowWorld, type FlowWorld } from './settler-world.js'
+import { configOf } from './world.js'
+
+let world: FlowWorld
+let payer: FlowAccount
+const { signal } = new AbortController()
+
+beforeAll(async () => {
+  world = await beginFlowWorld()
+  payer = await world.chain.emulator.client.createAccount({ fundFlow: '3.0' })
+})
+
+afterAll(async () => {
+  await world?.end()
+})
+
+async function findings(more: Record<string, unknown> = {}) {
+  const contractsAddress = world.deployed.account.address
+  const all = { contractsAddress, providerId: world.provider.id.toString(), ...more }
+  return settlerDoctor(configOf(world.chain.emulator, payer, all), signal)
+}
+
+async function unwell(more: Record<string, unknown>): Promise<readonly string[]> {
+  const checks = await findings(more)
+  for (const { verdict, fix } of checks) expect(verdict === 'ok').toBe(fix === undefined)
+  return checks.filter(({ verdict }) => verdict !== 'ok').map(({ check }) => check)
+}
+
+test('all is well where all is well', async () => {
+  const checks = await findings()
+  expect(checks.filter(({ verdict }) => verdict !== 'ok')).toEqual([])
+  const names = ['access node', 'account', 'key 0', 'contracts', 'target', 'provider', 'meter']
+  expect(checks.map(({ check }) => check)).toEqual([
+    ...names.map((name) => `flow ${name}`),
+    'flow light client',
+  ])
+})
+
+test('a wrong network', async () => {
+  // The standard contracts are elsewhere there, but our scripts need none of them.
+  expect(await unwell({ network: 'testnet' })).toEqual(['flow access node', 'flow target'])
+})
+
+test('a key that is not ours, and one that is not there; the secret is not shown', async () => {
+  const privateKey = '7'.repeat(64)
+  expect(await unwell({ privateKey })).toEqual(['flow key 0'])
+  expect(JSON.stringify(await findings({ privateKey }))).not.toContain(privateKey)
+  expect(await unwell({ keyIndexes: [0, 1] })).toEqual(['flow key 1'])
+})
+
+test('an account without the contracts, and one without FLOW', async () => {
+  const poor = await world.chain.emulator.client.createAccount({ fundFlow: '0.1' })
+  expect(await unwell({ contractsAddress: poor.address })).toEqual([
+    'flow contracts',
+    'flow target',
+    'flow provider',
+    'flow meter',
+    'flow light client',
+  ])
+  const privateKey = Buffer.from(poor.privateKey).toString('hex')
+  expect(await unwell({ accountAddress: poor.address, privateKey })).toEqual(['flow account'])
+})
+
+test('a provider that is none', async () => {
+  expect(await unwell({ providerId: '77' })).toEqual(['flow provider', 'flow meter'])
+})
+
+test('a node that is not there', async () => {
+  const checks = await findings({ accessNode: 'http://127.0.0.1:9', keyIndexes: [0] })
+  expect(checks.every(({ verdict }) => verdict === 'broken')).toBe(true)
+  expect(checks[0]?.says).toMatch(/cannot be reached/)
+})

@@ -1,0 +1,4 @@
+import { settlerContract } from '../../ports/settler-contract.js'
+import { beginFlowWorld } from './settler-world.js'
+
+settlerContract('flow', beginFlowWorld)
