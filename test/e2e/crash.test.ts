@@ -1,0 +1,72 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Devnet, startDevnet } from '../../devnet/index.js'
+import { callAgain } from '../../devnet/more-calls.js'
+import { reckon } from '../../devnet/reckoning.js'
+import { DEVNET_USERS } from '../../devnet/users.js'
+import { DaemonProcess } from '../support/daemon-process.js'
+
+const STATES = ['sealed', 'anchored', 'requested', 'finalised', 'attested', 'accepted', 'settled']
+const DEADLINE_MS = 200_000
+
+let dir: string
+let network: Devnet
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'flowmeter-crash-'))
+  network = await startDevnet({ dir, progress: () => {}, calls: 120 })
+}, 300_000)
+
+afterAll(async () => {
+  await network?.stop()
+  await rm(dir, { recursive: true, force: true })
+})
+
+// Goal: a daemon that dies anywhere loses nothing and does nothing twice.
+// Method: kill -9 the real process at the first sight of each state of a batch, start it again on the
+// same store, and compare the bills on Flow with those of LiteLLM's rows.
+test('kill -9 at every state of a batch changes no bill', { timeout: 400_000 }, async () => {
+  const directory = network.vaults.find(({ strategy }) => strategy === 'directory')
+  let daemon = await DaemonProcess.start(network.env, dir)
+  await daemon.setDirectory(directory?.user ?? '', directory?.number ?? 0n)
+  const killed = new Set<string>()
+  const deadline = performance.now() + DEADLINE_MS
+  let isMoreUsed = false
+  while (performance.now() < deadline) {
+    const status = await daemon.status()
+    const state = status?.lastBatch?.state
+    if (state !== undefined && STATES.includes(state) && !killed.has(state)) {
+      killed.add(state)
+      await daemon.kill9()
+      daemon = await DaemonProcess.start(network.env, dir)
+      continue
+    }
+    const { billableRows } = await reckon(network)
+    const isSettled = status?.records.sealed === billableRows && state === 'settled'
+    if (isSettled && !isMoreUsed && network.litellm !== undefined) {
+      isMoreUsed = true
+      callAgain(
+        network.litellm,
+        DEVNET_USERS.map(({ user }) => user),
+      )
+    } else if (isSettled && isMoreUsed && killed.size >= 5) break
+    await sleep(20)
+  }
+  // States that last only an instant may be missed, so not each of them is seen in every run.
+  expect([...killed].length).toBeGreaterThanOrEqual(5)
+  const status = await daemon.untilChecked()
+  await daemon.stop()
+
+  const reckoned = await reckon(network)
+  for (const { charged, expected } of reckoned.vaults) expect(charged).toBe(expected)
+  expect(Object.values(reckoned.checks).every((value) => value === 0n)).toBe(true)
+  expect(Object.values(status.conservation?.checks ?? {}).every((value) => value === '0')).toBe(
+    true,
+  )
+  expect(status.records.sealed).toBe(reckoned.billableRows)
+  expect(status.parked).toEqual([])
+  expect(status.refusedEntries).toBe(0)
+})
