@@ -145,15 +145,22 @@ access(all) contract PricePlans {
         /// Model ids ascend, from 0
         access(all) let rates: [Rate]
 
-        /// The rates again, packed: one integer is far cheaper to read than a struct
-        access(self) let weights: {UInt: UInt}
-        access(self) let defaultWeights: UInt
+        // What pricing needs, again in few integers: they cost less to take apart than a stored
+        // struct costs to read.
 
-        /// The tiers again: upTo in 1e-4 tokens << 64 | unit
-        access(self) let steps: [UInt]
+        /// The packed rates of models 0 to 31, u128 each, model 0 lowest; the default where a model
+        /// has none
+        access(self) let weights: UInt
 
-        /// From the lowest bit: mode u8, minimum u112, fee u112
-        access(self) let extras: UInt
+        /// The packed rates of models from 32 on that have one
+        access(self) let farWeights: {UInt: UInt}
+
+        /// From the lowest bit: mode u8, minimum u112, fee u112; then the tiers, the first lowest,
+        /// each unit u64 and upTo u112 in 1e-4 tokens
+        access(self) let tariff: UInt
+
+        /// Room for later versions: an upgrade cannot add fields
+        access(self) let extensions: {String: AnyStruct}
 
         init(
             id: UInt64, provider: UInt64, terms: Terms, tiers: [Tier], rates: [Rate]
@@ -171,19 +178,29 @@ access(all) contract PricePlans {
             self.terms = terms
             self.tiers = tiers
             self.rates = rates
-            self.weights = {}
-            var last = 0 as UInt16
-            for i, rate in rates {
-                assert(
-                    i == 0 || rate.modelId > last,
-                    message: "PricePlans.Plan.init: The rate of model \(rate.modelId) comes after that of \(last)"
-                )
-                self.weights[UInt(rate.modelId)] = rate.pack()
-                last = rate.modelId
+            let byDefault = rates[0].pack()
+            var weights: UInt = 0
+            for model in InclusiveRange(0, 31) {
+                weights = weights << 128 | byDefault
             }
-            self.defaultWeights = rates[0].pack()
-            self.extras = UInt(terms.mode) | UInt(terms.minimum) << 8 | UInt(terms.fee) << 120
-            self.steps = PricePlans.stepsOf(tiers)
+            let farWeights: {UInt: UInt} = {}
+            for i, rate in rates {
+                let model = UInt(rate.modelId)
+                assert(
+                    i == 0 || rate.modelId > rates[i - 1].modelId,
+                    message: "PricePlans.Plan.init: The rate of model \(model) is out of order"
+                )
+                if model >= 32 {
+                    farWeights[model] = rate.pack()
+                } else {
+                    weights = weights - (byDefault << (model * 128)) + (rate.pack() << (model * 128))
+                }
+            }
+            self.weights = weights
+            self.farWeights = farWeights
+            self.tariff = UInt(terms.mode) | UInt(terms.minimum) << 8 | UInt(terms.fee) << 120
+                | PricePlans.stepsOf(tiers) << 232
+            self.extensions = {}
             self.hash = PricePlans.hashOf(terms: terms, tiers: tiers, rates: rates)
         }
 
@@ -201,25 +218,27 @@ access(all) contract PricePlans {
         /// more tokens were cached than prompted
         ///
         access(all) view fun billable(_ entry: UInt): UInt? {
-            let weights = &self.weights as &{UInt: UInt}
+            let weights = self.weights
             var billable: UInt = 0
             var rest = entry
             // The last row is the lowest bits, so the ids must fall.
             var above: UInt = 65536
             while rest >= 1 << 353 {
-                let row = rest & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff
-                let prompt = row / (1 << 160) & 0xffffffffffffffff
-                let cached = row / (1 << 96) & 0xffffffffffffffff
-                if row / (1 << 224) >= above || cached > prompt {
+                let model = rest / (1 << 224) & 0xffff
+                let prompt = rest / (1 << 160) & 0xffffffffffffffff
+                let cached = rest / (1 << 96) & 0xffffffffffffffff
+                if model >= above || cached > prompt {
                     return nil
                 }
-                above = row / (1 << 224)
-                let weight = weights[above] ?? self.defaultWeights
+                let weight = model < 32
+                    ? weights / (1 << (model * 128))
+                    : self.farWeights[model] ?? weights
                 billable = billable
-                    + (prompt - cached) * (weight / (1 << 96))
+                    + (prompt - cached) * (weight / (1 << 96) & 0xffffffff)
                     + cached * (weight / (1 << 64) & 0xffffffff)
-                    + (row / (1 << 32) & 0xffffffffffffffff) * (weight / (1 << 32) & 0xffffffff)
-                    + (row & 0xffffffff) * (weight & 0xffffffff)
+                    + (rest / (1 << 32) & 0xffffffffffffffff) * (weight / (1 << 32) & 0xffffffff)
+                    + (rest & 0xffffffff) * (weight & 0xffffffff)
+                above = model
                 rest = rest / (1 << 240)
             }
             return billable
@@ -227,44 +246,29 @@ access(all) contract PricePlans {
 
         /// What a billing period costs in all, in wad. Exact until its one division.
         ///
+        /// Graduated: each part at its own tier's price. Volume: all of it at the price of the tier
+        /// that was reached, but never less than what was due at a bound that was crossed, since
+        /// more usage must not cost less.
+        ///
         access(all) view fun price(_ billable: UInt): UInt {
-            let extras = self.extras
-            // 1e-4 tokens x 1e-6 currency / 1e6 tokens x 1e-4 discount is 1e-20: 100 make a wad.
-            let usage = (extras & 0xff == 1 ? self.volume(billable) : self.graduated(billable)) / 100
-            let minimum = extras / (1 << 8) & 0xffffffffffffffffffffffffffff
-            return (usage > minimum ? usage : minimum) + extras / (1 << 120)
-        }
-
-        /// Each part at its own tier's price, in 1e-20 of the currency
-        ///
-        access(self) view fun graduated(_ billable: UInt): UInt {
-            var exact: UInt = 0
-            var priced: UInt = 0
-            for step in &self.steps as &[UInt] {
-                let upTo = step / (1 << 64)
-                if billable <= upTo {
-                    return exact + (billable - priced) * (step & 0xffffffffffffffff)
-                }
-                exact = exact + (upTo - priced) * (step & 0xffffffffffffffff)
-                priced = upTo
-            }
-            panic("PricePlans.Plan.graduated: No tier takes \(billable)")
-        }
-
-        /// All of it at the price of the tier that was reached, but never less than what was due at
-        /// a bound that was crossed: more usage must not cost less. In 1e-20 of the currency.
-        ///
-        access(self) view fun volume(_ billable: UInt): UInt {
+            let tariff = self.tariff
+            let isVolume = tariff & 0xff == 1
+            // In 1e-4 tokens x 1e-6 currency / 1e6 tokens x 1e-4 discount, which is 1e-20.
             var due: UInt = 0
-            for step in &self.steps as &[UInt] {
-                let upTo = step / (1 << 64)
-                let unit = step & 0xffffffffffffffff
-                if billable <= upTo {
-                    return billable * unit > due ? billable * unit : due
-                }
-                due = upTo * unit > due ? upTo * unit : due
+            var lower: UInt = 0
+            var tier = tariff / (1 << 232)
+            while billable > tier / (1 << 64) & 0xffffffffffffffffffffffffffff {
+                let upTo = tier / (1 << 64) & 0xffffffffffffffffffffffffffff
+                let crossed = (isVolume ? upTo : upTo - lower) * (tier & 0xffffffffffffffff)
+                due = isVolume ? (crossed > due ? crossed : due) : due + crossed
+                lower = upTo
+                tier = tier / (1 << 176)
             }
-            panic("PricePlans.Plan.volume: No tier takes \(billable)")
+            let reached = (isVolume ? billable : billable - lower) * (tier & 0xffffffffffffffff)
+            let exact = isVolume ? (reached > due ? reached : due) : due + reached
+            let minimum = tariff / (1 << 8) & 0xffffffffffffffffffffffffffff
+            return (exact / 100 > minimum ? exact / 100 : minimum)
+                + (tariff / (1 << 120) & 0xffffffffffffffffffffffffffff)
         }
     }
 
@@ -327,6 +331,9 @@ access(all) contract PricePlans {
     /// What a billing period with a billable total costs in all, in wad
     ///
     access(all) view fun price(plan: UInt64, billable: UInt): UInt {
+        pre {
+            billable < 1 << 112: "PricePlans.price: No usage weighs \(billable)"
+        }
         let found = self.borrowPlan(plan) ?? panic("PricePlans.price: There is no plan \(plan)")
         return found.price(billable)
     }
@@ -442,23 +449,24 @@ access(all) contract PricePlans {
         return (&self.catalogs[provider] as &Catalog?)!
     }
 
-    /// See Plan.steps
+    /// The tiers of Plan.tariff
     ///
-    access(contract) fun stepsOf(_ tiers: [Tier]): [UInt256] {
-        let steps: [UInt] = []
-        var lower: UInt256 = 0
+    access(contract) view fun stepsOf(_ tiers: [Tier]): UInt {
+        var steps: UInt = 0
+        var lower: UInt = 0
         for i, tier in tiers {
             let isLast = i == tiers.length - 1
             assert(
                 isLast == (tier.upTo == nil),
                 message: "PricePlans.stepsOf: Only the last tier has no end"
             )
-            let upTo = isLast ? UInt(UInt128.max) : UInt(tier.upTo!) * 10000
+            // The last takes all that an entry can hold: less than 2^103.
+            let upTo: UInt = isLast ? (1 << 112) - 1 : UInt(tier.upTo!) * 10000
             assert(
                 upTo > lower,
                 message: "PricePlans.stepsOf: Tier \(i + 1) does not end above the one before"
             )
-            steps.append(upTo << 64 | tier.unit())
+            steps = steps | (upTo << 64 | tier.unit()) << (UInt(i) * 176)
             lower = upTo
         }
         return steps

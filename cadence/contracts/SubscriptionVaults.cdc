@@ -133,8 +133,8 @@ access(all) contract SubscriptionVaults {
 
     /// Limits
     ///
-    /// A customer's say over payments. As one integer, from the lowest bit: autopay, paused, has a
-    /// cap, has an entitlement (a bit each), from bit 8 validUntil u64, cap u128, entitlement u128.
+    /// A customer's say over payments. As one integer, from the lowest bit: flags u8 (autopay 1,
+    /// paused 2, cap 4, entitlement 8, end 16), validUntil u64, cap u128, entitled u128.
     ///
     access(all) struct Limits {
         access(all) let isAutopayOn: Bool
@@ -163,7 +163,8 @@ access(all) contract SubscriptionVaults {
         access(all) view fun pack(): UInt {
             return (self.isAutopayOn ? 1 : 0) | (self.isPaused ? 2 : 0)
                 | (self.cap == nil ? 0 : 4) | (self.entitled == nil ? 0 : 8)
-                | UInt(self.validUntil ?? UInt64.max) << 8
+                | (self.validUntil == nil ? 0 : 16)
+                | UInt(self.validUntil ?? 0) << 8
                 | UInt(self.cap ?? 0) << 72 | UInt(self.entitled ?? 0) << 200
         }
     }
@@ -250,21 +251,14 @@ access(all) contract SubscriptionVaults {
         }
     }
 
-    /// Vault
+    /// Agreement
     ///
-    /// One customer's numbers. Those that settling needs are packed into few integers, since a
-    /// stored field costs several times what shifting does.
+    /// Of a vault, all that settling does not need. It lies apart, since whatever lies with the
+    /// vault is read and written with it.
     ///
-    access(all) resource Vault {
-        access(all) let provider: UInt64
-
-        /// The account number, unique with the provider
-        access(all) let number: UInt64
-
-        /// The address it was opened by
+    access(all) struct Agreement {
+        /// The address that opened the vault
         access(all) let customer: Address
-        access(all) let token: Type
-        access(all) let currency: String
 
         /// Gets what is refunded
         access(all) let refund: Capability<&{FungibleToken.Receiver}>
@@ -275,320 +269,215 @@ access(all) contract SubscriptionVaults {
         /// nil: none is under way
         access(all) var withdrawal: Withdrawal?
 
-        /// What does not change by settling. From the lowest bit: floor u32, opening period u32,
-        /// period kind u8, status u8 (0 open), reserved number u8, spare u8, book u16, spare u16;
-        /// from bit 128 the plans, newest lowest, each plan id u64 and first period u32.
-        access(self) var terms: UInt
-
-        /// See Limits
-        access(self) var limits: UInt
-
-        /// From the lowest bit: balance u64 in units; owed, charged, paid, writtenOff and spent
-        /// u160 each, in wad; the period that `spent` is of, u32. No sum comes near 2^160, since a
-        /// period's price is below 2^120.
-        access(self) var ledger: UInt
-
-        /// By period start, see Record
-        access(self) let records: {UInt32: UInt}
-
         /// By period start: up to where a charge was approved, in wad
-        access(self) let ceilings: {UInt32: UInt}
+        access(contract) let ceilings: {UInt32: UInt}
 
         /// Room for later versions: an upgrade cannot add fields
-        access(self) let extensions: {String: AnyStruct}
+        access(contract) let extensions: {String: AnyStruct}
 
-        init(
-            provider: UInt64, number: UInt64, customer: Address, token: Type, currency: String,
-            refund: Capability<&{FungibleToken.Receiver}>, terms: UInt
-        ) {
-            self.provider = provider
-            self.number = number
+        init(customer: Address, refund: Capability<&{FungibleToken.Receiver}>) {
             self.customer = customer
-            self.token = token
-            self.currency = currency
             self.refund = refund
             self.storageDeposit = 0
             self.withdrawal = nil
-            self.terms = terms
-            self.limits = Limits(
-                isAutopayOn: true, isPaused: false, cap: nil, entitled: nil, validUntil: nil
-            ).pack()
-            self.ledger = 0
-            self.records = {}
             self.ceilings = {}
             self.extensions = {}
+        }
+
+        /// A copy: a reference to the agreement gives only references to its parts
+        ///
+        access(all) view fun currentWithdrawal(): Withdrawal? {
+            return self.withdrawal
+        }
+
+        access(contract) fun setWithdrawal(_ withdrawal: Withdrawal?) {
+            self.withdrawal = withdrawal
+        }
+    }
+
+    /// Vault
+    ///
+    /// One customer's numbers, packed into few integers: a stored field costs seven times what
+    /// taking a number apart does.
+    ///
+    access(all) resource Vault {
+        /// What settling only looks at. From the lowest bit: floor u32, opening period u32, period
+        /// kind u8, status u8 (0 open), reserved number u8, spare u8, book u16, spare u16; from bit
+        /// 128 the limits; from bit 456 the plans, newest lowest, each plan id u64 and first
+        /// period u32.
+        access(contract) var terms: UInt
+
+        /// From the lowest bit: balance u64 in units; owed, charged, paid, writtenOff and spent
+        /// u160 each, in wad; from bit 864 the period that `spent` is of. No sum comes near 2^160,
+        /// since a period's price is below 2^120.
+        access(self) var ledger: UInt
+
+        /// By period start, see Record
+        access(self) let records: {UInt: UInt}
+
+        init(terms: UInt) {
+            self.terms = terms
+            self.ledger = 0
+            self.records = {}
         }
 
         /// Charges what one entry adds to its period, and pays what can be paid
         ///
         /// Never panics: what cannot be applied is a result too, and stops no other entry.
         ///
+        /// @param terms the vault's own, which the caller has read
+        /// @param plan the one in force in the period
         /// @param position meter epoch << 64 | seq: entries of a period apply in this order
         /// @param clock see `SubscriptionVaults.clock`
-        /// @param price wad for a whole token; nil: payment waits
-        /// @return what moved, from the lowest bit: charge u160 and paid u160 in wad, units
+        /// @param price wad for a whole token; 0: payment waits
+        /// @return from the lowest bit: result u8; charge u120 and charged u120 of the period, paid
+        /// u160, owed u160, all in wad; balance u64 and moved u64 in units
         ///
         access(contract) fun settle(
-            _ entry: UInt, periodStart: UInt32, position: UInt, clock: UInt, price: UInt?
+            _ entry: UInt, periodStart: UInt, terms: UInt, plan: &PricePlans.Plan?,
+            position: UInt, clock: UInt, price: UInt
         ): UInt {
-            let last = self.records[periodStart] ?? 0
-            let terms = self.terms
+            let records = &self.records as auth(Mutate) &{UInt: UInt}
+            let last = records[periodStart] ?? 0
             // A period that has a record was looked at before; only the floor may have risen.
-            if last == 0 || UInt(periodStart) < terms & 0xffffffff {
-                if let fault = self.faultOf(periodStart, clock: clock) {
-                    return self.refuse(fault, periodStart, position, last)
+            if last == 0 || periodStart < terms & 0xffffffff {
+                let fault = self.faultOf(periodStart, clock: clock)
+                if fault > 0 {
+                    return self.refusal(fault, last)
                 }
             }
             if position <= last / (1 << 248) {
-                return self.refuse("stale", periodStart, position, last)
+                return self.refusal(1, last)
             }
-            let plan = PricePlans.borrowPlan(self.planIn(terms, UInt(periodStart)))!
-            let billable = plan.billable(entry)
-            if billable == nil {
-                return self.refuse("malformed", periodStart, position, last)
+            let total = plan!.billable(entry)
+            if total == nil {
+                return self.refusal(5, last)
             }
-            let total = UInt(billable!)
-            if total < last / (1 << 120) & 0xffffffffffffffffffffffffffffffff {
-                return self.refuse("regressed", periodStart, position, last)
+            let billable = total!
+            if billable < last / (1 << 120) & 0xffffffffffffffffffffffffffffffff {
+                return self.refusal(2, last)
             }
-            let cost = UInt(plan.price(billable!))
+            let cost = plan!.price(billable)
             if cost >= 1 << 120 {
-                return self.refuse("malformed", periodStart, position, last)
+                return self.refusal(5, last)
             }
             let before = last & 0xffffffffffffffffffffffffffffff
             let charged = cost > before ? cost : before
-            self.records[periodStart] = position << 248 | total << 120 | charged
-
-            let moved = self.book(charge: charged - before, clock: clock, price: price)
-            let ledger = self.ledger
-            emit EntrySettled(
-                provider: self.provider,
-                seq: UInt64(position & 0xffffffffffffffff),
-                account: self.number,
-                periodStart: periodStart,
-                result: "applied",
-                charge: charged - before,
-                charged: charged,
-                paid: moved / (1 << 160) & 0xffffffffffffffffffffffffffffffffffffffff,
-                owed: ledger / (1 << 64) & 0xffffffffffffffffffffffffffffffffffffffff,
-                balance: ledger & 0xffffffffffffffff
-            )
-            return moved
+            records[periodStart] = position << 248 | billable << 120 | charged
+            return self.pay(charged - before, terms: terms, clock: clock, price: price)
+                | charged << 128
         }
 
-        /// Pays what is owed, as far as it can be paid
+        /// Adds a charge to what is owed, and pays of that what balance and limits allow
         ///
-        /// @return as `settle`
+        /// @return as `settle`, without result and `charged`
         ///
-        access(contract) fun payOwed(clock: UInt, price: UInt?): UInt {
-            let moved = self.book(charge: 0, clock: clock, price: price)
-            emit OwedPaid(
-                provider: self.provider,
-                account: self.number,
-                paid: moved / (1 << 160) & 0xffffffffffffffffffffffffffffffffffffffff,
-                owed: self.ledger / (1 << 64) & 0xffffffffffffffffffffffffffffffffffffffff,
-                balance: self.ledger & 0xffffffffffffffff
-            )
-            return moved
-        }
-
-        /// Adds a charge to what is owed, and moves what can be paid of it
-        ///
-        access(self) fun book(charge: UInt, clock: UInt, price: UInt?): UInt {
+        access(contract) fun pay(_ charge: UInt, terms: UInt, clock: UInt, price: UInt): UInt {
             var ledger = self.ledger
-            let period = clock / (1 << (64 + (self.terms / (1 << 64) & 0xff) * 32)) & 0xffffffff
+            // When the calendar's period is over, nothing is spent in the next one yet.
+            let period = clock / (1 << (64 + (terms / (1 << 64) & 0xff) * 32)) & 0xffffffff
             if ledger / (1 << 864) != period {
-                // A new period of the calendar: nothing is spent in it yet.
                 ledger = ledger & ((1 << 704) - 1) | period << 864
             }
             let owed = (ledger / (1 << 64) & 0xffffffffffffffffffffffffffffffffffffffff) + charge
-            let units = self.affordable(owed, ledger: ledger, clock: clock, price: price)
-            let paid: UInt = units == 0 ? 0 : units * price! / 100_000_000
+            let isLimited = terms / (1 << 128) & 0xff != 1
+            let payable = isLimited ? self.payable(owed, terms, ledger, clock) : owed
+            let balance = ledger & 0xffffffffffffffff
+            let worth: UInt = price == 0 ? 0 : payable * 100_000_000 / price
+            let units = worth < balance ? worth : balance
+            let paid = units * price / 100_000_000
             // The numbers lie side by side, and each stays in its bits: so they add up as one.
             self.ledger = ledger + (charge << 64) + (charge << 224)
                 + (paid << 384) + (paid << 704) - (paid << 64) - units
-            return charge | paid << 160 | units << 320
+            if isLimited && terms & (8 << 128) != 0 {
+                self.terms = terms - (paid << 328)
+            }
+            return charge << 8 | paid << 248 | (owed - paid) << 408
+                | (balance - units) << 568 | units << 632
         }
 
-        /// How many units a debt takes: what it is worth, within balance and limits
+        /// How much of a debt the customer's limits let be paid
         ///
-        access(self) fun affordable(
-            _ owed: UInt, ledger: UInt, clock: UInt, price: UInt?
+        access(self) view fun payable(
+            _ owed: UInt, _ terms: UInt, _ ledger: UInt, _ clock: UInt
         ): UInt {
-            let limits = self.limits
+            let limits = terms / (1 << 128)
             let isOver = clock & 0xffffffffffffffff > limits / (1 << 8) & 0xffffffffffffffff
-            if price == nil || limits & 3 != 1 || isOver {
+            if limits & 3 != 1 || limits & 16 != 0 && isOver {
                 return 0
             }
             var payable = owed
             if limits & 4 != 0 {
+                let spent = ledger / (1 << 704) & 0xffffffffffffffffffffffffffffffffffffffff
                 let cap = limits / (1 << 72) & 0xffffffffffffffffffffffffffffffff
-                let left = cap.saturatingSubtract(
-                    ledger / (1 << 704) & 0xffffffffffffffffffffffffffffffffffffffff
-                )
+                let left: UInt = cap > spent ? cap - spent : 0
                 payable = payable < left ? payable : left
             }
             if limits & 8 != 0 {
-                let left = limits / (1 << 200)
+                let left = limits / (1 << 200) & 0xffffffffffffffffffffffffffffffff
                 payable = payable < left ? payable : left
             }
-            let worth = payable * 100_000_000 / price!
-            let balance = ledger & 0xffffffffffffffff
-            let units = worth < balance ? worth : balance
-            if limits & 8 != 0 {
-                self.limits = limits - (units * price! / 100_000_000 << 200)
-            }
-            return units
+            return payable
         }
 
-        /// Says that an entry was not applied, and why
+        /// What `settle` returns for an entry that is not applied
         ///
-        access(self) fun refuse(
-            _ result: String, _ periodStart: UInt32, _ position: UInt, _ last: UInt
-        ): UInt {
-            emit EntrySettled(
-                provider: self.provider,
-                seq: UInt64(position & 0xffffffffffffffff),
-                account: self.number,
-                periodStart: periodStart,
-                result: result,
-                charge: 0,
-                charged: last & 0xffffffffffffffffffffffffffffff,
-                paid: 0,
-                owed: self.ledger / (1 << 64) & 0xffffffffffffffffffffffffffffffffffffffff,
-                balance: self.ledger & 0xffffffffffffffff
-            )
-            return 0
+        access(self) view fun refusal(_ result: UInt, _ last: UInt): UInt {
+            let owed = self.ledger / (1 << 64) & 0xffffffffffffffffffffffffffffffffffffffff
+            return result | (last & 0xffffffffffffffffffffffffffffff) << 128
+                | owed << 408 | (self.ledger & 0xffffffffffffffff) << 568
         }
 
-        /// Why nothing can be charged for a period; nil: it can
+        /// Why nothing can be charged for a period: 3 badPeriod, 4 tooOld; 0: it can
         ///
-        access(self) view fun faultOf(_ periodStart: UInt32, clock: UInt): String? {
+        access(self) view fun faultOf(_ periodStart: UInt, clock: UInt): UInt {
             let start = UInt64(periodStart)
-            let isPeriod = periodStart >= self.openingPeriod()
-                && start <= UInt64(clock & 0xffffffffffffffff)
+            let isPeriod = start >= UInt64(self.openingPeriod())
+                && periodStart <= clock & 0xffffffffffffffff
                 && PricePlans.periodStart(self.period(), at: start) == start
             if !isPeriod {
-                return "badPeriod"
+                return 3
             }
-            return periodStart < self.floor() ? "tooOld" : nil
-        }
-
-        /// The plan in force in a period from the opening period on
-        ///
-        access(self) view fun planIn(_ terms: UInt, _ periodStart: UInt): UInt64 {
-            var plans = terms / (1 << 128)
-            while plans / (1 << 64) & 0xffffffff > periodStart {
-                plans = plans / (1 << 96)
-            }
-            return UInt64(plans & 0xffffffffffffffff)
+            return start < UInt64(self.floor()) ? 4 : 0
         }
 
         access(contract) fun deposited(_ units: UInt64) {
             self.ledger = self.ledger + UInt(units)
         }
 
-        access(contract) fun setLimits(_ limits: Limits) {
-            self.limits = limits.pack()
-            emit LimitsChanged(
-                provider: self.provider,
-                account: self.number,
-                isAutopayOn: limits.isAutopayOn,
-                isPaused: limits.isPaused,
-                cap: limits.cap,
-                entitled: limits.entitled,
-                validUntil: limits.validUntil
-            )
+        access(contract) fun withdrawn(_ units: UInt64) {
+            pre {
+                UInt(units) <= self.ledger & 0xffffffffffffffff:
+                    "SubscriptionVaults.Vault.withdrawn: \(units) units are above the balance"
+            }
+            self.ledger = self.ledger - UInt(units)
         }
 
-        /// Takes a plan from the next period on. One that was chosen for that period gives way.
+        access(contract) fun setLimits(_ limits: Limits) {
+            let plans = self.terms / (1 << 456)
+            self.terms = self.terms & ((1 << 128) - 1) | limits.pack() << 128 | plans << 456
+        }
+
+        /// Takes a plan from a later period on. One that was chosen for that period gives way.
         ///
-        access(contract) fun choosePlan(_ plan: UInt64) {
-            let now = UInt64(getCurrentBlock().timestamp)
-            let from = PricePlans.nextPeriodStart(self.period(), at: now)
-            let plans = self.terms / (1 << 128)
+        access(contract) fun setPlan(_ plan: UInt64, from: UInt64) {
+            let plans = self.terms / (1 << 456)
             let kept = plans / (1 << 64) & 0xffffffff == UInt(from) ? plans / (1 << 96) : plans
             let chosen = kept << 96 | UInt(from) << 64 | UInt(plan)
-            self.terms = self.terms & ((1 << 128) - 1) | chosen << 128
-            emit PlanChosen(
-                provider: self.provider,
-                account: self.number,
-                plan: plan,
-                fromPeriod: UInt32(from)
-            )
+            self.terms = self.terms & ((1 << 456) - 1) | chosen << 456
         }
 
-        access(contract) fun requestWithdrawal(amount: UFix64) {
-            let now = UInt64(getCurrentBlock().timestamp)
-            let period = PricePlans.periodStart(self.period(), at: now)
-            let plan = PricePlans.borrowPlan(self.planIn(self.terms, UInt(period)))!
-            let maturesAt = now + UInt64(plan.terms.notice)
-            let request = Withdrawal(
-                amount: amount,
-                maturesAt: maturesAt,
-                lapsesAt: maturesAt + 86400
-            )
-            self.withdrawal = request
-            emit WithdrawalRequested(
-                provider: self.provider,
-                account: self.number,
-                amount: amount,
-                maturesAt: request.maturesAt,
-                lapsesAt: request.lapsesAt
-            )
-        }
-
-        /// Takes what was asked for off the balance, or what is still free of it
+        /// The plan in force in a period; 0: it is before the first
         ///
-        /// @return the amount
-        ///
-        access(contract) fun executeWithdrawal(): UFix64 {
-            let request = self.withdrawal
-                ?? panic("SubscriptionVaults.Vault.executeWithdrawal: Nothing was asked for")
-            let now = UInt64(getCurrentBlock().timestamp)
-            assert(
-                now >= request.maturesAt && now <= request.lapsesAt,
-                message: "SubscriptionVaults.Vault.executeWithdrawal: It can be taken from \(request.maturesAt) to \(request.lapsesAt), and it is \(now)"
-            )
-            let free = self.free()
-            let amount = request.amount < free ? request.amount : free
-            assert(
-                amount > 0.0,
-                message: "SubscriptionVaults.Vault.executeWithdrawal: Nothing is free"
-            )
-            self.withdrawal = nil
-            self.ledger = self.ledger - UInt(SubscriptionVaults.units(amount))
-            emit Withdrawn(
-                provider: self.provider,
-                account: self.number,
-                amount: amount,
-                balance: self.balance()
-            )
-            return amount
-        }
-
-        /// The request under way; nil: none
-        ///
-        access(all) view fun currentWithdrawal(): Withdrawal? {
-            return self.withdrawal
-        }
-
-        /// Tokens that may be asked back: all that no debt locks. Without a price nobody knows how
-        /// much a debt locks.
-        ///
-        access(all) view fun free(): UFix64 {
-            let balance = self.ledger & 0xffffffffffffffff
-            let owed = UInt(self.owed())
-            if owed == 0 {
-                return self.balance()
+        access(all) view fun planIn(periodStart: UInt): UInt {
+            var plans = self.terms / (1 << 456)
+            while plans / (1 << 64) & 0xffffffff > periodStart {
+                plans = plans / (1 << 96)
             }
-            if let price = TokenPrices.current(token: self.token, currency: self.currency) {
-                let locked = (owed * 100_000_000 + UInt(price) - 1) / UInt(price)
-                return SubscriptionVaults.tokens(UInt64(balance.saturatingSubtract(locked)))
-            }
-            return 0.0
+            return plans & 0xffffffffffffffff
         }
 
+        /// Tokens
         access(all) view fun balance(): UFix64 {
             return SubscriptionVaults.tokens(UInt64(self.ledger & 0xffffffffffffffff))
         }
@@ -620,22 +509,23 @@ access(all) contract SubscriptionVaults {
             return self.ledger / (1 << 864) == UInt(period) ? self.sumAt(704) : 0
         }
 
-        access(all) view fun currentLimits(): Limits {
-            let limits = self.limits
+        access(all) view fun limits(): Limits {
+            let limits = self.terms / (1 << 128)
             let validUntil = UInt64(limits / (1 << 8) & 0xffffffffffffffff)
             let cap = UInt128(limits / (1 << 72) & 0xffffffffffffffffffffffffffffffff)
+            let entitled = UInt128(limits / (1 << 200) & 0xffffffffffffffffffffffffffffffff)
             return Limits(
                 isAutopayOn: limits & 1 != 0,
                 isPaused: limits & 2 != 0,
                 cap: limits & 4 == 0 ? nil : cap,
-                entitled: limits & 8 == 0 ? nil : UInt128(limits / (1 << 200)),
-                validUntil: validUntil == UInt64.max ? nil : validUntil
+                entitled: limits & 8 == 0 ? nil : entitled,
+                validUntil: limits & 16 == 0 ? nil : validUntil
             )
         }
 
         /// What was applied of a period; nil: nothing
         access(all) view fun record(periodStart: UInt32): Record? {
-            if let packed = self.records[periodStart] {
+            if let packed = self.records[UInt(periodStart)] {
                 return Record(packed)
             }
             return nil
@@ -665,7 +555,7 @@ access(all) contract SubscriptionVaults {
             return self.terms / (1 << 80) & 0xff == 1
         }
 
-        /// Which of the provider's books it is in
+        /// Which of the provider's books it is in: that names its token and currency
         access(all) view fun bookIndex(): Int {
             return Int(self.terms / (1 << 96) & 0xffff)
         }
@@ -673,7 +563,7 @@ access(all) contract SubscriptionVaults {
         /// First period and plan, earliest first
         access(all) fun plans(): [[UInt64; 2]] {
             let plans: [[UInt64; 2]] = []
-            var rest = self.terms / (1 << 128)
+            var rest = self.terms / (1 << 456)
             while rest > 0 {
                 let from = UInt64(rest / (1 << 64) & 0xffffffff)
                 plans.insert(at: 0, [from, UInt64(rest & 0xffffffffffffffff)])
@@ -708,6 +598,8 @@ access(all) contract SubscriptionVaults {
 
         access(self) let vaults: @{UInt64: Vault}
 
+        access(self) let agreements: {UInt64: Agreement}
+
         access(self) let reserved: {UInt64: Address}
 
         /// Room for later versions: an upgrade cannot add fields
@@ -720,6 +612,7 @@ access(all) contract SubscriptionVaults {
             self.books = []
             self.maxChargePerEntry = nil
             self.vaults <- {}
+            self.agreements = {}
             self.reserved = {}
             self.extensions = {}
         }
@@ -727,30 +620,59 @@ access(all) contract SubscriptionVaults {
         /// Settles entries whose proof was checked
         ///
         access(contract) fun settle(_ entries: [UInt], seq: UInt64, meterEpoch: UInt32) {
+            let vaults = &self.vaults as &{UInt64: Vault}
+            let provider = self.provider
             let position = UInt(meterEpoch) << 64 | UInt(seq)
             let clock = SubscriptionVaults.clock()
-            var book = -1
-            var price: UInt? = nil
+            // Neighbours mostly have the same book and plan, so these are looked up when they change.
+            var book: UInt = 65536
+            var price: UInt = 0
+            var planId: UInt = 0
+            var plan: &PricePlans.Plan? = nil
             var moved: UInt = 0
             for entry in entries {
-                // Tag, account number u64 and period start u32; 0: it is no entry.
+                // Tag, account number u64 and period start u32 of the entry; 0: it is none.
                 let key = UsageBatches.headOf(entry) / (1 << 256)
-                let periodStart = UInt32(key & 0xffffffff)
-                let vault = self.borrowVault(UInt64(key / (1 << 32) & 0xffffffffffffffff))
+                let account = UInt64(key / (1 << 32) & 0xffffffffffffffff)
+                let vault = vaults[account]
                 if vault == nil || key == 0 {
                     self.refuse(key, seq)
                     continue
                 }
-                let next = vault!.bookIndex()
-                if next != book {
+                let terms = vault!.terms
+                if terms / (1 << 96) & 0xffff != book {
                     self.settled(book, moved)
-                    book = next
                     moved = 0
+                    book = terms / (1 << 96) & 0xffff
                     price = self.priceOf(book)
                 }
-                moved = moved + vault!.settle(
-                    entry, periodStart: periodStart, position: position, clock: clock, price: price
+                // The newest plan, unless it is of a later period.
+                let inForce = terms / (1 << 520) & 0xffffffff <= key & 0xffffffff
+                    ? terms / (1 << 456) & 0xffffffffffffffff
+                    : vault!.planIn(periodStart: key & 0xffffffff)
+                if inForce != planId {
+                    planId = inForce
+                    plan = PricePlans.borrowPlan(UInt64(planId))
+                }
+                let outcome = vault!.settle(
+                    entry, periodStart: key & 0xffffffff, terms: terms, plan: plan,
+                    position: position, clock: clock, price: price
                 )
+                let charge = outcome / (1 << 8) & 0xffffffffffffffffffffffffffffff
+                let paid = outcome / (1 << 248) & 0xffffffffffffffffffffffffffffffffffffffff
+                emit EntrySettled(
+                    provider: provider,
+                    seq: seq,
+                    account: account,
+                    periodStart: UInt32(key & 0xffffffff),
+                    result: outcome & 0xff == 0 ? "applied" : self.resultName(outcome & 0xff),
+                    charge: charge,
+                    charged: outcome / (1 << 128) & 0xffffffffffffffffffffffffffffff,
+                    paid: paid,
+                    owed: outcome / (1 << 408) & 0xffffffffffffffffffffffffffffffffffffffff,
+                    balance: outcome / (1 << 568) & 0xffffffffffffffff
+                )
+                moved = moved + charge + (paid << 160) + (outcome / (1 << 632) << 320)
             }
             self.settled(book, moved)
         }
@@ -758,20 +680,30 @@ access(all) contract SubscriptionVaults {
         /// Pays what one vault owes, as far as it can be paid
         ///
         access(contract) fun payOwed(_ account: UInt64) {
-            let vault = self.borrowVault(account)
-                ?? panic("SubscriptionVaults.Desk.payOwed: Provider \(self.provider) has no vault \(account)")
-            let book = vault.bookIndex()
-            let moved = vault.payOwed(
-                clock: SubscriptionVaults.clock(), price: self.priceOf(book)
+            let vault = self.vaultOf(account)
+            let terms = vault.terms
+            let book = terms / (1 << 96) & 0xffff
+            let outcome = vault.pay(
+                0, terms: terms, clock: SubscriptionVaults.clock(), price: self.priceOf(book)
             )
-            self.settled(book, moved)
+            let paid = outcome / (1 << 248) & 0xffffffffffffffffffffffffffffffffffffffff
+            emit OwedPaid(
+                provider: self.provider,
+                account: account,
+                paid: paid,
+                owed: outcome / (1 << 408) & 0xffffffffffffffffffffffffffffffffffffffff,
+                balance: outcome / (1 << 568) & 0xffffffffffffffff
+            )
+            self.settled(book, paid << 160 | outcome / (1 << 632) << 320)
         }
 
+        /// @return the account number
+        ///
         access(contract) fun open(
             customer: Address, plan: UInt64, number: UInt64?, token: Type,
             refund: Capability<&{FungibleToken.Receiver}>
-        ): &Vault {
-            let terms = self.planOf(plan).terms
+        ): UInt64 {
+            let agreed = self.planOf(plan).terms
             let account = number ?? self.takeNextNumber()
             let isReserved = self.reserved[account] == customer
             assert(
@@ -782,21 +714,19 @@ access(all) contract SubscriptionVaults {
                 self.vaults[account] == nil,
                 message: "SubscriptionVaults.Desk.open: Number \(account) has a vault already"
             )
-            let book = self.bookOf(token: token, currency: terms.currency)
+            let book = self.bookOf(token: token, currency: agreed.currency)
             let now = UInt64(getCurrentBlock().timestamp)
-            let opening = UInt(PricePlans.periodStart(terms.period, at: now))
-            let packed = opening | opening << 32 | UInt(terms.period) << 64
-                | (isReserved ? 1 : 0) << 80 | UInt(book) << 96
-                | (opening << 64 | UInt(plan)) << 128
-            self.vaults[account] <-! create Vault(
-                provider: self.provider,
-                number: account,
-                customer: customer,
-                token: token,
-                currency: terms.currency,
-                refund: refund,
-                terms: packed
+            let opening = UInt(PricePlans.periodStart(agreed.period, at: now))
+            let limits = Limits(
+                isAutopayOn: true, isPaused: false, cap: nil, entitled: nil, validUntil: nil
             )
+            self.vaults[account] <-! create Vault(
+                terms: opening | opening << 32 | UInt(agreed.period) << 64
+                    | (isReserved ? 1 : 0) << 80 | UInt(book) << 96
+                    | limits.pack() << 128
+                    | UInt(plan) << 456 | opening << 520
+            )
+            self.agreements[account] = Agreement(customer: customer, refund: refund)
             self.numbers.append(account)
             emit VaultOpened(
                 provider: self.provider,
@@ -807,7 +737,7 @@ access(all) contract SubscriptionVaults {
                 openingPeriod: UInt32(opening),
                 isReserved: isReserved
             )
-            return self.borrowVault(account)!
+            return account
         }
 
         access(contract) fun reserve(number: UInt64, holder: Address) {
@@ -819,34 +749,100 @@ access(all) contract SubscriptionVaults {
             emit NumberReserved(provider: self.provider, number: number, holder: holder)
         }
 
-        /// A plan of this provider that exists
-        ///
-        access(contract) view fun planOf(_ plan: UInt64): &PricePlans.Plan {
-            let found = PricePlans.borrowPlan(plan)
-            assert(
-                found?.provider == self.provider,
-                message: "SubscriptionVaults.Desk.planOf: Plan \(plan) is not one of provider \(self.provider)"
-            )
-            return found!
-        }
-
-        access(contract) fun deposited(_ vault: &Vault, _ amount: UFix64) {
+        access(contract) fun deposited(_ account: UInt64, _ amount: UFix64) {
+            let vault = self.vaultOf(account)
             let units = SubscriptionVaults.units(amount)
             vault.deposited(units)
             (&self.books[vault.bookIndex()] as &Book).deposited(units)
             emit Deposited(
                 provider: self.provider,
-                account: vault.number,
+                account: account,
                 amount: amount,
                 balance: vault.balance()
             )
         }
 
+        access(contract) fun requestWithdrawal(_ account: UInt64, amount: UFix64) {
+            let vault = self.vaultOf(account)
+            let now = UInt64(getCurrentBlock().timestamp)
+            let period = PricePlans.periodStart(vault.period(), at: now)
+            let plan = PricePlans.borrowPlan(UInt64(vault.planIn(periodStart: UInt(period))))!
+            let maturesAt = now + UInt64(plan.terms.notice)
+            let withdrawal = Withdrawal(
+                amount: amount, maturesAt: maturesAt, lapsesAt: maturesAt + 86400
+            )
+            self.borrowAgreement(account)!.setWithdrawal(withdrawal)
+            emit WithdrawalRequested(
+                provider: self.provider,
+                account: account,
+                amount: amount,
+                maturesAt: withdrawal.maturesAt,
+                lapsesAt: withdrawal.lapsesAt
+            )
+        }
+
+        /// Takes what was asked for off the balance, or what is still free of it
+        ///
+        /// @return the amount
+        ///
         access(contract) fun executeWithdrawal(_ account: UInt64): UFix64 {
-            let vault = self.borrowVault(account)!
-            let amount = vault.executeWithdrawal()
+            let agreement = self.borrowAgreement(account)!
+            let withdrawal = agreement.withdrawal
+                ?? panic("SubscriptionVaults.Desk.executeWithdrawal: Nothing was asked for")
+            let now = UInt64(getCurrentBlock().timestamp)
+            assert(
+                now >= withdrawal.maturesAt && now <= withdrawal.lapsesAt,
+                message: "SubscriptionVaults.Desk.executeWithdrawal: It can be taken from \(withdrawal.maturesAt) to \(withdrawal.lapsesAt), and it is \(now)"
+            )
+            let free = self.free(account)
+            let amount = withdrawal.amount < free ? withdrawal.amount : free
+            assert(
+                amount > 0.0,
+                message: "SubscriptionVaults.Desk.executeWithdrawal: Nothing is free"
+            )
+            agreement.setWithdrawal(nil)
+            let vault = self.vaultOf(account)
+            vault.withdrawn(SubscriptionVaults.units(amount))
             (&self.books[vault.bookIndex()] as &Book).withdrawn(SubscriptionVaults.units(amount))
+            emit Withdrawn(
+                provider: self.provider,
+                account: account,
+                amount: amount,
+                balance: vault.balance()
+            )
             return amount
+        }
+
+        access(contract) fun setLimits(_ account: UInt64, _ limits: Limits) {
+            self.vaultOf(account).setLimits(limits)
+            emit LimitsChanged(
+                provider: self.provider,
+                account: account,
+                isAutopayOn: limits.isAutopayOn,
+                isPaused: limits.isPaused,
+                cap: limits.cap,
+                entitled: limits.entitled,
+                validUntil: limits.validUntil
+            )
+        }
+
+        access(contract) fun choosePlan(_ account: UInt64, plan: UInt64) {
+            let vault = self.vaultOf(account)
+            let chosen = self.planOf(plan).terms
+            let book = &self.books[vault.bookIndex()] as &Book
+            assert(
+                chosen.currency == book.currency && chosen.period == vault.period(),
+                message: "SubscriptionVaults.Desk.choosePlan: Plan \(plan) has another currency or period"
+            )
+            let now = UInt64(getCurrentBlock().timestamp)
+            let from = PricePlans.nextPeriodStart(vault.period(), at: now)
+            vault.setPlan(plan, from: from)
+            emit PlanChosen(
+                provider: self.provider,
+                account: account,
+                plan: plan,
+                fromPeriod: UInt32(from)
+            )
         }
 
         access(contract) fun collect(token: Type, currency: String, amount: UFix64) {
@@ -866,22 +862,65 @@ access(all) contract SubscriptionVaults {
             )
         }
 
+        /// Tokens of a vault that may be asked back: all that no debt locks. Without a price nobody
+        /// knows how much a debt locks.
+        ///
+        access(all) view fun free(_ account: UInt64): UFix64 {
+            let vault = self.vaultOf(account)
+            let owed = UInt(vault.owed())
+            if owed == 0 {
+                return vault.balance()
+            }
+            let price = self.priceOf(UInt(vault.bookIndex()))
+            if price == 0 {
+                return 0.0
+            }
+            let locked = (owed * 100_000_000 + price - 1) / price
+            let balance = UInt(SubscriptionVaults.units(vault.balance()))
+            return balance > locked ? SubscriptionVaults.tokens(UInt64(balance - locked)) : 0.0
+        }
+
         access(all) view fun borrowVault(_ account: UInt64): &Vault? {
             return &self.vaults[account]
         }
 
-        access(self) fun settled(_ book: Int, _ moved: UInt) {
+        access(all) view fun borrowAgreement(_ account: UInt64): &Agreement? {
+            return &self.agreements[account]
+        }
+
+        access(self) view fun vaultOf(_ account: UInt64): &Vault {
+            return self.borrowVault(account)
+                ?? panic("SubscriptionVaults.Desk.vaultOf: Provider \(self.provider) has no vault \(account)")
+        }
+
+        /// A plan of this provider that exists
+        ///
+        access(self) view fun planOf(_ plan: UInt64): &PricePlans.Plan {
+            let found = PricePlans.borrowPlan(plan)
+            assert(
+                found?.provider == self.provider,
+                message: "SubscriptionVaults.Desk.planOf: Plan \(plan) is not one of provider \(self.provider)"
+            )
+            return found!
+        }
+
+        access(self) fun settled(_ book: UInt, _ moved: UInt) {
             if moved > 0 {
                 (&self.books[book] as &Book).settled(moved)
             }
         }
 
-        access(self) view fun priceOf(_ book: Int): UInt? {
+        /// Wad for a whole token; 0: payment waits
+        ///
+        access(self) view fun priceOf(_ book: UInt): UInt {
             let current = &self.books[book] as &Book
-            if let price = TokenPrices.current(token: current.token, currency: current.currency) {
-                return UInt(price)
-            }
-            return nil
+            return UInt(
+                TokenPrices.current(token: current.token, currency: current.currency) ?? 0
+            )
+        }
+
+        access(self) view fun resultName(_ result: UInt): String {
+            return ["applied", "stale", "regressed", "badPeriod", "tooOld", "malformed"][result]
         }
 
         /// Says that an entry is of no vault, or is none at all
@@ -955,25 +994,25 @@ access(all) contract SubscriptionVaults {
             pre {
                 amount > 0.0:
                     "SubscriptionVaults.Subscription.requestWithdrawal: The amount is zero"
-                amount <= self.vault().free():
-                    "SubscriptionVaults.Subscription.requestWithdrawal: \(amount) is above the free \(self.vault().free())"
+                amount <= self.desk().free(self.number):
+                    "SubscriptionVaults.Subscription.requestWithdrawal: \(amount) is above the free \(self.desk().free(self.number))"
             }
-            self.vault().requestWithdrawal(amount: amount)
+            self.desk().requestWithdrawal(self.number, amount: amount)
         }
 
         /// Takes out what was asked for, or what is still free of it
         ///
         access(Manage) fun executeWithdrawal(): @{FungibleToken.Vault} {
-            let desk = SubscriptionVaults.desk(self.provider)
-            let amount = desk.executeWithdrawal(self.number)
-            return <-SubscriptionVaults.takeFromPool(token: self.vault().token, amount: amount)
+            let book = self.desk().books[self.vault().bookIndex()]
+            let amount = self.desk().executeWithdrawal(self.number)
+            return <-SubscriptionVaults.takeFromPool(token: book.token, amount: amount)
         }
 
         /// Lets settlement pay, or lets what is charged be owed
         ///
         access(Manage) fun setAutopay(_ isOn: Bool) {
-            let now = self.vault().currentLimits()
-            self.vault().setLimits(Limits(
+            let now = self.vault().limits()
+            self.desk().setLimits(self.number, Limits(
                 isAutopayOn: isOn, isPaused: now.isPaused,
                 cap: now.cap, entitled: now.entitled, validUntil: now.validUntil
             ))
@@ -982,8 +1021,8 @@ access(all) contract SubscriptionVaults {
         /// Stops all payments for a while. Usage is charged all the same.
         ///
         access(Manage) fun setPaused(_ isPaused: Bool) {
-            let now = self.vault().currentLimits()
-            self.vault().setLimits(Limits(
+            let now = self.vault().limits()
+            self.desk().setLimits(self.number, Limits(
                 isAutopayOn: now.isAutopayOn, isPaused: isPaused,
                 cap: now.cap, entitled: now.entitled, validUntil: now.validUntil
             ))
@@ -994,8 +1033,8 @@ access(all) contract SubscriptionVaults {
         /// @param limit wad; nil: no limit
         ///
         access(Manage) fun setCap(_ limit: UInt128?) {
-            let now = self.vault().currentLimits()
-            self.vault().setLimits(Limits(
+            let now = self.vault().limits()
+            self.desk().setLimits(self.number, Limits(
                 isAutopayOn: now.isAutopayOn, isPaused: now.isPaused,
                 cap: limit, entitled: now.entitled, validUntil: now.validUntil
             ))
@@ -1007,8 +1046,8 @@ access(all) contract SubscriptionVaults {
         /// @param validUntil unix seconds; nil: for ever
         ///
         access(Manage) fun setEntitlement(limit: UInt128?, validUntil: UInt64?) {
-            let now = self.vault().currentLimits()
-            self.vault().setLimits(Limits(
+            let now = self.vault().limits()
+            self.desk().setLimits(self.number, Limits(
                 isAutopayOn: now.isAutopayOn, isPaused: now.isPaused,
                 cap: now.cap, entitled: limit, validUntil: validUntil
             ))
@@ -1017,17 +1056,15 @@ access(all) contract SubscriptionVaults {
         /// Takes another plan of the provider from the next period on
         ///
         access(Manage) fun choosePlan(_ plan: UInt64) {
-            let vault = self.vault()
-            let terms = SubscriptionVaults.desk(self.provider).planOf(plan).terms
-            assert(
-                terms.currency == vault.currency && terms.period == vault.period(),
-                message: "SubscriptionVaults.Subscription.choosePlan: Plan \(plan) has another currency or period"
-            )
-            vault.choosePlan(plan)
+            self.desk().choosePlan(self.number, plan: plan)
+        }
+
+        access(self) view fun desk(): &Desk {
+            return SubscriptionVaults.desk(self.provider)
         }
 
         access(self) view fun vault(): &Vault {
-            return SubscriptionVaults.borrowVault(provider: self.provider, account: self.number)!
+            return self.desk().borrowVault(self.number)!
         }
     }
 
@@ -1064,7 +1101,7 @@ access(all) contract SubscriptionVaults {
                 refund.borrow()!.isSupportedVaultType(type: token),
                 message: "SubscriptionVaults.Customer.open: The refund receiver takes no \(token.identifier)"
             )
-            let vault = desk.open(
+            let account = desk.open(
                 customer: self.owner!.address,
                 plan: plan,
                 number: number,
@@ -1073,10 +1110,10 @@ access(all) contract SubscriptionVaults {
             )
             SubscriptionVaults.deposit(
                 provider: provider,
-                account: vault.number,
+                account: account,
                 from: <-deposit
             )
-            return <-create Subscription(provider: provider, number: vault.number)
+            return <-create Subscription(provider: provider, number: account)
         }
     }
 
@@ -1200,14 +1237,14 @@ access(all) contract SubscriptionVaults {
         let desk = self.desk(provider)
         let vault = desk.borrowVault(account)
             ?? panic("SubscriptionVaults.deposit: Provider \(provider) has no vault \(account)")
+        let token = desk.books[vault.bookIndex()].token
         assert(
-            from.getType() == vault.token,
-            message: "SubscriptionVaults.deposit: The vault takes \(vault.token.identifier), not \(from.getType().identifier)"
+            from.getType() == token,
+            message: "SubscriptionVaults.deposit: The vault takes \(token.identifier), not \(from.getType().identifier)"
         )
         assert(vault.isOpen(), message: "SubscriptionVaults.deposit: Vault \(account) is closed")
-        let pool = (&self.pools[vault.token] as &{FungibleToken.Vault}?)!
-        desk.deposited(vault, from.balance)
-        pool.deposit(from: <-from)
+        desk.deposited(account, from.balance)
+        (&self.pools[token] as &{FungibleToken.Vault}?)!.deposit(from: <-from)
     }
 
     /// Where a customer keeps the subscription of a vault

@@ -18,20 +18,20 @@ access(all) struct Balances {
     access(all) let validUntil: UInt64?
     access(all) let withdrawal: SubscriptionVaults.Withdrawal?
 
-    init(_ vault: &SubscriptionVaults.Vault) {
-        self.account = vault.number
+    init(_ desk: &SubscriptionVaults.Desk, _ vault: &SubscriptionVaults.Vault, account: UInt64) {
+        self.account = account
         self.balance = vault.balance()
-        self.free = vault.free()
+        self.free = desk.free(account)
         self.charged = vault.charged()
         self.paid = vault.paid()
         self.owed = vault.owed()
         self.writtenOff = vault.writtenOff()
         self.spent = vault.spent()
-        let limits = vault.currentLimits()
+        let limits = vault.limits()
         self.cap = limits.cap
         self.entitled = limits.entitled
         self.validUntil = limits.validUntil
-        self.withdrawal = vault.currentWithdrawal()
+        self.withdrawal = desk.borrowAgreement(account)!.currentWithdrawal()
     }
 }
 
@@ -39,9 +39,10 @@ access(all) struct Balances {
 ///
 access(all) fun main(provider: UInt64, accounts: [UInt64]): [Balances?] {
     let all: [Balances?] = []
+    let desk = SubscriptionVaults.borrowDesk(provider: provider)
     for account in accounts {
-        if let vault = SubscriptionVaults.borrowVault(provider: provider, account: account) {
-            all.append(Balances(vault))
+        if let vault = desk?.borrowVault(account) ?? nil {
+            all.append(Balances(desk!, vault, account: account))
         } else {
             all.append(nil)
         }

@@ -30,11 +30,13 @@ access(all) struct VaultView {
     access(all) let isAutopayOn: Bool
     access(all) let isPaused: Bool
 
-    init(_ vault: &SubscriptionVaults.Vault) {
-        self.account = vault.number
-        self.customer = vault.customer
-        self.token = vault.token.identifier
-        self.currency = vault.currency
+    init(_ desk: &SubscriptionVaults.Desk, account: UInt64) {
+        let vault = desk.borrowVault(account)!
+        let book = desk.books[vault.bookIndex()]
+        self.account = account
+        self.customer = desk.borrowAgreement(account)!.customer
+        self.token = book.token.identifier
+        self.currency = book.currency
         self.period = PricePlans.periodName(vault.period())
         self.plans = []
         for pair in vault.plans() {
@@ -44,7 +46,7 @@ access(all) struct VaultView {
         self.floor = vault.floor()
         self.isOpen = vault.isOpen()
         self.isReserved = vault.isReserved()
-        let limits = vault.currentLimits()
+        let limits = vault.limits()
         self.isAutopayOn = limits.isAutopayOn
         self.isPaused = limits.isPaused
     }
@@ -55,7 +57,7 @@ access(all) struct VaultView {
 access(all) fun main(provider: UInt64, from: Int, limit: Int): [VaultView] {
     let page: [VaultView] = []
     for number in SubscriptionVaults.numbers(provider: provider, from: from, limit: limit) {
-        page.append(VaultView(SubscriptionVaults.borrowVault(provider: provider, account: number)!))
+        page.append(VaultView(SubscriptionVaults.borrowDesk(provider: provider)!, account: number))
     }
     return page
 }

@@ -1,14 +1,10 @@
-import { type CadenceValue, type Plain, string, uint } from '../../devnet/flow/cadence-json.js'
+import { expect } from 'vitest'
+import { type CadenceValue, type Plain, uint } from '../../devnet/flow/cadence-json.js'
 import type { FlowAccount } from '../../devnet/flow/client.js'
-import {
-  openVaults,
-  type Provider,
-  setFlowPrice,
-  setUpProvider,
-} from '../../devnet/flow/deploy.js'
+import { openVaults, type Provider, setFlowPrice, setUpProvider } from '../../devnet/flow/deploy.js'
 import { DEFAULT_PLAN, type Plan, planArguments } from '../../devnet/flow/plan.js'
 import { eventsNamed, type TransactionResult } from '../../devnet/flow/results.js'
-import { type Hash, hash, type Hex, u256, ZERO_HASH } from '../../src/domain/bytes.js'
+import { type Hash, type Hex, hash, u256, ZERO_HASH } from '../../src/domain/bytes.js'
 import type { Entry } from '../../src/domain/entry.js'
 import type { AccountNumber, ModelId } from '../../src/domain/ids.js'
 import { acceptArgs, type Batch, batchOf, type Run, settleArgs } from './batches.js'
@@ -47,7 +43,7 @@ export class Settlement {
   readonly provider: Provider
   readonly target: Hash
   /** Start of the month that it is on Flow. */
-  readonly month: number
+  month: number
   meter = METER
   #seq = 0n
   #round = START_ROUND
@@ -57,8 +53,12 @@ export class Settlement {
     try {
       const provider = await setUpProvider(world.client, { meter: METER, plan })
       const target = (await world.run('get_target')) as { readonly hash: bigint }
-      const { timestampMs } = await world.client.block()
-      const settlement = new Settlement(world, provider, hash(u256(target.hash)), timestampMs)
+      // Noon in the middle of a month: no test meets the end of a period by chance.
+      const { blockMs } = await world.client.clock()
+      const now = new Date(blockMs)
+      const noonMs = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 10, 12)
+      await world.client.moveClock(noonMs - blockMs)
+      const settlement = new Settlement(world, provider, hash(u256(target.hash)), noonMs)
       await settlement.setPrice(FLOW_WAD)
       return settlement
     } catch (error) {
@@ -68,11 +68,15 @@ export class Settlement {
   }
 
   constructor(world: World, provider: Provider, target: Hash, nowMs: number) {
-    const now = new Date(nowMs)
     this.world = world
     this.provider = provider
     this.target = target
-    this.month = Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1) / 1000
+    this.month = monthOf(nowMs)
+  }
+
+  async moveClock(seconds: number): Promise<void> {
+    const { blockMs } = await this.world.client.moveClock(seconds * 1_000)
+    this.month = monthOf(blockMs)
   }
 
   stop(): Promise<void> {
@@ -105,7 +109,11 @@ export class Settlement {
     return new Customer(this, opened.customer, opened.number)
   }
 
-  entry(customer: { readonly number: bigint }, rows: Tokens | Tokens[], periodStart = this.month): Entry {
+  entry(
+    customer: { readonly number: bigint },
+    rows: Tokens | Tokens[],
+    periodStart = this.month,
+  ): Entry {
     return {
       accountNumber: customer.number as AccountNumber,
       periodStart,
@@ -131,16 +139,16 @@ export class Settlement {
   }
 
   /** A batch that Flow does not know yet. The next number, if none is given. */
-  seal(
-    entries: readonly (Entry | Hex)[],
-    parts: { seq?: bigint; chunkMax?: number } = {},
-  ): Batch {
+  seal(entries: readonly (Entry | Hex)[], parts: { seq?: bigint; chunkMax?: number } = {}): Batch {
     const seq = parts.seq ?? this.#seq + 1n
     if (seq > this.#seq) this.#seq = seq
     return batchOf(entries, { ...parts, seq, target: this.target })
   }
 
-  acceptArgs(batch: Batch, parts: { meter?: Hex; signers?: readonly number[] } = {}): CadenceValue[] {
+  acceptArgs(
+    batch: Batch,
+    parts: { meter?: Hex; signers?: readonly number[] } = {},
+  ): CadenceValue[] {
     this.#round += 1
     return acceptArgs(batch.header, {
       provider: this.provider.id,
@@ -171,6 +179,13 @@ export class Settlement {
     return this.settled({ batch: await this.accept(entries) })
   }
 
+  /** Charges a total of tokens to a period: the month, if none is given. */
+  async use(customer: Customer, promptTokens: number, periodStart?: number): Promise<Settled> {
+    const [result] = await this.bring(this.entry(customer, { promptTokens }, periodStart))
+    if (result === undefined) throw new Error('nothing was settled')
+    return result
+  }
+
   /** Every conservation law, checked on Flow's own numbers. */
   async conservation(): Promise<Conservation> {
     const args = [u64(this.provider.id), uint('Int', 0), uint('Int', 1_000)]
@@ -178,13 +193,13 @@ export class Settlement {
   }
 }
 
-export interface Conservation {
+interface Conservation {
   readonly pools: readonly { readonly balance: bigint; readonly accounted: bigint }[]
   readonly books: readonly Sums[]
   readonly page: Sums & { readonly vaults: bigint }
 }
 
-export interface Sums {
+interface Sums {
   readonly balances: bigint
   readonly earnings: bigint
   readonly charged: bigint
@@ -195,6 +210,11 @@ export interface Sums {
 
 export function settledOf(result: TransactionResult): Settled[] {
   return eventsNamed(result, 'SubscriptionVaults.EntrySettled') as unknown as Settled[]
+}
+
+function monthOf(atMs: number): number {
+  const at = new Date(atMs)
+  return Date.UTC(at.getUTCFullYear(), at.getUTCMonth(), 1) / 1_000
 }
 
 /** A customer with one vault. */
@@ -241,4 +261,17 @@ export class Customer {
   }
 }
 
-export const meterArg = (meter: string): CadenceValue => string(meter)
+/** Pools hold what is accounted for, charges are paid, owed or written off, and the running sums
+ * are those of the vaults. */
+export async function expectConservation(settlement: Settlement): Promise<void> {
+  const { pools, books, page } = await settlement.conservation()
+  for (const { balance, accounted } of pools) expect(balance).toBe(accounted)
+  const [book] = books
+  if (book === undefined || books.length > 1) throw new Error(`${books.length} books`)
+  for (const sums of [book, page]) {
+    expect(sums.charged).toBe(sums.paid + sums.owed + sums.writtenOff)
+  }
+  for (const sum of ['balances', 'charged', 'paid', 'owed', 'writtenOff'] as const) {
+    expect(page[sum]).toBe(book[sum])
+  }
+}
