@@ -1,33 +1,44 @@
 import { createAttestor, createMeterKey } from './attestors/index.js'
 import type { Config } from './config.js'
-import { keccak, utf8 } from './domain/bytes.js'
-import { canonicalJson } from './domain/canonical-json.js'
+import { ConfigError } from './domain/errors.js'
 import { metricsOf } from './http/metrics.js'
 import { Readiness } from './http/ready.js'
 import { startServer } from './http/server.js'
-import { createMapping } from './mapping/index.js'
+import type { UsageHint } from './http/usage-hints.js'
+import { createDirectories, createRecordRule } from './operator/index.js'
 import { acceptNext } from './pipeline/accept.js'
 import { anchorNext } from './pipeline/anchor.js'
 import { attestNext } from './pipeline/attest.js'
-import { type AttributeSettings, attributeNext } from './pipeline/attribute.js'
-import { type CollectPass, collectNext } from './pipeline/collect.js'
+import { attributeNext } from './pipeline/attribute.js'
+import { attributionSettings } from './pipeline/attribution-settings.js'
+import { type CollectPass, collectNext, rescanNext } from './pipeline/collect.js'
 import { bindIdentity } from './pipeline/identity.js'
-import { checkMeter } from './pipeline/meter-guard.js'
+import { checkMeter, checkMeterLevel } from './pipeline/meter-guard.js'
+import { meteringWorkers } from './pipeline/metering-workers.js'
+import { policiesNext } from './pipeline/policies.js'
+import { receiveUsage } from './pipeline/receive.js'
 import { type ReconcilePass, reconcileNext } from './pipeline/reconcile.js'
 import { sealNext } from './pipeline/seal.js'
 import { settleNext } from './pipeline/settle.js'
 import { readStatus } from './pipeline/status.js'
+import { walletsNext } from './pipeline/wallets.js'
+import type { UsageReceiver } from './ports/usage-receiver.js'
 import type { UsageSource } from './ports/usage-source.js'
 import { Bell } from './runtime/bell.js'
 import { systemClock as clock } from './runtime/clock.js'
 import { startCron } from './runtime/cron.js'
+import { laterRing } from './runtime/later-ring.js'
 import type { Logger } from './runtime/log.js'
 import { ReleaseStack } from './runtime/release-stack.js'
 import { runWorkers, type Worker } from './runtime/worker.js'
 import { createSettler } from './settlers/index.js'
-import { createSource } from './sources/index.js'
+import { createControlTotals, createReceiver, createSource, isRead } from './sources/index.js'
 import { lockStore, openStore } from './store/index.js'
 import { version } from './version.js'
+
+/** A policy comes every few hours, signed over some minutes. */
+const POLICIES_IDLE_MS = 2_000
+const WALLETS_IDLE_MS = 60_000
 
 /** The composition root: the only file that knows every adapter. Reads from top to bottom. */
 export async function runApp(config: Config, log: Logger, shutdown: AbortSignal): Promise<void> {
@@ -38,12 +49,15 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
     resources.add(() => store.close())
     await store.migrate()
 
-    const attestor = await createAttestor(config.attestor)
+    const attestor = await createAttestor(config.attestor, store)
     const meterKey = await createMeterKey(config.attestor)
     const settler = await createSettler(config.settler)
     const sources = await Promise.all(
-      config.sources.map((source) => createSource(source, config.secretOf)),
+      config.sources
+        .filter(isRead)
+        .map((source) => createSource(source, config.secretOf, store.readings)),
     )
+    const receivers = await createReceivers(config)
     const identity = {
       flare_chain: attestor.identity.chainId.toString(),
       anchor: attestor.identity.anchorAddress,
@@ -54,16 +68,14 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
     }
     await bindIdentity(store.identity, identity)
     await checkMeter({ attestor, batches: store.batches, meter: meterKey.address }, shutdown)
-    for (const { name } of sources) await store.records.addSource(name, collectFromMs(config))
+    for (const { name, collectFrom = config.collectFrom } of config.sources) {
+      await store.records.addSource(name, instantOf(collectFrom))
+    }
 
     const readiness = new Readiness(clock)
     shutdown.addEventListener('abort', () => readiness.stop())
     const status = () => readStatus({ stores: store, clock, version, identity })
     const metrics = metricsOf(status)
-    const server = await startServer({ config, status, readiness, metrics })
-    resources.add(() => server.close())
-    log.info({ version, ...identity, url: server.url }, 'flowmeter is running')
-
     const bells = {
       attribute: new Bell(),
       seal: new Bell(),
@@ -73,10 +85,42 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       settle: new Bell(),
       reconcile: new Bell(),
     }
+    const hints = usageHints(config, resources)
+    const receive = { records: store.records, clock }
+    const server = await startServer({
+      config,
+      status,
+      readiness,
+      metrics,
+      usageEvents: {
+        receivers,
+        receive: async (receiver, events) => {
+          const received = await receiveUsage(receive, receiver, events)
+          bells.attribute.ring()
+          return received
+        },
+      },
+      usageHints: [...hints.values()],
+    })
+    resources.add(() => server.close())
+    log.info({ version, ...identity, url: server.url }, 'flowmeter is running')
+
     const idleMs = config.workerIntervalMs
-    const attribution = attributeSettings(config)
+    const directories = await createDirectories(
+      config.mapping.chain,
+      config.secretOf,
+      config.folder,
+    )
+    const rule = await createRecordRule(config.aggregation, config.folder)
+    for (const { close } of rule === undefined ? directories : [...directories, rule]) {
+      resources.add(close)
+    }
+    const controls = await Promise.all(
+      config.sources.map((source) => createControlTotals(source, config.secretOf)),
+    )
+    const attribution = attributionSettings(config, rule?.version)
     const collectors = sources.map((source): Worker => {
-      const bell = new Bell()
+      const bell = hints.get(source.name)?.bell ?? new Bell()
       resources.add(startCron(config.pollCron, () => bell.ring()))
       return {
         name: `collect/${source.name}`,
@@ -86,8 +130,29 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         next: bells.attribute,
       }
     })
+    const rescanners = sources.map(
+      (source): Worker => ({
+        name: `rescan/${source.name}`,
+        step: rescanStep({ store, source, config }),
+        idleMs: config.pollIntervalMs,
+        bell: new Bell(),
+        next: bells.attribute,
+      }),
+    )
+    const settlePass = { share: 1 }
     const workers: Worker[] = [
       ...collectors,
+      ...rescanners,
+      ...meteringWorkers({
+        store,
+        clock,
+        directories,
+        rule,
+        controls: controls.filter((totals) => totals !== undefined),
+        settings: attribution,
+        attribute: bells.attribute,
+        idleMs,
+      }),
       {
         name: 'attribute',
         step: () => attributeNext({ ...store, settings: attribution }),
@@ -109,7 +174,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
                 receiptSecret: config.receiptSecret,
               },
               checkMeter: (stop) =>
-                checkMeter({ attestor, batches: store.batches, meter: meterKey.address }, stop),
+                checkMeterLevel({ attestor, batches: store.batches, meter: meterKey.address }, stop),
             },
             signal,
           ),
@@ -141,10 +206,25 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       {
         name: 'settle',
         step: (signal) =>
-          settleNext({ store, settler, entriesMax: config.settleEntriesMax }, signal),
+          settleNext(
+            { store, settler, entriesMax: config.settleEntriesMax, pass: settlePass },
+            signal,
+          ),
         idleMs,
         bell: bells.settle,
         next: bells.reconcile,
+      },
+      {
+        name: 'policies',
+        step: (signal) => policiesNext({ ...store, follower: attestor, settler }, signal),
+        idleMs: Math.max(idleMs, POLICIES_IDLE_MS),
+        bell: new Bell(),
+      },
+      {
+        name: 'wallets',
+        step: (signal) => walletsNext({ ...store, attestor, settler }, signal),
+        idleMs: WALLETS_IDLE_MS,
+        bell: new Bell(),
       },
       {
         name: 'reconcile',
@@ -164,6 +244,22 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
   }
 }
 
+function rescanStep({
+  store,
+  source,
+  config,
+}: {
+  store: ReturnType<typeof openStore>
+  source: UsageSource
+  config: Config
+}): Worker['step'] {
+  const pass: CollectPass = {}
+  const { settleMs, rescanMs, rescanEveryMs } = config
+  const overlapMs = config.overlapMs + (source.rereadMs ?? 0)
+  const settings = { settleMs, overlapMs, rescanMs, rescanEveryMs }
+  return (signal) => rescanNext({ ...store, source, clock, settings }, pass, signal)
+}
+
 function collectStep({
   store,
   source,
@@ -174,7 +270,8 @@ function collectStep({
   config: Config
 }): Worker['step'] {
   const pass: CollectPass = {}
-  const settings = { settleMs: config.settleMs, overlapMs: config.overlapMs }
+  const { settleMs } = config
+  const settings = { settleMs, overlapMs: config.overlapMs + (source.rereadMs ?? 0) }
   return (signal) => collectNext({ ...store, source, clock, settings }, pass, signal)
 }
 
@@ -183,19 +280,31 @@ function reconcileStep(parts: Parameters<typeof reconcileNext>[0]): Worker['step
   return (signal) => reconcileNext(parts, pass, signal)
 }
 
-function attributeSettings(config: Config): AttributeSettings {
-  const { mapping, modelAliases, holdUnknownModels } = config
-  const chain = mapping.chain.map((strategy) => JSON.stringify(strategy))
-  const hold = holdUnknownModels ? 'hold' : 'other'
-  return {
-    payerField: mapping.payerField,
-    map: createMapping(mapping),
-    modelAliases,
-    isUnknownModelHeld: holdUnknownModels,
-    version: keccak(utf8(canonicalJson([mapping.payerField, chain, modelAliases, hold]))),
-  }
+/** The sources that send. Their tokens tell them apart, so no two may be alike. */
+async function createReceivers({ sources, secretOf }: Config): Promise<UsageReceiver[]> {
+  const made = await Promise.all(sources.map((source) => createReceiver(source, secretOf)))
+  const receivers = made.filter((receiver) => receiver !== undefined)
+  if (new Set(receivers.map(({ token }) => token)).size === receivers.length) return receivers
+  const names = receivers.map(({ name }) => name).join(', ')
+  throw new ConfigError('usage_token', `The sources ${names} need a token each: two are the same.`)
 }
 
-function collectFromMs({ collectFrom }: Config): number {
+/** By source: a bell that its gateway may ring, and that rings again when rows have settled. */
+function usageHints(
+  { sources, secretOf, settleMs }: Config,
+  resources: ReleaseStack,
+): Map<string, UsageHint & { readonly bell: Bell }> {
+  const hints = new Map<string, UsageHint & { readonly bell: Bell }>()
+  for (const { name, hintTokenEnv } of sources) {
+    if (hintTokenEnv === undefined) continue
+    const bell = new Bell()
+    const { ring: wake, stop } = laterRing(bell, settleMs)
+    resources.add(stop)
+    hints.set(name, { source: name, token: secretOf(hintTokenEnv), wake, bell })
+  }
+  return hints
+}
+
+function instantOf(collectFrom: string): number {
   return collectFrom === 'now' ? clock.now() : Date.parse(collectFrom)
 }

@@ -6,10 +6,16 @@ import { attestorConfig, attestorSettings } from './attestors/index.js'
 import { ConfigError } from './domain/errors.js'
 import { parseWad } from './domain/money.js'
 import { mappingConfig } from './mapping/index.js'
+import { aggregationConfig } from './operator/index.js'
 import { defaultPlanAliases } from './pricing/default-plan.js'
 import { modelAliases } from './pricing/model-aliases.js'
 import { settlerConfig, settlerSettings } from './settlers/index.js'
-import { sourceConfig } from './sources/index.js'
+import {
+  type SourceConfig,
+  secretVariablesOf,
+  sourceConfig,
+  sourcesConfig,
+} from './sources/index.js'
 
 const text = z.string().trim()
 const seconds = 1_000
@@ -35,6 +41,8 @@ const coreConfig = z.strictObject({
   pollIntervalMs: milliseconds(60 * seconds),
   settleMs: milliseconds(75 * seconds),
   overlapMs: milliseconds(2 * hours),
+  rescanMs: milliseconds(48 * hours),
+  rescanEveryMs: milliseconds(6 * hours),
   sealIntervalMs: milliseconds(10 * minutes),
   sealExposure: text
     .regex(/^\d{1,18}(\.\d{1,18})?$/, 'expected an amount, such as 25 or 12.50')
@@ -65,6 +73,8 @@ export const coreSettings = {
   pollIntervalMs: { env: 'POLL_INTERVAL', help: 'at least this often too, in ms; 60000' },
   settleMs: { env: 'SETTLE_DELAY', help: 'rows younger than this wait for the next reading, ms' },
   overlapMs: { env: 'POLL_OVERLAP', help: 'how far every reading goes back, ms; 7200000' },
+  rescanMs: { env: 'POLL_RESCAN', help: 'how far a deep re-scan goes back, ms; 0 for none; 172800000' },
+  rescanEveryMs: { env: 'POLL_RESCAN_INTERVAL', help: 'from one deep re-scan to the next, ms; 21600000' },
   sealIntervalMs: { env: 'SEAL_INTERVAL', help: 'least time between two batches, ms; 600000' },
   sealExposure: { env: 'SEAL_EXPOSURE', help: 'sealed at once when unsealed usage is worth this' },
   workerIntervalMs: { env: 'WORKER_INTERVAL', help: 'longest wait of an idle worker, ms; 2000' },
@@ -92,16 +102,19 @@ type Settings = Readonly<Record<string, Setting>>
 
 /** `flowmeter.config.json`: what does not fit a line of text. */
 const fileConfig = z.strictObject({
-  sources: z.array(sourceConfig).min(1).optional(),
+  sources: sourcesConfig.optional(),
   mapping: mappingConfig.prefault({}),
+  aggregation: aggregationConfig.optional(),
   modelAliases: modelAliases.default(defaultPlanAliases),
 })
 
 export type Config = z.infer<typeof coreConfig> &
   Omit<z.infer<typeof fileConfig>, 'sources'> & {
-    readonly sources: readonly z.infer<typeof sourceConfig>[]
+    readonly sources: readonly SourceConfig[]
     readonly attestor: z.infer<typeof attestorConfig>
     readonly settler: z.infer<typeof settlerConfig>
+    /** Of the settings: relative paths are from there. */
+    readonly folder: string
     /** The value of a variable that holds a secret. */
     readonly secretOf: (variable: string) => string
     /** Every secret value, for the log to cut out. */
@@ -133,9 +146,10 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   const settler = read(settlerConfig, settlerSettings)
   const file = readFileConfig(env, folder, problems)
   const sources = file?.sources ?? defaultSources(env, problems)
-  for (const source of sources) secretOf(source.apiKeyEnv)
+  for (const variable of sources.flatMap(secretVariablesOf)) secretOf(variable)
+  for (const one of file?.mapping.chain ?? []) if (one.kind === 'sql') secretOf(one.databaseUrlEnv)
   if (problems.length > 0 || file === undefined) throw settingsError(problems)
-  return { ...core, ...file, sources, attestor, settler, secretOf, secrets }
+  return { ...core, ...file, sources, attestor, settler, folder, secretOf, secrets }
 }
 
 /** The mapping alone, and the store's path: all that `map` needs. Same errors as loadConfig. */
@@ -155,6 +169,46 @@ export function loadMappingConfig(
   const file = readFileConfig(env, folder, problems)
   if (problems.length > 0 || file === undefined) throw settingsError(problems)
   return { mapping: file.mapping, databaseUrl }
+}
+
+/** All that attribution is made of, and no chain's settings: for commands that look at the store. */
+export function loadAttributionConfig(
+  processEnv: Environment,
+  folder: string,
+): Pick<
+  Config,
+  'mapping' | 'modelAliases' | 'aggregation' | 'holdUnknownModels' | 'databaseUrl' | 'secretOf'
+> {
+  const { mapping, databaseUrl } = loadMappingConfig(processEnv, folder)
+  const env = { ...readDotenv(folder), ...withoutEmpty(processEnv) }
+  const problems: string[] = []
+  const { holdUnknownModels: setting } = coreSettings
+  const { holdUnknownModels: schema } = coreConfig.shape
+  const holdUnknownModels = check(schema, coreSettings, env[setting.env], problems, setting.env)
+  const file = readFileConfig(env, folder, problems)
+  const secretOf = (variable: string): string => {
+    const value = readVariable(env, variable, problems)
+    if (value === undefined) throw settingsError([...problems, `${variable}: is missing`])
+    return value
+  }
+  if (problems.length > 0 || file === undefined) throw settingsError(problems)
+  const { modelAliases: aliases, aggregation } = file
+  return { mapping, modelAliases: aliases, aggregation, holdUnknownModels, databaseUrl, secretOf }
+}
+
+/** The settings of a person's own command, by the variables that they name. Same errors. */
+export function loadSettings<Schema extends z.ZodType>(
+  schema: Schema,
+  settings: Settings,
+  processEnv: Environment,
+  folder: string,
+): z.infer<Schema> {
+  const env = { ...readDotenv(folder), ...withoutEmpty(processEnv) }
+  const problems: string[] = []
+  const values = collectValues(env, settings, [], problems)
+  const loaded = check(schema, settings, values, problems)
+  if (problems.length > 0) throw settingsError(problems)
+  return loaded
 }
 
 function settingsError(problems: readonly string[]): ConfigError {
@@ -255,7 +309,7 @@ function readFileConfig(
 }
 
 /** One LiteLLM, named by the variables that its integrations have always had. */
-function defaultSources(env: Environment, problems: string[]): z.infer<typeof sourceConfig>[] {
+function defaultSources(env: Environment, problems: string[]): SourceConfig[] {
   const apiUrl = env.LITELLM_API_URL ?? env.LITELLM_BASE_URL
   if (apiUrl === undefined) {
     problems.push('LITELLM_API_URL: is missing (or name your sources in flowmeter.config.json)')

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { inspect } from 'node:util'
+import { lazyDesks } from './cli/desk-parts.js'
 import { exitCodeOf, isTold } from './cli/exit-code.js'
 import { createProgram } from './cli/index.js'
 import { version } from './version.js'
@@ -33,10 +34,19 @@ const program = createProgram({
     const { examineAll } = await import('./cli/examine.js')
     return examineAll(process.env, folder, shutdownSignal())
   },
+  async metering() {
+    const { meteringTools } = await import('./cli/metering.js')
+    return meteringTools(process.env, folder, shutdownSignal())
+  },
   async demo(options) {
     const { runDemo } = await import('./cli/demo.js')
     return runDemo(options, { print, signal: shutdownSignal() })
   },
+  desks: lazyDesks(async () => {
+    const { deskParts } = await import('./cli/desk-tools.js')
+    const tell = (line: string): void => void process.stderr.write(`${line}\n`)
+    return deskParts({ env: process.env, folder, tell, shutdownSignal })
+  }),
 })
 
 /** Aborted by the first signal; the second one means "now". */

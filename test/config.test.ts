@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { attestorSettings } from '../src/attestors/index.js'
@@ -6,7 +6,7 @@ import { type Config, coreSettings, loadConfig, loadMappingConfig } from '../src
 import { ConfigError } from '../src/domain/errors.js'
 import { redactor } from '../src/runtime/log.js'
 import { settlerSettings } from '../src/settlers/index.js'
-import { tempFolder } from './cli/run-cli.js'
+import { root, tempFolder } from './cli/run-cli.js'
 import { COMPLETE_ENV, envWithout, REQUIRED } from './cli/settings.js'
 
 const ALL_SETTINGS: readonly { readonly env: string; readonly secret?: true }[] = [
@@ -18,8 +18,8 @@ const ALL_SETTINGS: readonly { readonly env: string; readonly secret?: true }[] 
 /** Any text will do for these: a name, a path, a schedule, a key of somebody else's. */
 const FREE_TEXT = [
   ...['HOST', 'LOG_FILE', 'METER_SIGNER_FILE', 'FLARE_API_KEY', 'RECEIPT_SECRET'],
-  // Read when they are used: a schedule by the scheduler, ranges by the server.
-  ...['POLL_CRON', 'ALLOWED_IPS'],
+  // Read by the scheduler: see test/cli/start.test.ts.
+  'POLL_CRON',
 ]
 
 function load(env: Readonly<Record<string, string>>, files: Readonly<Record<string, string>> = {}) {
@@ -72,12 +72,6 @@ describe('what is missing or wrong', () => {
     expect(problems.map((problem) => problem.split(':')[0])).toEqual([name])
   })
 
-  test('a source without its key', () => {
-    expect(problemsOf(refusal(envWithout('LITELLM_API_KEY')))).toEqual([
-      'LITELLM_API_KEY: is missing',
-    ])
-  })
-
   // Goal: nobody corrects settings one by one, and nothing of a value gets into a log or a ticket.
   // Method: set every setting that there is to a text of its own that cannot be right.
   test('all wrong at once: each is named and none is shown', () => {
@@ -105,6 +99,7 @@ describe('what is missing or wrong', () => {
     ['RECEIPT_SECRET', 'short'],
     ['HOLD_UNKNOWN_MODELS', 'yes'],
     ['PORT', '65536'],
+    ['ALLOWED_IPS', '10.0.0.1, nowhere'],
     ['LOG_LEVEL', 'loud'],
     ['FLARE_ENDPOINT', 'http://127.0.0.1:9, ftp://canary'],
     ['FLARE_CHAIN_ID', '43113'],
@@ -136,6 +131,14 @@ describe('where settings come from', () => {
     const config = load({ ...COMPLETE_ENV, PORT: '', FLARE_API_KEY: '' })
     expect(config.port).toBe(3000)
     expect(config.attestor.apiKey).toBeUndefined()
+  })
+
+  test('.env.example, copied and not filled in: what has no default is missing', () => {
+    const example = readFileSync(join(root, '.env.example'), 'utf8')
+    const problems = problemsOf(refusal({}, { '.env': example }))
+    expect(problems.map((problem) => problem.split(' (')[0]).sort()).toEqual(
+      REQUIRED.map((name) => `${name}: is missing`).sort(),
+    )
   })
 
   test('NAME_FILE: the secret is the content of that file', () => {

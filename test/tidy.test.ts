@@ -16,13 +16,15 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   sources: ['domain/', 'ports/', 'runtime/'],
   attestors: ['domain/', 'ports/', 'runtime/'],
   settlers: ['domain/', 'ports/', 'runtime/', 'pricing/plan.js'],
+  // What operators bring: modules, queries.
+  operator: ['domain/', 'ports/', 'runtime/', 'mapping/config.js'],
   store: ['domain/', 'ports/', 'runtime/'],
   http: ['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/', 'config.js'],
   // A command wires what it needs by itself, through the registries: `map` must load no chain.
   cli: [
     ...['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/'],
     ...['config.js', 'version.js', 'store/index.js'],
-    ...['sources/index.js', 'attestors/index.js', 'settlers/index.js'],
+    ...['sources/index.js', 'attestors/index.js', 'settlers/index.js', 'operator/index.js'],
   ],
 }
 
@@ -42,12 +44,14 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   fastify: ['http/'],
   kysely: ['store/'],
   'node-cron': ['runtime/'],
+  pg: ['sources/litellm/', 'operator/'],
   pino: ['runtime/'],
   'prom-client': ['http/'],
   'rotating-file-stream': ['runtime/'],
   // `config.ts` files, parsers, and the two settings that pure rooms own.
   zod: [
-    ...['config.ts', 'mapping/index.ts', 'pricing/model-aliases.ts'],
+    ...['config.ts', 'mapping/config.ts', 'pricing/model-aliases.ts'],
+    ...['operator/', 'cli/directory-file.ts'],
     ...['sources/', 'attestors/', 'settlers/'],
   ],
 }

@@ -210,6 +210,11 @@ access(all) contract FlareLightClient {
             message: "FlareLightClient.adoptCheckpoint: It may be adopted from \(checkpoint.adoptableAt) on, and it is \(now)"
         )
         let policy = checkpoint.policy
+        // Else a forgotten proposal could bring back old voters, whose keys may have leaked.
+        assert(
+            policy.epoch > self.lastEpoch,
+            message: "FlareLightClient.adoptCheckpoint: Epoch \(policy.epoch) is not after \(self.lastEpoch)"
+        )
         self.checkpoint = nil
         self.policies = {policy.epoch: policy}
         self.firstEpoch = policy.epoch

@@ -36,7 +36,10 @@ export interface Deployed {
 export interface Contracts {
   readonly registry: Deployed
   readonly systemsManager: Deployed
-  readonly relay: Deployed
+  /** The one in the registry. Another takes its place when it is replaced. */
+  relay: Deployed
+  /** Earlier ones, each with the first round that it does not take. */
+  readonly pastRelays: { readonly relay: Deployed; readonly untilRound: number }[]
   readonly feeConfigurations: Deployed
   readonly fdcHub: Deployed
   readonly fdcVerification: Deployed
@@ -79,7 +82,30 @@ export async function deployContracts(parts: DeployParts): Promise<Contracts> {
     await send(chain, governance, registry, 'register', [name, address])
   }
   const daemonContracts = { fdcHub, fdcVerification, usageAnchor }
-  return { registry, systemsManager, relay, feeConfigurations, ...daemonContracts }
+  return {
+    ...{ registry, systemsManager, relay, feeConfigurations, ...daemonContracts },
+    pastRelays: [],
+  }
+}
+
+/** Where the providers bring a round's root. */
+export function relayFor({ relay, pastRelays }: Contracts, round: number): Deployed {
+  return pastRelays.find(({ untilRound }) => round < untilRound)?.relay ?? relay
+}
+
+/**
+ * Puts a new Relay in the old one's place: it begins with the policy that is given, whose rounds and
+ * all later ones it takes. Two blocks.
+ */
+export async function replaceRelay(contracts: Contracts, parts: DeployParts): Promise<void> {
+  const { chain, governance, initial } = parts
+  const artifact = await compiledContracts()
+  const { systemsManager, registry, pastRelays, relay: old } = contracts
+  const args = [relayConfig(parts), systemsManager.address]
+  const relay = await deployContract(chain, governance, artifact('Relay'), args)
+  await send(chain, governance, registry, 'register', ['Relay', relay.address])
+  pastRelays.push({ relay: old, untilRound: initial.startVotingRoundId })
+  contracts.relay = relay
 }
 
 /** The numbers of a Relay as vectors and Flare's own configuration name them. */

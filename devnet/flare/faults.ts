@@ -2,6 +2,10 @@
 export type FlareFaultKind =
   /** Providers do nothing until it is lifted. Rounds that end meanwhile get no root. */
   | { readonly kind: 'paused' }
+  /** Nobody but the one under test sends a transaction: providers and neighbours hold theirs. */
+  | { readonly kind: 'quiet' }
+  /** So many of a policy's voters, the heaviest, neither vote nor sign until it is lifted. */
+  | { readonly kind: 'absentVoters'; readonly heaviest: number }
   /** Policies are neither set nor signed until it is lifted; the last one goes on. */
   | { readonly kind: 'policyLate' }
   /** A round with requests of others than the neighbours gets no root. */
@@ -41,8 +45,16 @@ export class FaultPlan {
   }
 
   /** Whether a fault that lasts is on. Uses nothing up. */
-  isOn(kind: 'paused' | 'policyLate'): boolean {
+  isOn(kind: 'paused' | 'policyLate' | 'quiet'): boolean {
     return this.#planned.some(({ fault }) => fault.kind === kind)
+  }
+
+  /** How many of the heaviest voters are away. Uses nothing up. */
+  absentVoters(): number {
+    const counts = this.#planned.map(({ fault }) =>
+      fault.kind === 'absentVoters' ? fault.heaviest : 0,
+    )
+    return Math.max(0, ...counts)
   }
 
   /** The next fault of a kind, if any, used up once. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Account, type Anvil, CHAIN_ID, startAnvil } from './anvil.js'
 import { Chain } from './chain.js'
 import { startDaServer } from './da-server.js'
-import { deployContracts, REGISTRY_ADDRESS } from './deploy.js'
+import { deployContracts, REGISTRY_ADDRESS, replaceRelay } from './deploy.js'
 import type { EpochParams } from './epochs.js'
 import { FaultPlan } from './faults.js'
 import { policyBytes, type SigningPolicy } from './formats.js'
@@ -49,6 +49,16 @@ export interface LocalFlare {
   lastPolicy(): SigningPolicy
   /** Relay calldata for any root of a round, signed by all voters: what no honest round has. */
   signRoot(round: number, merkleRoot: string): string
+  /**
+   * Waits until nobody but the one under test has a transaction under way, and keeps it so: what is
+   * taken back with a block then is its own. Returns what lifts it.
+   */
+  hush(): Promise<() => void>
+  /**
+   * Puts another Relay into the registry, as Flare does every few months. The old one takes rounds
+   * up to the start of the policy that is set last, the new one those from there on.
+   */
+  replaceRelay(): Promise<{ readonly address: string; readonly boundaryRound: number }>
   /** Rejects when a part of the network fails; never resolves before `stop`. */
   readonly running: Promise<void>
   stop(): Promise<void>
@@ -115,7 +125,8 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
   const verifier = await startVerifierServer(shared)
   life.releases.push(() => verifier.stop())
 
-  const running = runAll(chain, [rounds, policies, neighbours], life.signal)
+  const steps = new Map<Stepper, number>()
+  const running = runAll(chain, [rounds, policies, neighbours], steps, life.signal)
   life.releases.push(() => running)
   return {
     ...{ rpcUrl: anvil.rpcUrl, daUrl: da.url, verifierUrl: verifier.url },
@@ -124,6 +135,35 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
     checkpoint: { rewardEpochId: initial.rewardEpochId, policyBytes: policyBytes(initial) },
     lastPolicy: () => policies.last,
     signRoot: (round, root) => signedRoot(policies.forRound(round), round, root),
+    async hush() {
+      const lift = faults.add({ kind: 'quiet', times: Number.POSITIVE_INFINITY })
+      const before = new Map(steps)
+      // The step after the one that is under way has begun with the fault on.
+      const isBusy = (): boolean =>
+        [rounds, policies, neighbours].some(
+          (stepper) => (steps.get(stepper) ?? 0) < (before.get(stepper) ?? 0) + 2,
+        )
+      while (isBusy()) await sleep(HEAD_POLL_MS, undefined, { signal: life.signal })
+      return lift
+    },
+    replaceRelay: async () => {
+      const lift = faults.add({ kind: 'policyLate', times: Number.POSITIVE_INFINITY })
+      try {
+        const governed = { chain, governance: governance.address, params }
+        for (;;) {
+          const last = policies.last
+          await replaceRelay(contracts, {
+            ...{ ...governed, initial: last },
+            startDelayRounds: START_DELAY_ROUNDS,
+          })
+          // One was being set when we began: that one has to be the new Relay's first.
+          if (policies.last !== last) continue
+          return { address: contracts.relay.address, boundaryRound: last.startVotingRoundId }
+        }
+      } finally {
+        lift()
+      }
+    },
     stop: life.stop,
   }
 }
@@ -159,15 +199,22 @@ interface Stepper {
 async function runAll(
   chain: Chain,
   steppers: readonly Stepper[],
+  steps: Map<Stepper, number>,
   signal: AbortSignal,
 ): Promise<void> {
-  await Promise.all(steppers.map((stepper) => runOne(chain, stepper, signal)))
+  await Promise.all(steppers.map((stepper) => runOne(chain, stepper, steps, signal)))
 }
 
-async function runOne(chain: Chain, stepper: Stepper, signal: AbortSignal): Promise<void> {
+async function runOne(
+  chain: Chain,
+  stepper: Stepper,
+  steps: Map<Stepper, number>,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     while (!signal.aborted) {
       await stepper.step(await chain.head())
+      steps.set(stepper, (steps.get(stepper) ?? 0) + 1)
       await sleep(HEAD_POLL_MS, undefined, { signal })
     }
   } catch (error) {

@@ -11,6 +11,7 @@ import {
   TEST_FLARE,
 } from './evm-transaction.js'
 import { examine } from './examine.js'
+import type { FaultPlan } from './faults.js'
 
 /** A request is looked at when its round has ended, a few rounds later at most. */
 const ROUNDS_REMEMBERED = 20
@@ -20,6 +21,7 @@ export interface NeighboursParts {
   readonly chain: Chain
   readonly contracts: Contracts
   readonly params: EpochParams
+  readonly faults: FaultPlan
   /** Unlocked. */
   readonly account: string
   /** Requests a round, each in another form: up to 4. */
@@ -49,7 +51,8 @@ export class Neighbours {
   async step(head: Head): Promise<void> {
     const { chain, contracts, params, account, count } = this.#parts
     const round = roundAt(params, head.timestamp)
-    if (round === this.#lastRound || count === 0) return
+    const isQuiet = this.#parts.faults.isOn('quiet')
+    if (round === this.#lastRound || count === 0 || isQuiet) return
     this.#lastRound = round
     const subject = this.#lastTransaction ?? (await this.#firstTransaction())
     const requests = await Promise.all(formsOf(subject, count).map((form) => this.#request(form)))

@@ -4,7 +4,7 @@ import type { Contracts } from './deploy.js'
 import { type EpochParams, nominalEpoch, roundAt } from './epochs.js'
 import type { FaultPlan } from './faults.js'
 import { boundHash, policyBytes, type SigningPolicy, signHash } from './formats.js'
-import { keyOf, seedOf, votersOf } from './voters.js'
+import { keyOf, presentVoters, seedOf, votersOf } from './voters.js'
 
 export interface PolicyParts {
   readonly chain: Chain
@@ -21,6 +21,9 @@ export interface PolicyParts {
 export class Policies {
   readonly #parts: PolicyParts
   readonly #all: SigningPolicy[]
+  /** Of the policy before the last, for the last. */
+  readonly #voted = new Set<string>()
+  #isSigned = true
 
   constructor(parts: PolicyParts, initial: SigningPolicy) {
     this.#parts = parts
@@ -46,12 +49,15 @@ export class Policies {
     const round = roundAt(params, head.timestamp)
     const half = params.rewardEpochDurationInVotingEpochs / 2
     const isDue = nominalEpoch(params, round + half) > this.last.rewardEpochId
-    if (!isDue || faults.isOn('paused') || faults.isOn('policyLate')) return
-    const previous = this.last
+    if (faults.isOn('paused') || faults.isOn('policyLate') || faults.isOn('quiet')) return
+    if (!this.#isSigned) return this.#sign()
+    if (!isDue) return
     const next = await this.#initialise()
     // From here on the Relay knows it, signed or not.
     this.#all.push(next)
-    await this.#sign(previous, next)
+    this.#isSigned = false
+    this.#voted.clear()
+    await this.#sign()
   }
 
   async #initialise(): Promise<SigningPolicy> {
@@ -80,23 +86,32 @@ export class Policies {
     return policy
   }
 
-  /** The voters of the previous policy sign one after the other, until their weight suffices. */
-  async #sign(previous: SigningPolicy, next: SigningPolicy): Promise<void> {
-    const { chain, contracts, sender } = this.#parts
+  /**
+   * The voters of the previous policy sign one after the other, until their weight suffices. Those
+   * who are away do it when they are back.
+   */
+  async #sign(): Promise<void> {
+    const { chain, contracts, sender, faults } = this.#parts
+    const [previous, next] = this.#all.slice(-2)
+    if (previous === undefined || next === undefined) throw new Error('nothing to sign')
     const { voters, threshold } = previous
+    const present = presentVoters(voters, faults.absentVoters())
+    const weightOf = (addresses: ReadonlySet<string>): number =>
+      voters.reduce((sum, { address, weight }) => sum + (addresses.has(address) ? weight : 0), 0)
     const { abi, address: to } = contracts.systemsManager
     const hash = boundHash(CHAIN_ID, policyBytes(next))
     const sent: Promise<unknown>[] = []
-    let weight = 0
     for (const voter of inAnyOrder(voters, next.rewardEpochId)) {
-      if (weight > threshold) break
-      weight += voter.weight
+      if (weightOf(this.#voted) > threshold) break
+      if (!present.has(voter.address) || this.#voted.has(voter.address)) continue
+      this.#voted.add(voter.address)
       const signature = signHash(keyOf(voter.address), hash)
       const args = [next.rewardEpochId, hash, signature]
       const data = abi.encodeFunctionData('signNewSigningPolicy', args)
       sent.push(chain.transact({ from: sender, to, data }))
     }
     await Promise.all(sent)
+    this.#isSigned = weightOf(this.#voted) > threshold
   }
 }
 

@@ -1,7 +1,7 @@
 import { Interface, keccak256 } from 'ethers'
 import { CHAIN_ID } from './anvil.js'
 import type { Chain, Head } from './chain.js'
-import type { Contracts } from './deploy.js'
+import { type Contracts, relayFor } from './deploy.js'
 import { type EpochParams, roundAt } from './epochs.js'
 import {
   decodeRequest,
@@ -26,7 +26,7 @@ import {
 import { MerkleTree } from './merkle.js'
 import type { Policies } from './policies.js'
 import type { Attestation, Proofs } from './proofs.js'
-import { keyOf } from './voters.js'
+import { keyOf, presentVoters } from './voters.js'
 
 const ATTESTATION_REQUEST = '0x251377668af6553101c9bb094ba89c0c536783e005e203625e6cd57345918cc9'
 const hubEvents = new Interface(['event AttestationRequest(bytes data, uint256 fee)'])
@@ -63,6 +63,7 @@ export class Rounds {
 
   /** Takes in the blocks up to `head` and finishes the rounds that ended before it. */
   async step(head: Head): Promise<void> {
+    if (this.#parts.faults.isOn('quiet')) return
     await this.#collect(head)
     const current = roundAt(this.#parts.params, head.timestamp)
     const ended = [...this.#requests.keys()].filter((round) => round < current)
@@ -98,8 +99,10 @@ export class Rounds {
     if (confirmed.length === 0) return
 
     const { root, attestations } = attest(round, confirmed)
-    const data = signedRoot(policy, round, root)
-    await chain.transact({ from: finalizer, to: contracts.relay.address, data })
+    const present = presentVoters(policy.voters, faults.absentVoters())
+    const data = signedRoot(policy, round, root, present)
+    const to = relayFor(contracts, round).address
+    await chain.transact({ from: finalizer, to, data })
     const delayMs = faults.take('lateProofs')?.delayMs ?? 0
     proofs.publish(round, attestations, delayMs)
   }
@@ -113,7 +116,10 @@ export class Rounds {
       if (isStranger && this.#parts.faults.take('droppedRequest') !== undefined) continue
       // The voters share one node, so it is asked once for all of them; each checks for itself.
       const derived = await this.#derive(requestHex)
-      const yes = policy.voters.filter(() => derived !== undefined && isAsExpected(derived))
+      const present = presentVoters(policy.voters, this.#parts.faults.absentVoters())
+      const yes = policy.voters.filter(
+        ({ address }) => present.has(address) && derived !== undefined && isAsExpected(derived),
+      )
       const weight = yes.reduce((sum, voter) => sum + voter.weight, 0)
       if (derived !== undefined && 2 * weight > total) {
         confirmed.push({ requestHex, response: derived.response })
@@ -163,8 +169,17 @@ export function attest(
   return { root: tree.root, attestations }
 }
 
-/** Relay calldata with the signatures of all voters, more than it takes. */
-export function signedRoot(policy: SigningPolicy, round: number, merkleRoot: string): string {
+/**
+ * Relay calldata with the signatures of all voters, more than it takes.
+ *
+ * @param present the addresses of those who sign; all unless told
+ */
+export function signedRoot(
+  policy: SigningPolicy,
+  round: number,
+  merkleRoot: string,
+  present?: ReadonlySet<string>,
+): string {
   const message = messageBytes({
     protocolId: FDC_PROTOCOL_ID,
     votingRoundId: round,
@@ -172,9 +187,8 @@ export function signedRoot(policy: SigningPolicy, round: number, merkleRoot: str
     merkleRoot,
   })
   const hash = boundHash(CHAIN_ID, message)
-  const signatures = policy.voters.map(({ address }, index) => ({
-    ...signHash(keyOf(address), hash),
-    index,
-  }))
+  const signatures = policy.voters.flatMap(({ address }, index) =>
+    present?.has(address) === false ? [] : { ...signHash(keyOf(address), hash), index },
+  )
   return relayCalldata(policyBytes(policy), message, signatures)
 }

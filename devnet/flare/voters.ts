@@ -35,6 +35,12 @@ export function thresholdOf(voters: SigningPolicy['voters']): number {
   return Math.ceil(voters.reduce((sum, { weight }) => sum + weight, 0) / 2)
 }
 
+/** All but so many of the heaviest, who are away. */
+export function presentVoters(voters: SigningPolicy['voters'], absent: number): Set<string> {
+  const byWeight = [...voters].sort((a, b) => b.weight - a.weight)
+  return new Set(byWeight.slice(absent).map(({ address }) => address))
+}
+
 export function keyOf(address: string): SigningKey {
   const voter = VOTER_KEYS.find((other) => other.address === address)
   if (voter === undefined) throw new Error(`not a voter: ${address}`)

@@ -27,7 +27,7 @@ const CALLERS: Readonly<Record<string, Caller>> = {
 
 /** Who asks, or a refusal in the words of the proxy. */
 export function authenticate(
-  request: IncomingMessage,
+  request: Pick<IncomingMessage, 'headers'>,
   route: string,
   traits: VersionTraits,
 ): Caller {

@@ -1,10 +1,16 @@
 import { KEYS } from './auth.js'
-import { type NewCall, storedCall } from './calls.js'
+import { type NewCall, type StoredCall, storedCall } from './calls.js'
 import { type Fault, FaultPlan } from './faults.js'
 import type { MetadataSize } from './metadata.js'
 import { Random } from './random.js'
 import { Routes } from './routes.js'
-import { listen, type SeenRequest } from './server.js'
+import {
+  answerDirectly,
+  type DirectAnswer,
+  listen,
+  type SeenRequest,
+  type ServerParts,
+} from './server.js'
 import { SpendTable, type TruthRange, type UsageTruth } from './table.js'
 import { makeTraffic, type TrafficPlan } from './traffic.js'
 import { type LitellmVersion, traitsOf } from './versions.js'
@@ -23,6 +29,21 @@ export interface LitellmOptions {
   readonly isJsonText?: boolean
   /** Ties of the sort key change their order from answer to answer, as after a plan change. */
   readonly isTieOrderShifting?: boolean
+  /** By how much its Date header is ahead of its clock. Stamping rows so is up to who makes them. */
+  readonly clockSkewMs?: () => number
+}
+
+/** A stand-in without HTTP around it. */
+export interface DirectLitellm extends Omit<Litellm, 'url' | 'stop'> {
+  /** One GET. Undefined where a client would see a connection without a whole answer. */
+  ask(url: URL, authorization: string): DirectAnswer | undefined
+  /** Overwrites columns of a row, as somebody with SQL can. Returns the row as it was. */
+  change(requestId: string, columns: Partial<StoredCall>): StoredCall | undefined
+  /** Takes a row away or brings it back, as a restored backup does. */
+  setLogged(requestId: string, isLogged: boolean): void
+  /** Ids of all rows that can be read now and started at or after an instant. */
+  ids(fromMs: number): string[]
+  close(): void
 }
 
 export interface Litellm {
@@ -57,6 +78,36 @@ const DEFAULT_SEED = 1
 
 /** Starts a stand-in for the LiteLLM proxy that answers as the genuine one was recorded to. */
 export async function startLitellm(options: LitellmOptions = {}): Promise<Litellm> {
+  const { proxy, table, parts } = makeProxy(options)
+  const server = await listen(parts, options.port ?? 0)
+  return {
+    ...proxy,
+    url: server.url,
+    stop: async () => {
+      await server.stop()
+      table.close()
+    },
+  }
+}
+
+/** The same stand-in, to be asked without HTTP: thousands of them in a simulation. */
+export function directLitellm(options: LitellmOptions = {}): DirectLitellm {
+  const { proxy, table, parts } = makeProxy(options)
+  return {
+    ...proxy,
+    ask: (url, authorization) => answerDirectly(parts, url, authorization),
+    change: (requestId, columns) => table.change(requestId, columns),
+    setLogged: (requestId, isLogged) => table.setLogged(requestId, isLogged),
+    ids: (fromMs) => table.ids(fromMs, proxy.nowMs()),
+    close: () => table.close(),
+  }
+}
+
+function makeProxy(options: LitellmOptions): {
+  readonly proxy: Omit<Litellm, 'url' | 'stop'>
+  readonly table: SpendTable
+  readonly parts: ServerParts
+} {
   const traits = traitsOf(options.version ?? '1.96.2')
   const random = new Random(options.traffic?.seed ?? DEFAULT_SEED)
   const table = new SpendTable(options.dir)
@@ -90,10 +141,9 @@ export async function startLitellm(options: LitellmOptions = {}): Promise<Litell
     requests.push(request)
     if (requests.length > SEEN_MAX) requests.shift()
   }
-  const server = await listen({ routes, faults, nowMs, seen }, options.port ?? 0)
+  const dateMs = () => nowMs() + (options.clockSkewMs?.() ?? 0)
 
-  return {
-    url: server.url,
+  const proxy: Omit<Litellm, 'url' | 'stop'> = {
     masterKey: KEYS.master,
     viewerKey: KEYS.viewer,
     internalUserKey: KEYS.internalUser,
@@ -109,9 +159,6 @@ export async function startLitellm(options: LitellmOptions = {}): Promise<Litell
     deleteBefore: (startMs) => table.deleteBefore(startMs),
     loseUnwritten: () => table.loseUnwritten(nowMs()),
     requests: () => requests,
-    stop: async () => {
-      await server.stop()
-      table.close()
-    },
   }
+  return { proxy, table, parts: { routes, faults, dateMs, seen } }
 }

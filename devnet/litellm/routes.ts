@@ -26,8 +26,11 @@ export interface RoutesParts {
   readonly insertLate: (fault: Fault) => void
 }
 
+/** All that the routes look at of a request. */
+export type AskedRequest = Pick<IncomingMessage, 'headers'>
+
 interface Asked {
-  readonly request: IncomingMessage
+  readonly request: AskedRequest
   readonly url: URL
   readonly fault: Fault | undefined
 }
@@ -41,7 +44,7 @@ export class Routes {
     this.#parts = parts
   }
 
-  answer(request: IncomingMessage, url: URL, fault: Fault | undefined): Answer {
+  answer(request: AskedRequest, url: URL, fault: Fault | undefined): Answer {
     try {
       return this.#route({ request, url, fault })
     } catch (error) {
@@ -118,10 +121,11 @@ export class Routes {
   }
 
   /** The order of ties is the engine's: here that of the table, or another one each time. */
-  #order({ column, direction }: { column: string; direction: string }): string {
+  #order({ column, direction }: { column: string; direction: string }): Condition {
     this.#reads += 1
-    const ties = this.#parts.isTieOrderShifting ? `(seq * 7919 + ${this.#reads} * 31) % 101` : 'seq'
-    return `${column} ${direction}, ${ties}`
+    if (!this.#parts.isTieOrderShifting) return { sql: `${column} ${direction}, seq`, values: [] }
+    const sql = `${column} ${direction}, (seq * 7919 + ? * 31) % 101`
+    return { sql, values: [this.#reads] }
   }
 
   #aggregated(asked: Asked): Answer {

@@ -15,13 +15,51 @@ export interface SeenRequest {
 export interface ServerParts {
   readonly routes: Routes
   readonly faults: FaultPlan
-  readonly nowMs: () => number
+  /** What the Date header says. */
+  readonly dateMs: () => number
   readonly seen: (request: SeenRequest) => void
 }
 
 export interface RunningServer {
   readonly url: string
   stop(): Promise<void>
+}
+
+/** What came back, as text. */
+export interface DirectAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly text: string
+}
+
+/**
+ * Answers without HTTP around it, for simulations of thousands of proxies: same routes, same faults.
+ * Undefined where a client would see a connection without a whole answer.
+ */
+export function answerDirectly(
+  parts: ServerParts,
+  url: URL,
+  authorization: string,
+): DirectAnswer | undefined {
+  const fault = parts.faults.take(url.pathname)
+  const query = Object.fromEntries(url.searchParams)
+  const isSilenced =
+    fault?.kind === 'unreachable' || fault?.kind === 'slow' || fault?.kind === 'broken'
+  if (isSilenced) {
+    parts.seen({ path: url.pathname, query, status: 0 })
+    return undefined
+  }
+  const answer =
+    fault?.kind === 'answer'
+      ? { status: fault.status, body: fault.body }
+      : parts.routes.answer({ headers: { authorization } }, url, fault)
+  parts.seen({ path: url.pathname, query, status: answer.status })
+  const text = JSON.stringify(answer.body)
+  return {
+    status: answer.status,
+    headers: { date: new Date(parts.dateMs()).toUTCString() },
+    text: fault?.kind === 'truncated' ? text.slice(0, Math.ceil(text.length / 2)) : text,
+  }
 }
 
 /** Listens on the loopback interface; port 0 takes a free one. */
@@ -74,7 +112,7 @@ function respond(parts: ServerParts, { request, response, url, fault }: Exchange
   response.writeHead(answer.status, {
     'content-type': 'application/json',
     // The clock of the proxy, which a reader should go by, not that of this machine.
-    date: new Date(parts.nowMs()).toUTCString(),
+    date: new Date(parts.dateMs()).toUTCString(),
     ...answer.headers,
   })
   write(response, body, fault)

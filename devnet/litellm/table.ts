@@ -70,6 +70,8 @@ export interface TruthRange {
   readonly untilMs?: number
   /** Leaves out answers from LiteLLM's own cache. */
   readonly withoutCacheHits?: boolean
+  /** Leaves out streams that the client left. */
+  readonly withoutDisconnects?: boolean
   /** Also counts calls whose rows cannot be read yet. */
   readonly withUnwritten?: boolean
 }
@@ -77,6 +79,7 @@ export interface TruthRange {
 /** The spend logs of one LiteLLM database. */
 export class SpendTable {
   readonly #db: Database.Database
+  readonly #statements = new Map<string, Database.Statement>()
 
   /** Keeps its rows in `dir`, or in memory. */
   constructor(dir: string | undefined) {
@@ -107,16 +110,24 @@ export class SpendTable {
   count({ sql, values }: Condition, nowMs: number, cap: number | null): number {
     const limit = cap === null ? -1 : cap + 1
     const inner = `SELECT 1 FROM calls WHERE ${readable} AND ${sql} LIMIT ?`
-    const query = this.#db.prepare(`SELECT count(*) AS n FROM (${inner})`)
+    const query = this.#prepared(`SELECT count(*) AS n FROM (${inner})`)
     return (query.get(nowMs, ...values, limit) as { n: number }).n
   }
 
   /** `order` is SQL of ours, never of a request. */
-  read(where: Condition, nowMs: number, order: string, page: { limit: number; offset: number }) {
-    const query = this.#db.prepare(
-      `SELECT * FROM calls WHERE ${readable} AND ${where.sql} ORDER BY ${order} LIMIT ? OFFSET ?`,
+  read(where: Condition, nowMs: number, order: Condition, page: { limit: number; offset: number }) {
+    const query = this.#prepared(
+      `SELECT * FROM calls WHERE ${readable} AND ${where.sql} ORDER BY ${order.sql} LIMIT ? OFFSET ?`,
     )
-    return query.all(nowMs, ...where.values, page.limit, page.offset) as StoredCall[]
+    const values = [...where.values, ...order.values, page.limit, page.offset]
+    return query.all(nowMs, ...values) as StoredCall[]
+  }
+
+  /** Simulations ask the same few questions thousands of times. */
+  #prepared(sql: string): Database.Statement {
+    const query = this.#statements.get(sql) ?? this.#db.prepare(sql)
+    this.#statements.set(sql, query)
+    return query
   }
 
   /** Counts every call, its log row dropped or not. Days are those of `startTime` in UTC. */
@@ -148,12 +159,40 @@ export class SpendTable {
       WHERE is_logged = 1 AND garbled IS NULL AND coalesce(status, '') IN ('', 'success')
         AND api_key <> 'litellm-internal-health-check'
         AND start_ms >= ? AND start_ms < ? AND visible_at_ms <= ? AND cache_hit <> ?
+        AND coalesce(error_class, '') <> ?
       GROUP BY 1, 2 ORDER BY 1, 2`)
     query.safeIntegers(true)
     const { fromMs = 0, untilMs = Number.MAX_SAFE_INTEGER } = range
     const readableAtMs = range.withUnwritten ? Number.MAX_SAFE_INTEGER : nowMs
     const without = range.withoutCacheHits ? 'True' : 'nothing'
-    return query.all(fromMs, untilMs, readableAtMs, without) as UsageTruth[]
+    const left = range.withoutDisconnects ? 'ClientDisconnected' : 'nothing'
+    return query.all(fromMs, untilMs, readableAtMs, without, left) as UsageTruth[]
+  }
+
+  /** Overwrites columns of a logged row, as somebody with SQL can. Returns the row as it was. */
+  change(requestId: string, columns: Partial<StoredCall>): StoredCall | undefined {
+    const find = this.#db.prepare('SELECT * FROM calls WHERE is_logged = 1 AND request_id = ?')
+    const before = find.get(requestId) as StoredCall | undefined
+    const set = Object.keys(columns).map((name) => `${name} = @${name}`)
+    this.#db
+      .prepare(`UPDATE calls SET ${set.join(', ')} WHERE is_logged = 1 AND request_id = @id`)
+      .run({ ...columns, id: requestId })
+    return before
+  }
+
+  /** Takes a logged row away or brings it back, as a restored backup does. */
+  setLogged(requestId: string, isLogged: boolean): void {
+    this.#db
+      .prepare('UPDATE calls SET is_logged = ? WHERE is_logged = ? AND request_id = ?')
+      .run(isLogged ? 1 : 2, isLogged ? 2 : 1, requestId)
+  }
+
+  /** Ids of all logged rows that can be read and started at or after an instant. */
+  ids(fromMs: number, nowMs: number): string[] {
+    const query = this.#db.prepare(
+      `SELECT request_id FROM calls WHERE ${readable} AND start_ms >= ? ORDER BY request_id`,
+    )
+    return query.pluck().all(nowMs, fromMs) as string[]
   }
 
   /** As the retention job does: by `startTime`. */

@@ -1,4 +1,4 @@
-import type { Attestor } from '../ports/attestor.js'
+import type { Attestor, AttestorMemory, PolicyFollower } from '../ports/attestor.js'
 import type { Finding } from '../ports/finding.js'
 import type { MeterKey } from '../ports/meter-key.js'
 import { type FlareConfig, flareConfig, flareSettings } from './flare/config.js'
@@ -11,10 +11,13 @@ export type AttestorConfig = FlareConfig
 export const attestorSettings = flareSettings
 
 /** Loads the adapter that was chosen. Asks the chain nothing yet. */
-export async function createAttestor(config: AttestorConfig): Promise<Attestor> {
+export async function createAttestor(
+  config: AttestorConfig,
+  memory: AttestorMemory,
+): Promise<Attestor & PolicyFollower> {
   switch (config.kind) {
     case 'flare':
-      return (await import('./flare/attestor.js')).flareAttestor(config)
+      return (await import('./flare/attestor.js')).flareAttestor(config, memory)
   }
 }
 

@@ -4,8 +4,7 @@ import { attestorDoctor } from '../attestors/index.js'
 import { loadConfig } from '../config.js'
 import type { Finding } from '../ports/finding.js'
 import { settlerDoctor } from '../settlers/index.js'
-import { createSource } from '../sources/index.js'
-import { examineLitellm } from '../sources/litellm/doctor.js'
+import { examineSource } from '../sources/index.js'
 
 const NODE_MAJOR_MIN = 20
 
@@ -18,8 +17,7 @@ export async function examineAll(
   const config = loadConfig(env, folder)
   const findings = [node(), store(config.databaseUrl)]
   for (const source of config.sources) {
-    const made = await createSource(source, config.secretOf)
-    findings.push(...(await examineLitellm(made, source, signal)))
+    findings.push(...(await examineSource(source, config.secretOf, signal)))
   }
   findings.push(...(await attestorDoctor(config.attestor, signal)))
   findings.push(...(await settlerDoctor(config.settler, signal)))

@@ -1,11 +1,21 @@
 import { Command } from 'commander'
+import { auditCommand } from './audit.js'
+import { backfillCommand } from './backfill.js'
+import { checkpointCommand } from './checkpoint.js'
+import { correctCommand } from './correct.js'
+import { decisionsCommand } from './decisions.js'
 import { demoCommand } from './demo-command.js'
+import { deployCommand } from './deploy.js'
 import { directoryCommand } from './directory.js'
 import { doctorCommand } from './doctor.js'
 import { mapCommand } from './map.js'
 import type { CliParts } from './parts.js'
+import { plansCommand } from './plans.js'
+import { providerCommand } from './provider.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
+import { unmappedCommand } from './unmapped.js'
+import { vaultsCommand } from './vaults.js'
 
 /** The command table. Errors are thrown to the caller, who knows the exit codes. */
 export function createProgram(parts: CliParts): Command {
@@ -18,8 +28,18 @@ export function createProgram(parts: CliParts): Command {
     demoCommand(parts),
     mapCommand(parts),
     directoryCommand(parts),
+    unmappedCommand(parts),
+    decisionsCommand(parts),
+    correctCommand(parts),
+    backfillCommand(parts),
+    auditCommand(parts),
     statusCommand(parts),
     doctorCommand(parts),
+    plansCommand({ print: parts.print, ...parts.desks }),
+    vaultsCommand({ print: parts.print, ...parts.desks }),
+    providerCommand({ print: parts.print, ...parts.desks }),
+    deployCommand({ print: parts.print, ...parts.desks }),
+    checkpointCommand({ print: parts.print, ...parts.desks }),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands, ...commands.flatMap((one) => one.commands)]) {

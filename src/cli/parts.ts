@@ -2,6 +2,8 @@ import type { Mapped } from '../mapping/index.js'
 import type { Status } from '../pipeline/status.js'
 import type { Finding } from '../ports/finding.js'
 import type { Directory } from '../ports/stores.js'
+import type { DeskParts } from './desk-parts.js'
+import type { MeteringTools } from './metering-tools.js'
 
 /** What commands are given, so that a test can hand them something else. Each loads on demand. */
 export interface CliParts {
@@ -14,7 +16,10 @@ export interface CliParts {
   readonly withDirectory: <Result>(
     work: (directory: Directory) => Promise<Result>,
   ) => Promise<Result>
+  readonly metering: () => Promise<MeteringTools>
   readonly demo: (options: DemoOptions) => Promise<number>
+  /** For people with keys of their own: plans, vaults, provider. */
+  readonly desks: DeskParts
 }
 
 export interface DemoOptions {

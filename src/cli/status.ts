@@ -46,7 +46,17 @@ function toText(status: Status): string {
       ? 'last settled: none'
       : `last settled: ${lastSettled.seq} at ${lastSettled.at}`,
     ...status.parked.map(({ seq, reason }) => `parked: batch ${seq}: ${reason}`),
+    ...controlLines(status),
     `checks: ${checked}`,
     ...checks,
   ].join('\n')
+}
+
+/** Days on which our rows are not what the source has added up by itself. */
+function controlLines({ metering }: Status): string[] {
+  const differing = (metering?.controlTotals ?? []).filter((day) => day.differing > 0)
+  return differing.map(
+    ({ source, day, differing: count }) =>
+      `control totals: ${source} ${day}: ${count} keys and models differ (flowmeter audit source)`,
+  )
 }

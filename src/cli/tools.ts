@@ -12,6 +12,16 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** What the settings say of one user. Needs no network, and no store but for the directory. */
 export async function mapUser(user: string, env: Environment, folder: string): Promise<Mapped> {
   const { mapping, databaseUrl } = loadMappingConfig(env, folder)
+  const isAsked = mapping.chain.some(({ kind }) => ['sql', 'module', 'legacy_hash'].includes(kind))
+  if (isAsked) {
+    const { meteringTools } = await import('./metering.js')
+    const explained = await meteringTools(env, folder, new AbortController().signal).explain(
+      user,
+      undefined,
+    )
+    const { payerField: _field, notAsked: _notAsked, vault: _vault, ...mapped } = explained
+    return mapped
+  }
   const map = createMapping(mapping)
   const needsDirectory = mapping.chain.some(({ kind }) => kind === 'directory')
   if (!needsDirectory || !existsSync(databaseUrl)) return map(user, { directory: new Map() })

@@ -24,6 +24,11 @@ export interface RootProof {
   readonly root: Hash
   /** The reward epoch whose policy signed it. */
   readonly rewardEpoch: number
+  /**
+   * The reward epoch in which the round lies by the calendar, where that is known. With a policy that
+   * comes late it is the next one; a light client takes the round only when it has that policy too.
+   */
+  readonly nominalEpoch?: number
   readonly signatures: readonly PolicySignature[]
 }
 

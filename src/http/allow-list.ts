@@ -4,13 +4,29 @@ import { ConfigError } from '../domain/errors.js'
 const BITS = { 4: 32, 6: 128 } as const
 
 /**
- * Who may ask. Loopback always may; the others are addresses or CIDR ranges.
+ * Who may ask. Loopback may by itself, unless the request was passed on by a proxy on this machine:
+ * then it comes from anywhere. The others are addresses or CIDR ranges.
  *
  * @throws ConfigError `allowed_ips` for an item that is neither
  */
-export function allowList(items: readonly string[]): (address: string) => boolean {
+export function allowList(
+  items: readonly string[],
+): (address: string, isForwarded?: boolean) => boolean {
+  const named = blockList(items)
+  const local = blockList(['127.0.0.0/8', '::1'])
+  return (address, isForwarded = false) => {
+    // A dual-stack socket shows IPv4 clients as ::ffff:192.0.2.1.
+    const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
+    const family = isIP(plain)
+    if (family === 0) return false
+    const kind = family === 4 ? 'ipv4' : 'ipv6'
+    return named.check(plain, kind) || (!isForwarded && local.check(plain, kind))
+  }
+}
+
+function blockList(items: readonly string[]): BlockList {
   const allowed = new BlockList()
-  for (const item of ['127.0.0.0/8', '::1', ...items]) {
+  for (const item of items) {
     const [address = '', bits, ...rest] = item.split('/')
     const family = isIP(address)
     const isRange = bits === undefined || /^\d{1,3}$/.test(bits)
@@ -19,12 +35,7 @@ export function allowList(items: readonly string[]): (address: string) => boolea
     if (length > BITS[family]) throw noRange(item)
     allowed.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6')
   }
-  return (address) => {
-    // A dual-stack socket shows IPv4 clients as ::ffff:192.0.2.1.
-    const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
-    const family = isIP(plain)
-    return family !== 0 && allowed.check(plain, family === 4 ? 'ipv4' : 'ipv6')
-  }
+  return allowed
 }
 
 function noRange(item: string): ConfigError {

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Status } from '../pipeline/status.js'
+import { meteringGauges } from './metering-metrics.js'
 import type { StepListener } from '../runtime/worker.js'
 
 export interface Metrics {
@@ -23,8 +24,15 @@ export function metricsOf(status: () => Promise<Status>): Metrics {
     refused: gauge('refused_entries', 'Entries that Flow did not apply'),
     lag: gauge('source_lag_seconds', 'Age of the newest instant read in full', ['source']),
     broken: gauge('source_problem', '1 while a source cannot be read', ['source']),
+    skew: gauge('source_clock_skew_seconds', 'Its clock minus ours', ['source']),
+    quarantined: gauge('quarantined_rows', 'Rows that changed after they were read', ['source']),
+    twins: gauge('twin_records', 'Calls that another source showed before', ['source']),
     check: gauge('check_difference', 'What must be 0, by check', ['check']),
+    wallet: gauge('wallet_balance', 'Coins that pay for transactions, by chain', ['wallet']),
+    runway: gauge('wallet_runway_days', 'Days that they last at the pace of a week', ['wallet']),
+    policies: gauge('policy_epochs_behind', 'Epochs by which the light client is behind Flare'),
   }
+  const fillMetering = meteringGauges(registry)
   const steps = new Counter({
     name: 'flowmeter_worker_steps_total',
     help: 'Steps by worker and result: advanced, idle or the code of the error',
@@ -36,14 +44,32 @@ export function metricsOf(status: () => Promise<Status>): Metrics {
     note: (worker, result) =>
       steps.inc({ worker, result: typeof result === 'string' ? result : result.code }),
     async text() {
-      fill(gauges, await status())
+      const now = await status()
+      fill(gauges, now)
+      if (now.metering !== undefined) fillMetering(now.metering)
       return registry.metrics()
     },
   }
 }
 
 type Gauges = Readonly<
-  Record<'records' | 'backlog' | 'age' | 'unmapped' | 'refused' | 'lag' | 'broken' | 'check', Gauge>
+  Record<
+    | 'records'
+    | 'backlog'
+    | 'age'
+    | 'unmapped'
+    | 'refused'
+    | 'skew'
+    | 'quarantined'
+    | 'twins'
+    | 'lag'
+    | 'broken'
+    | 'check'
+    | 'wallet'
+    | 'runway'
+    | 'policies',
+    Gauge
+  >
 >
 
 function fill(gauges: Gauges, status: Status): void {
@@ -52,9 +78,17 @@ function fill(gauges: Gauges, status: Status): void {
     gauges.backlog.set({ state }, count)
     gauges.age.set({ state }, oldestAgeS ?? 0)
   }
+  for (const { wallet, balance, runwayDays } of status.wallets) {
+    gauges.wallet.set({ wallet }, Number(balance))
+    if (runwayDays !== undefined) gauges.runway.set({ wallet }, runwayDays)
+  }
+  if (status.policies !== undefined) gauges.policies.set(status.policies.behind)
   gauges.unmapped.set(status.unmapped.records)
   gauges.refused.set(status.refusedEntries)
-  for (const { name, lagS, problem } of status.sources) {
+  for (const { name, lagS, problem, clockSkewS = 0, quarantined = 0, twins = 0 } of status.sources) {
+    gauges.skew.set({ source: name }, clockSkewS)
+    gauges.quarantined.set({ source: name }, quarantined)
+    gauges.twins.set({ source: name }, twins)
     gauges.lag.set({ source: name }, lagS)
     gauges.broken.set({ source: name }, problem === undefined ? 0 : 1)
   }

@@ -3,6 +3,8 @@ import type { Status } from '../pipeline/status.js'
 import { allowList } from './allow-list.js'
 import type { Metrics } from './metrics.js'
 import type { Readiness } from './ready.js'
+import { addUsageEvents, type UsageEventsParts } from './usage-events.js'
+import { addUsageHints, type UsageHint } from './usage-hints.js'
 
 export interface ServerParts {
   readonly config: {
@@ -13,6 +15,10 @@ export interface ServerParts {
   readonly status: () => Promise<Status>
   readonly readiness: Readiness
   readonly metrics: Metrics
+  /** Sources that send their usage. Without one there is no POST /v1/usage. */
+  readonly usageEvents?: UsageEventsParts
+  /** Sources that may wake their reading. Without one there is no POST /v1/hints. */
+  readonly usageHints?: readonly UsageHint[]
 }
 
 export interface Server {
@@ -28,6 +34,8 @@ const REQUEST_MS_MAX = 10_000
  * GET /ready    200 or 503, with every worker's state
  * GET /status   how it stands, from the store
  * GET /metrics  the same for Prometheus
+ * POST /v1/usage, /v1/hints/<source>  where the settings have sources that send: usage-events.ts,
+ *   usage-hints.ts
  *
  * Everything but /health is for ALLOWED_IPS alone; others get 403.
  */
@@ -43,7 +51,9 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-content-type-options', 'nosniff')
     reply.header('cache-control', 'no-store')
-    if (request.url === '/health' || isAllowed(request.ip)) return
+    const { headers } = request
+    const isForwarded = headers.forwarded !== undefined || 'x-forwarded-for' in headers
+    if (request.url === '/health' || isAllowed(request.ip, isForwarded)) return
     await reply.code(403).send({ error: 'forbidden', message: 'ALLOWED_IPS does not name you' })
   })
   server.get('/health', async () => ({ status: 'ok' }))
@@ -55,6 +65,9 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   server.get('/metrics', async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.text()),
   )
+  const { usageEvents, usageHints = [] } = parts
+  if (usageEvents && usageEvents.receivers.length > 0) addUsageEvents(server, usageEvents)
+  if (usageHints.length > 0) addUsageHints(server, usageHints)
   server.setErrorHandler(async (_error, _request, reply) => {
     // What went wrong inside is for the log, never for the caller.
     await reply.code(500).send({ error: 'internal', message: 'see the log' })

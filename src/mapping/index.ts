@@ -1,29 +1,15 @@
-import { z } from 'zod'
 import type { AccountNumber } from '../domain/ids.js'
-import { PAYER_FIELDS } from '../domain/usage-record.js'
+import type { PayerField } from '../domain/usage-record.js'
+import { moduleStrategy, sqlStrategy } from './answers.js'
+import type { MappingConfig, StrategyConfig } from './config.js'
 import { directStrategy } from './direct.js'
 import { directoryStrategy } from './directory.js'
 import { hashStrategy } from './hash.js'
+import { legacyHashStrategy } from './legacy-hash.js'
 import { prefixStrategy } from './prefix.js'
 import type { MappingData, MappingStrategy } from './strategy.js'
 
-const strategyConfig = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('direct') }),
-  z.strictObject({ kind: z.literal('prefix'), prefix: z.string().min(1).default('vault_') }),
-  z.strictObject({ kind: z.literal('directory') }),
-  z.strictObject({ kind: z.literal('hash') }),
-])
-
-/** `payerField`: `end_user` is sent by the client, so only where the operator trusts it. */
-export const mappingConfig = z.strictObject({
-  payerField: z.enum(PAYER_FIELDS).default('user'),
-  /** Asked in this order; the first that has an answer gives it. */
-  chain: z
-    .array(strategyConfig)
-    .min(1, 'name at least one strategy: direct, prefix, directory or hash')
-    .default([{ kind: 'directory' }, { kind: 'prefix', prefix: 'vault_' }, { kind: 'direct' }]),
-})
-export type MappingConfig = z.infer<typeof mappingConfig>
+export { type MappingConfig, mappingConfig } from './config.js'
 
 /** What a chain says of one payer, with every step of the way. */
 export interface Mapped {
@@ -50,6 +36,7 @@ export function createMapping(config: MappingConfig): (payer: string, data: Mapp
       const answer = strategy.map(payer, data)
       if (answer.account === undefined) {
         steps.push({ strategy: strategy.name, answer: answer.reason })
+        if (answer.isFinal) break
         continue
       }
       steps.push({ strategy: strategy.name, answer: `account ${answer.account}` })
@@ -64,7 +51,21 @@ export function whyUnmapped({ steps }: Mapped): string {
   return steps.map(({ strategy, answer }) => `${strategy}: ${answer}`).join('; ')
 }
 
-function createStrategy(config: MappingConfig['chain'][number]): MappingStrategy {
+interface Sources {
+  readonly sources?: MappingConfig['sources']
+}
+
+/** The field that names the payer in the records of a source. */
+export function payerFieldOf(
+  { payerField, sources }: Pick<MappingConfig, 'payerField'> & Sources,
+  source: string,
+): PayerField {
+  const own = sources !== undefined && Object.hasOwn(sources, source) ? sources[source] : undefined
+  return own?.payerField ?? payerField
+}
+
+/** A new strategy is a file, a line in `config.ts` and a case here. */
+function createStrategy(config: StrategyConfig): MappingStrategy {
   switch (config.kind) {
     case 'direct':
       return directStrategy()
@@ -74,5 +75,11 @@ function createStrategy(config: MappingConfig['chain'][number]): MappingStrategy
       return directoryStrategy()
     case 'hash':
       return hashStrategy()
+    case 'legacy_hash':
+      return legacyHashStrategy()
+    case 'sql':
+      return sqlStrategy(config.name)
+    case 'module':
+      return moduleStrategy(config.name)
   }
 }

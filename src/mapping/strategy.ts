@@ -1,9 +1,20 @@
+import type { DirectoryAnswer } from '../domain/directory-answer.js'
 import type { AccountNumber } from '../domain/ids.js'
 
 /** What strategies may look at besides the payer: data, so that they stay pure. */
 export interface MappingData {
   /** The operator's table: payer to account number. */
   readonly directory: ReadonlyMap<string, AccountNumber>
+  /** What the directories with a worker of their own said last: by their name, then by payer. */
+  readonly answers?: ReadonlyMap<string, DirectoryAnswers>
+  /** Of a payer: another known one that has the same account, where that must not be. */
+  readonly rivals?: ReadonlyMap<string, string>
+}
+
+export interface DirectoryAnswers {
+  /** False until it was read for the first time. */
+  readonly isRead: boolean
+  readonly byPayer: ReadonlyMap<string, DirectoryAnswer>
 }
 
 /** A rule from payer to account number. */
@@ -13,9 +24,7 @@ export interface MappingStrategy {
   readonly map: (payer: string, data: MappingData) => MappingAnswer
 }
 
-export type MappingAnswer =
-  | { readonly account: AccountNumber }
-  | { readonly account?: undefined; readonly reason: string }
+export type MappingAnswer = DirectoryAnswer
 
 const U64_MAX = 2n ** 64n - 1n
 /** At most 20 digits, so that no text of a customer becomes a huge number first. */

@@ -45,9 +45,9 @@ async function accept(
     return { type: 'parked', reason: `Flow holds another root for batch ${header.seq}: ${root}` }
   }
   assert(proof !== undefined, 'an attested batch has its proof')
-  const { round, rewardEpoch } = proof.rootProof
+  const { round, rewardEpoch, nominalEpoch = rewardEpoch } = proof.rootProof
   const lastEpoch = await settler.lastPolicyEpoch(signal)
-  if (lastEpoch < rewardEpoch) {
+  if (lastEpoch < Math.max(rewardEpoch, nominalEpoch)) {
     await followPolicies(parts, signal)
     return undefined
   }
@@ -59,6 +59,8 @@ async function accept(
     signal,
   )
   if (sent !== 'refused') return undefined
+  // Refused perhaps because somebody else brought it in the meantime.
+  if ((await settler.acceptedRoot(header.seq, signal)) === header.root) return { type: 'accepted' }
   // Flow refuses a root that another policy should have signed: then the round is of no use.
   return (await settler.lastPolicyEpoch(signal)) > lastEpoch
     ? { type: 'missed' }

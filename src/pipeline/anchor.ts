@@ -1,5 +1,5 @@
 import { advance } from '../domain/batch.js'
-import { assert, RetryableError } from '../domain/errors.js'
+import { assert, RetryableError, TerminalError } from '../domain/errors.js'
 import { purpose } from '../domain/ids.js'
 import type { Attestor } from '../ports/attestor.js'
 import type { MeterKey } from '../ports/meter-key.js'
@@ -30,7 +30,7 @@ export async function anchorNext(parts: AnchorParts, signal: AbortSignal): Promi
   }
   const way = { lane: attestor.lane, outbox }
   const makeCall = () => attestor.anchorCall(header, signature)
-  const sent = await deliver(purpose.anchor(header.seq), makeCall, way, signal)
+  const sent = await deliver(purpose.anchor(header.seq), makeCall, way, signal).catch(retried)
   if (sent === 'refused') throw new RetryableError('anchor_refused', `batch ${header.seq}`)
   return 'idle'
 }
@@ -42,4 +42,10 @@ async function signed({ header, signature }: StoredBatch, { batches, meterKey }:
   assert(made.length === 132, 'a signature has 65 bytes')
   await batches.saveSignature(header.seq, made)
   return made
+}
+
+/** A chain that refuses before anything was sent is asked again: somebody may just have anchored. */
+function retried(error: unknown): never {
+  if (!(error instanceof TerminalError)) throw error
+  throw new RetryableError('anchor_refused', `${error.code}: ${error.message}`, { cause: error })
 }

@@ -1,4 +1,10 @@
-import { advance, type BatchEvent, type BatchLife } from '../domain/batch.js'
+import {
+  type Anchor,
+  advance,
+  type BatchEvent,
+  type BatchHeader,
+  type BatchLife,
+} from '../domain/batch.js'
 import type { Hex } from '../domain/bytes.js'
 import { assert, RetryableError } from '../domain/errors.js'
 import { purpose } from '../domain/ids.js'
@@ -63,7 +69,8 @@ async function request(
   { attestor, outbox, meter }: AttestParts,
   signal: AbortSignal,
 ): Promise<BatchEvent | undefined> {
-  if ((await attestor.findAnchor(meter, header, signal)) === undefined) return { type: 'vanished' }
+  if (!(await isAnchoredAt(anchor, header, { attestor, meter }, signal)))
+    return { type: 'vanished' }
   // Anybody may have asked for it, or we did before a crash.
   const round = await attestor.findRequest(anchor, missedRounds, signal)
   if (round !== undefined) return { type: 'requested', round }
@@ -84,6 +91,9 @@ async function prove(
   signal: AbortSignal,
 ): Promise<BatchEvent | undefined> {
   assert('round' in life)
+  if (!(await isAnchoredAt(life.anchor, header, { attestor, meter }, signal))) {
+    return { type: 'vanished' }
+  }
   const answer = await attestor.fetchProof(meter, header, life.anchor, life.round, signal)
   if (answer.outcome === 'pending') return undefined
   if (answer.outcome === 'missed') return { type: 'missed' }
@@ -101,7 +111,23 @@ async function notFinalised(
   { attestor, meter }: AttestParts,
   signal: AbortSignal,
 ): Promise<BatchEvent | undefined> {
-  if ((await attestor.findAnchor(meter, header, signal)) === undefined) return { type: 'vanished' }
+  if (!(await isAnchoredAt(anchor, header, { attestor, meter }, signal)))
+    return { type: 'vanished' }
   const answer = await attestor.fetchProof(meter, header, anchor, round, signal)
   return answer.outcome === 'missed' ? { type: 'missed' } : undefined
+}
+
+/** A reorganised chain may have the event in another block, where it is another thing to attest. */
+async function isAnchoredAt(
+  anchor: Anchor,
+  header: BatchHeader,
+  { attestor, meter }: Pick<AttestParts, 'attestor' | 'meter'>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const found = await attestor.findAnchor(meter, header, signal)
+  return (
+    found?.txHash === anchor.txHash &&
+    found.blockNumber === anchor.blockNumber &&
+    found.logIndex === anchor.logIndex
+  )
 }

@@ -1,6 +1,7 @@
+import { RetryableError } from '../domain/errors.js'
 import type { Purpose } from '../domain/ids.js'
-import type { Call, Lane } from '../ports/lane.js'
-import type { Outbox } from '../ports/stores.js'
+import type { Call, Fate, Lane, TxId } from '../ports/lane.js'
+import type { Outbox, SavedTx } from '../ports/stores.js'
 
 export type Delivery =
   /** Sent, or waiting for the lane: ask the contract again later. */
@@ -22,13 +23,13 @@ export async function deliver(
 ): Promise<Delivery> {
   const open = await outbox.openOn(lane.name)
   if (open !== undefined) {
-    const fate = await lane.fate(open, signal)
+    const { fate, landedId } = await fateOf(open, { lane, outbox }, signal)
     if (fate === 'open') {
-      await lane.send(open, signal) // The same bytes: it can only be done once.
+      await push(open, { lane, outbox }, signal)
       return 'on-its-way'
     }
     // What never will land makes room, what landed is done: the next call signs anew.
-    await outbox.close(open, fate)
+    await outbox.close(open, fate, landedId)
     if (open.purpose === purpose && fate !== 'gone') return fate
   }
   const tx = await lane.sign(await makeCall(), signal)
@@ -37,10 +38,54 @@ export async function deliver(
   return 'on-its-way'
 }
 
-/** Writes down what became of a lane's transaction whose effect was seen before its fate was. */
+/**
+ * Writes down what became of a lane's transaction whose effect was seen before its fate was. A
+ * refusal is left to the step that sent it: it alone knows what that means.
+ */
 export async function closeLane(lane: Lane, outbox: Outbox, signal: AbortSignal): Promise<void> {
   const open = await outbox.openOn(lane.name)
   if (open === undefined) return
-  const fate = await lane.fate(open, signal)
-  if (fate !== 'open') await outbox.close(open, fate)
+  const { fate, landedId } = await fateOf(open, { lane, outbox }, signal)
+  if (fate === 'landed' || fate === 'gone') await outbox.close(open, fate, landedId)
+}
+
+type Way = { readonly lane: Lane; readonly outbox: Outbox }
+
+/** Of a transaction with all its variants: they share a number, so at most one of them lands. */
+async function fateOf(
+  open: SavedTx,
+  { lane, outbox }: Way,
+  signal: AbortSignal,
+): Promise<{ readonly fate: Fate; readonly landedId?: TxId }> {
+  if (lane.rescue === undefined) return { fate: await lane.fate(open, signal) }
+  let isOpen = false
+  // Newest first: mostly it is the one that lands.
+  for (const variant of [...(await outbox.variants(open))].reverse()) {
+    const fate = await lane.fate(variant, signal)
+    if (fate === 'open') isOpen = true
+    else if (fate !== 'gone')
+      return { fate, ...(variant.id === open.id ? {} : { landedId: variant.id }) }
+  }
+  return { fate: isOpen ? 'open' : 'gone' }
+}
+
+/** Sends it again, or what helps it. The same number each time: it can only be done once. */
+async function push(open: SavedTx, { lane, outbox }: Way, signal: AbortSignal): Promise<void> {
+  if (lane.rescue === undefined) return lane.send(open, signal)
+  const variants = await outbox.variants(open)
+  const newest = variants.at(-1) ?? open
+  const rescue = await lane.rescue(variants, signal).catch(async (error: unknown) => {
+    // The pool may have lost it, whatever stands in the way of more.
+    await lane.send(newest, signal).catch(unlessRetryable)
+    throw error
+  })
+  const isSaved = rescue !== undefined && (await outbox.addVariant(open, rescue))
+  if (isSaved && rescue.role === 'variant') return lane.send(rescue.tx, signal)
+  // Whatever else waits under the filler's number fills the gap as well.
+  if (isSaved) await lane.send(rescue.tx, signal).catch(unlessRetryable)
+  await lane.send(newest, signal)
+}
+
+function unlessRetryable(error: unknown): void {
+  if (!(error instanceof RetryableError)) throw error
 }

@@ -27,6 +27,8 @@ export async function isSealDue(
   rules: SealRules,
 ): Promise<boolean> {
   if (lastSealedAtMs === undefined || nowMs >= lastSealedAtMs + rules.intervalMs) return true
+  // A clock that was ahead once must not stop sealing until the others have caught up with it.
+  if (lastSealedAtMs > nowMs + rules.intervalMs) return true
   const waiting = await readWaiting()
   const vaults = await stores.books.vaults([...new Set(waiting.map(({ account }) => account))])
   const byAccount = new Map(vaults.map((vault) => [vault.account, vault]))

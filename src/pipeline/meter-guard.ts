@@ -1,7 +1,31 @@
 import type { Hex } from '../domain/bytes.js'
-import { ConfigError } from '../domain/errors.js'
+import { ConfigError, RetryableError } from '../domain/errors.js'
 import type { Attestor } from '../ports/attestor.js'
 import type { Batches } from '../ports/stores.js'
+
+export interface MeterGuardParts {
+  readonly attestor: Attestor
+  readonly batches: Batches
+  readonly meter: Hex
+}
+
+/**
+ * The same, before a new number is used: then every batch is anchored, so that a chain that is
+ * behind has lost one, and would refuse all that come after it.
+ *
+ * @throws ConfigError `meter_ahead`; RetryableError `meter_behind`
+ */
+export async function checkMeterLevel(parts: MeterGuardParts, signal: AbortSignal): Promise<void> {
+  await checkMeter(parts, signal)
+  const { lastSeq } = await parts.attestor.meterState(parts.meter, signal)
+  const ours = (await parts.batches.last())?.header.seq ?? 0n
+  if (lastSeq >= ours) return
+  throw new RetryableError(
+    'meter_behind',
+    `batch ${ours} was anchored, and the anchor now ends at ${lastSeq}: the node is behind, or the ` +
+      'chain was reorganised. Nothing is sealed until it has caught up.',
+  )
+}
 
 /**
  * Reads what the anchor holds of our meter and compares it with the store. A chain that is ahead
@@ -10,7 +34,7 @@ import type { Batches } from '../ports/stores.js'
  * @throws ConfigError `meter_ahead`
  */
 export async function checkMeter(
-  { attestor, batches, meter }: { attestor: Attestor; batches: Batches; meter: Hex },
+  { attestor, batches, meter }: MeterGuardParts,
   signal: AbortSignal,
 ): Promise<void> {
   const { lastSeq, lastRoot } = await attestor.meterState(meter, signal)

@@ -2,6 +2,10 @@ import type { BatchState } from '../domain/batch.js'
 import type { Clock } from '../ports/clock.js'
 import type { Fate } from '../ports/lane.js'
 import type { StoredBatch, Stores } from '../ports/stores.js'
+import { type MeteringStatus, meteringStatus } from './metering-status.js'
+import { sourceWarnings } from './source-health.js'
+import { type PolicyStatus, policyStatus } from './policy-status.js'
+import { type WalletStatus, walletStatus } from './wallets.js'
 
 /** How it stands, from the store alone: the same answer whether the daemon runs or not. */
 export interface Status {
@@ -35,6 +39,10 @@ export interface Status {
   readonly transactions: readonly TransactionStatus[]
   readonly lastBatch?: { readonly seq: string; readonly state: BatchState; readonly root: string }
   readonly lastSettled?: { readonly seq: string; readonly at: string }
+  /** What pays on both chains, and how long it lasts. */
+  readonly wallets: readonly WalletStatus[]
+  readonly policies?: PolicyStatus
+  readonly metering?: MeteringStatus
   /** Entries that Flow refused to apply, each with its reason in `flowmeter batches`. */
   readonly refusedEntries: number
   /** Every difference must be 0 (design, section 8). */
@@ -49,6 +57,13 @@ export interface SourceStatus {
   readonly version?: string
   readonly warnings: readonly string[]
   readonly problem?: { readonly code: string; readonly message: string }
+  /** By how much its clock is ahead of ours, seconds; rows are read by its clock. */
+  readonly clockSkewS?: number
+  readonly rescannedAt?: string
+  /** Rows that changed after they were read: billed as they were first. */
+  readonly quarantined?: number
+  /** Calls that another source showed before: not billed again. */
+  readonly twins?: number
 }
 
 export interface BatchStatus {
@@ -70,7 +85,11 @@ export interface TransactionStatus {
 }
 
 export interface StatusParts {
-  readonly stores: Pick<Stores, 'records' | 'batches' | 'books' | 'outbox'>
+  readonly stores: Pick<
+    Stores,
+    | ('records' | 'batches' | 'books' | 'outbox' | 'watch')
+    | ('directories' | 'decisions' | 'controls')
+  >
   readonly clock: Clock
   readonly version: string
   readonly identity: Readonly<Record<string, string>>
@@ -90,6 +109,7 @@ export async function readStatus(parts: StatusParts): Promise<Status> {
   const [last] = batches
   const settled = batches.find(({ life }) => life.state === 'settled')
   const checks = await stores.books.checks()
+  const policies = await policyStatus(stores.watch)
   return {
     version,
     at: iso(nowMs),
@@ -113,7 +133,7 @@ export async function readStatus(parts: StatusParts): Promise<Status> {
       batches.slice(0, BATCHES_SHOWN).map((batch) => batchStatus(batch, stores)),
     ),
     transactions: (await stores.outbox.newest(TRANSACTIONS_SHOWN)).map(
-      ({ purpose, lane, id, fate }) => ({ purpose, lane, id, fate }),
+      ({ purpose, lane, id, landedId, fate }) => ({ purpose, lane, id: landedId ?? id, fate }),
     ),
     ...(last === undefined
       ? {}
@@ -127,6 +147,9 @@ export async function readStatus(parts: StatusParts): Promise<Status> {
     ...(settled === undefined
       ? {}
       : { lastSettled: { seq: settled.header.seq.toString(), at: iso(settled.changedAtMs) } }),
+    wallets: await walletStatus(stores.watch, nowMs),
+    ...(policies === undefined ? {} : { policies }),
+    metering: await meteringStatus(stores, nowMs),
     refusedEntries: (await stores.batches.counts()).refusedEntries,
     ...(checks === undefined
       ? {}
@@ -159,14 +182,21 @@ async function sourceStatus(
   { records }: Pick<Stores, 'records'>,
   nowMs: number,
 ): Promise<SourceStatus[]> {
+  const oddities = new Map((await records.oddities()).map((odd) => [odd.source, odd]))
   return (await records.sources()).map((source) => ({
     name: source.name,
     readUntil: iso(source.readUntilMs),
     lagS: seconds(nowMs - source.readUntilMs),
     ...(source.lastReadAtMs === undefined ? {} : { lastReadAt: iso(source.lastReadAtMs) }),
     ...(source.facts?.version === undefined ? {} : { version: source.facts.version }),
-    warnings: source.facts?.warnings ?? [],
+    warnings: sourceWarnings(source, oddities.get(source.name), nowMs),
     ...(source.problem === undefined ? {} : { problem: source.problem }),
+    ...(source.clockSkewMs === undefined
+      ? {}
+      : { clockSkewS: Math.round(source.clockSkewMs / 1000) }),
+    ...(source.rescannedAtMs === undefined ? {} : { rescannedAt: iso(source.rescannedAtMs) }),
+    quarantined: oddities.get(source.name)?.quarantined ?? 0,
+    twins: oddities.get(source.name)?.twins ?? 0,
   }))
 }
 

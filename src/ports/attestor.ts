@@ -2,6 +2,8 @@ import type { Anchor, BatchHeader } from '../domain/batch.js'
 import type { Hash, Hex } from '../domain/bytes.js'
 import type { BatchProof, PolicyProof } from '../domain/proof.js'
 import type { Call, Lane } from './lane.js'
+import type { Sightings } from './sightings.js'
+import type { Outbox } from './stores.js'
 
 /** What this store's batches are bound to. Another one means another store. */
 export interface AttestorIdentity {
@@ -26,8 +28,35 @@ export type ProofAnswer =
   /** Nothing can be said yet: the root, the tree or a signature is not there. */
   | { readonly outcome: 'pending'; readonly why: string }
 
+/** What the attestor must not forget: a part of the store. */
+export interface AttestorMemory {
+  readonly outbox: Pick<Outbox, 'spentSince'>
+  readonly sightings: Sightings
+}
+
+/** Reward epochs on the attestor's chain. */
+export interface PolicyEpochs {
+  /** The newest that has a policy; it may not have begun. */
+  readonly newest: number
+  /** The one that signs the current round. */
+  readonly inForce: number
+}
+
+/** Keeps what policies need while public nodes still show it. */
+export interface PolicyFollower {
+  epochs(signal: AbortSignal): Promise<PolicyEpochs>
+  /**
+   * Reads a bounded piece of the chain on from where it stopped, and keeps each policy and who
+   * signed it. Returns whether there is more to read.
+   *
+   * @param accepted the newest reward epoch that the light client has
+   */
+  follow(accepted: number, signal: AbortSignal): Promise<boolean>
+}
+
 /**
- * Where batches are anchored and attested. Every method reads the chain anew; none remembers. All
+ * Where batches are anchored and attested. Every method reads the chain anew, but for policies and
+ * their votes, which public nodes forget. All
  * of them throw RetryableError (`attestor_unreachable`, `attestor_nonsense`) when it cannot be read.
  */
 export interface Attestor {

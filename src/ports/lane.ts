@@ -14,6 +14,18 @@ export interface SignedTx {
   readonly id: TxId
   /** All that `send` and `fate` need, as text: the store keeps it without looking inside. */
   readonly bytes: string
+  /** What it spends beside gas, in the chain's smallest unit; nothing unless told. */
+  readonly cost?: bigint
+}
+
+/** What gets a transaction that waits too long on its way again. */
+export interface Rescue {
+  /**
+   * A `variant` does the same under the same number and pays more: of all variants one can land. A
+   * `filler` does nothing, under a number before it that would else never be used.
+   */
+  readonly role: 'variant' | 'filler'
+  readonly tx: SignedTx
 }
 
 /** `open` may still land, `refused` landed and failed, `gone` never will (height, sequence). */
@@ -31,4 +43,12 @@ export interface Lane {
   send(tx: SignedTx, signal: AbortSignal): Promise<void>
   /** Says what became of the transaction, not of its effect: only contract state knows that. */
   fate(tx: SignedTx, signal: AbortSignal): Promise<Fate>
+  /**
+   * Asked for an open transaction; undefined while it only has to be waited for. Chains where
+   * nothing can be outbid have none.
+   *
+   * @param variants the transaction and its variants so far, oldest first
+   * @throws RetryableError
+   */
+  rescue?(variants: readonly SignedTx[], signal: AbortSignal): Promise<Rescue | undefined>
 }

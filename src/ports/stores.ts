@@ -5,8 +5,14 @@ import type { BatchProof } from '../domain/proof.js'
 import type { RecordKey, UsageRecord } from '../domain/usage-record.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { Plan } from '../pricing/plan.js'
-import type { Fate, SignedTx } from './lane.js'
+import type { Controls } from './control-totals.js'
+import type { Decisions } from './decisions.js'
+import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
+import type { Directories, Payers } from './payers.js'
+import type { SealedUsages } from './sealed-usage.js'
+import type { Sightings, Watch } from './sightings.js'
 import type { AppliedRecord, Balance, Conservation, EntryResult, Vault } from './settler.js'
+import type { Readings } from './source-kind.js'
 import type { SourceFacts, UsageSlice } from './usage-source.js'
 
 /** Where the reading of a source stands. */
@@ -14,7 +20,13 @@ export interface SourceState {
   readonly name: string
   /** All rows that started before this were read when it was written, ms. */
   readonly readUntilMs: number
+  /** Where its reading began: nothing older is ever read, whatever the overlap. */
+  readonly collectFromMs: number
   readonly lastReadAtMs: number | undefined
+  /** When the newest deep re-scan that came to its end began; absent before the first. */
+  readonly rescannedAtMs: number | undefined
+  /** By how much its clock was ahead of ours, ms. */
+  readonly clockSkewMs: number | undefined
   readonly facts: SourceFacts | undefined
   /** Why the newest try failed; absent after a success. */
   readonly problem: { readonly code: string; readonly message: string } | undefined
@@ -46,11 +58,18 @@ export interface Records {
   addSource(name: string, readUntilMs: number): Promise<void>
   /**
    * In one transaction: inserts what is new and moves the cursor to the end of the slice, unless
-   * the slice was a re-scan below it. Returns how many records were new.
+   * the slice was a re-scan below it. Returns how many records were new. A known id with other
+   * billable fields is put in quarantine; a call that another source showed before is kept as
+   * excluded, `twin_source`.
    */
   saveSlice(source: string, slice: UsageSlice, readAtMs: number): Promise<number>
   saveProblem(source: string, code: string, message: string): Promise<void>
   saveFacts(source: string, facts: SourceFacts): Promise<void>
+  saveProgress(source: string, progress: SourceProgress): Promise<void>
+  /** Newest first. */
+  quarantine(limit: number): Promise<readonly QuarantinedRow[]>
+  /** Of sources that have any. */
+  oddities(): Promise<readonly SourceOddities[]>
 
   /** Billable, in no batch, and last looked at under another mapping. Oldest first. */
   unattributed(mappingVersion: string, limit: number): Promise<readonly UsageRecord[]>
@@ -69,6 +88,26 @@ export interface Records {
   ): Promise<
     readonly { readonly payer: string; readonly reason: string; readonly records: number }[]
   >
+}
+
+/** What changes beside the cursor; what is absent stays. */
+export interface SourceProgress {
+  readonly clockSkewMs?: number
+  readonly rescannedAtMs?: number
+}
+
+/** A row that was read once, and shown with other billable fields later: billed as it was first. */
+export interface QuarantinedRow extends RecordKey {
+  readonly differs: readonly string[]
+  readonly seenAtMs: number
+}
+
+/** Rows that an operator should look at, by source. */
+export interface SourceOddities {
+  readonly source: string
+  readonly quarantined: number
+  /** Calls that another source showed before. */
+  readonly twins: number
 }
 
 export interface RecordCounts {
@@ -143,6 +182,8 @@ export interface SavedTx extends SignedTx {
   readonly purpose: Purpose
   readonly lane: string
   readonly fate: Fate
+  /** The variant that landed, where that is not the original. */
+  readonly landedId?: TxId
 }
 
 /** Signed transactions, saved before sending. At most one is open on a lane, and for a purpose. */
@@ -150,7 +191,17 @@ export interface Outbox {
   openOn(lane: string): Promise<SavedTx | undefined>
   /** Returns false, and saves nothing, when the lane or the purpose has an open one. */
   save(purpose: Purpose, lane: string, tx: SignedTx): Promise<boolean>
-  close(tx: SavedTx, fate: Exclude<Fate, 'open'>): Promise<void>
+  /** @param landedId the variant that landed, unless it is the original */
+  close(tx: SavedTx, fate: Exclude<Fate, 'open'>, landedId?: TxId): Promise<void>
+  /**
+   * Keeps what was signed beside an open transaction; the same again changes nothing. Returns false,
+   * and saves nothing, when the transaction is no longer open.
+   */
+  addVariant(tx: SavedTx, rescue: Rescue): Promise<boolean>
+  /** The original and all its variants, oldest first. At most one of them can land. */
+  variants(tx: SavedTx): Promise<readonly SignedTx[]>
+  /** What the lane's transactions saved since then spend beside gas, those that failed left out. */
+  spentSince(lane: string, sinceMs: number): Promise<bigint>
   /** The newest transactions, for status and demo. */
   newest(limit: number): Promise<readonly SavedTx[]>
 }
@@ -161,6 +212,8 @@ export interface Directory {
   find(payer: string): Promise<AccountNumber | undefined>
   findAll(payers: readonly string[]): Promise<ReadonlyMap<string, AccountNumber>>
   set(payer: string, account: AccountNumber): Promise<void>
+  /** All or none of them. @param isWhole what is not among them is taken out */
+  setAll(entries: ReadonlyMap<string, AccountNumber>, isWhole: boolean): Promise<void>
   remove(payer: string): Promise<boolean>
   list(
     limit: number,
@@ -208,12 +261,20 @@ export interface Identity {
 
 export interface Stores {
   readonly records: Records
+  readonly readings: Readings
   readonly totals: Totals
   readonly batches: Batches
   readonly outbox: Outbox
   readonly directory: Directory
+  readonly directories: Directories
+  readonly payers: Payers
+  readonly decisions: Decisions
+  readonly controls: Controls
+  readonly sealedUsages: SealedUsages
   readonly books: Books
   readonly identity: Identity
+  readonly sightings: Sightings
+  readonly watch: Watch
 }
 
 export interface Store extends Stores {

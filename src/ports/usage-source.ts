@@ -10,8 +10,28 @@ export interface TimeRange {
 export interface UsageSlice {
   readonly records: readonly UsageRecord[]
   readonly rejects: readonly Reject[]
+  /**
+   * Ids name one call wherever they are seen, as LiteLLM's do: the same call under another source
+   * is a twin, and counts once. Absent where ids are the source's own numbering.
+   */
+  readonly areIdsGlobal?: boolean
   /** What was read in full. It may end before the range asked for: the rest is asked for next. */
   readonly range: TimeRange
+  /** Of a gateway that shows sums alone: what the records were computed from. Saved with them. */
+  readonly readings?: readonly Reading[]
+}
+
+/** The sum that a gateway showed of one user and model in one bucket of time. Only ever rises. */
+export interface Reading {
+  readonly bucketStartMs: number
+  readonly user: string
+  readonly model: string
+  readonly promptTokens: bigint
+  /** A part of `promptTokens`. */
+  readonly cachedPromptTokens: bigint
+  readonly completionTokens: bigint
+  /** How many records it was counted as: the next increase has this number in its id. */
+  readonly increases: number
 }
 
 /** What a source is, as far as it can be told. Nothing secret. */
@@ -19,6 +39,10 @@ export interface SourceFacts {
   readonly version?: string
   /** What an operator should mend, a sentence each. */
   readonly warnings: readonly string[]
+  /** How long the source keeps its rows, where that is known. */
+  readonly retentionMs?: number
+  /** Start of the oldest row that it still holds. */
+  readonly oldestRowAtMs?: number
 }
 
 /**
@@ -28,6 +52,11 @@ export interface SourceFacts {
 export interface UsageSource {
   /** Permanent id. It is part of every record's key and of every receipt. */
   readonly name: string
+  /**
+   * How far back what it shows may still change by its nature, in ms: a sum that grows for a day is
+   * read again for a day. Absent where rows never change.
+   */
+  readonly rereadMs?: number
   /**
    * Reads a slice that begins at `range.fromMs`.
    *

@@ -31,3 +31,17 @@ export interface Plan {
   /** By model id; id 0, the rate of all other models, is mandatory. */
   readonly rates: ReadonlyMap<number, Rate>
 }
+
+/** A plan as it is published: with what it says besides prices. */
+export interface PlanTerms extends Plan {
+  /** How long a withdrawal waits, in seconds; at most 7 days. */
+  readonly noticeS: number
+}
+
+/** A plan as it is written: its models by name, for ids are each provider's own. */
+export interface PlanDraft extends Omit<PlanTerms, 'rates'> {
+  /** Of all models that are not named. */
+  readonly defaultRate: Rate
+  /** In the order in which a provider's table would take them. */
+  readonly namedRates: ReadonlyMap<string, Rate>
+}

@@ -1,6 +1,30 @@
+import type { Deployer } from '../ports/deployer.js'
+import type { CustomerDesk, ProviderDesk, PublicDesk } from '../ports/desk.js'
 import type { Finding } from '../ports/finding.js'
 import type { Settler } from '../ports/settler.js'
 import { type FlowConfig, flowConfig, flowSettings } from './flow/config.js'
+import type { DeploymentFile } from './flow/deployment.js'
+import type { DeployerConfig, PersonDeskConfig, PublicDeskConfig } from './flow/desk-config.js'
+import type { PlanFile } from './flow/plan-file.js'
+import type { Telling } from './flow/provider.js'
+
+export {
+  customerSettings,
+  deployerConfig,
+  deployerSettings,
+  personDeskConfig,
+  providerSettings,
+  publicDeskConfig,
+  publicDeskSettings,
+} from './flow/desk-config.js'
+export type {
+  DeployerConfig,
+  DeploymentFile,
+  PersonDeskConfig,
+  PlanFile,
+  PublicDeskConfig,
+  Telling,
+}
 
 /** The settings of the chain that is settled on. A second chain makes this a union by `kind`. */
 export const settlerConfig = flowConfig
@@ -28,4 +52,36 @@ export async function settlerDoctor(
     case 'flow':
       return (await import('./flow/doctor.js')).examineFlow(config, signal)
   }
+}
+
+/** Reads a plan file's JSON by the rules of the chain that it would be published on. */
+export async function readPlanFile(json: unknown): Promise<PlanFile> {
+  return (await import('./flow/plan-file.js')).parsePlanFile(json)
+}
+
+export async function openPublicDesk(config: PublicDeskConfig): Promise<PublicDesk> {
+  return new (await import('./flow/public-desk.js')).FlowPublicDesk(config)
+}
+
+export async function openProviderDesk(
+  config: PersonDeskConfig,
+  telling: Telling,
+): Promise<ProviderDesk> {
+  return new (await import('./flow/provider.js')).FlowProviderDesk(config, telling)
+}
+
+export async function openCustomerDesk(
+  config: PersonDeskConfig,
+  telling: Telling,
+): Promise<CustomerDesk> {
+  return new (await import('./flow/customer.js')).FlowCustomerDesk(config, telling)
+}
+
+/** Reads a deployment file's JSON. */
+export async function readDeploymentFile(json: unknown): Promise<DeploymentFile> {
+  return (await import('./flow/deployment.js')).parseDeploymentFile(json)
+}
+
+export async function openDeployer(config: DeployerConfig, telling: Telling): Promise<Deployer> {
+  return new (await import('./flow/deploy.js')).FlowDeployer(config, telling)
 }

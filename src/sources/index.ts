@@ -1,23 +1,127 @@
 import { z } from 'zod'
+import { RetryableError } from '../domain/errors.js'
+import type { ControlTotals } from '../ports/control-totals.js'
+import type { Finding } from '../ports/finding.js'
+import type { Readings, SourceKind } from '../ports/source-kind.js'
+import type { ReceiverKind, UsageReceiver } from '../ports/usage-receiver.js'
 import type { UsageSource } from '../ports/usage-source.js'
-import { litellmConfig } from './litellm/config.js'
+import * as kinds from './kinds.js'
+import { problemsAmong } from './neighbours.js'
 
-/** The settings of one source. A new kind is a line here and a case below. */
-export const sourceConfig = z.discriminatedUnion('kind', [litellmConfig])
+type Kind = (typeof kinds)[keyof typeof kinds]
 
-export type SourceConfig = z.infer<typeof sourceConfig>
+/** What every source may have, of whatever kind. */
+const everySource = z.object({
+  /** Where the reading of this source begins when it is new: now, or a UTC date or instant. */
+  collectFrom: z
+    .union([z.literal('now'), z.iso.datetime(), z.iso.date()], 'expected now, or a UTC date')
+    .optional(),
+  /** The variable that holds the token of POST /v1/hints/<name>, which wakes its reading. */
+  hintTokenEnv: z.string().optional(),
+})
+
+const schemas = Object.values(kinds).map(({ config }) =>
+  (config as unknown as z.ZodObject).extend(everySource.shape),
+)
+
+export type SourceConfig = z.infer<Kind['config']> & z.infer<typeof everySource>
+
+/** The settings of one source. */
+export const sourceConfig = z.discriminatedUnion(
+  'kind',
+  schemas as unknown as [z.ZodObject, ...z.ZodObject[]],
+) as unknown as z.ZodType<SourceConfig>
+
+/** The settings of all sources: names are permanent and unique, and no usage is read twice. */
+export const sourcesConfig = z
+  .array(sourceConfig)
+  .min(1)
+  .superRefine((sources, context) => {
+    for (const { index, field, problem } of problemsAmong(sources)) {
+      context.addIssue({ code: 'custom', path: [index, field], message: problem })
+    }
+  })
+
+/** The variables with secrets that a source names: the settings whose names end in `Env`. */
+export function secretVariablesOf(source: SourceConfig): string[] {
+  return Object.entries(source).flatMap(([name, value]) =>
+    name.endsWith('Env') && typeof value === 'string' ? [value] : [],
+  )
+}
+
+/** Whether the daemon reads it; the others send by themselves. */
+export function isRead(source: SourceConfig): boolean {
+  return 'create' in kindOf(source)
+}
 
 /**
  * Loads the adapter that was chosen. Asks the source nothing yet.
  *
  * @param secretOf the value of an environment variable, checked to be there with the settings
+ * @param readings what gateways that sum said last; not needed to look at a source only
  */
-export async function createSource(
+export function createSource(
   config: SourceConfig,
   secretOf: (variable: string) => string,
+  readings?: Readings,
 ): Promise<UsageSource> {
-  switch (config.kind) {
-    case 'litellm':
-      return (await import('./litellm/source.js')).litellmSource(config, secretOf(config.apiKeyEnv))
+  const parts = { secretOf, ...(readings === undefined ? {} : { readings }) }
+  return readKind(config).create(config, parts)
+}
+
+/** Loads the adapter of a source that sends; undefined for one that is read. */
+export async function createReceiver(
+  config: SourceConfig,
+  secretOf: (variable: string) => string,
+): Promise<UsageReceiver | undefined> {
+  const kind = kindOf(config)
+  // A kind takes the settings of its own schema, which is how it was found.
+  return 'receive' in kind
+    ? (kind as ReceiverKind<SourceConfig>).receive(config, secretOf)
+    : undefined
+}
+
+/** The sums that a source keeps beside its rows; undefined where it keeps none. */
+export async function createControlTotals(
+  config: SourceConfig,
+  secretOf: (variable: string) => string,
+): Promise<ControlTotals | undefined> {
+  if (!isRead(config)) return undefined
+  return readKind(config).controlTotals?.(config, { secretOf })
+}
+
+/** Looks at one source from end to end and says what to mend. Throws only what is a bug. */
+export async function examineSource(
+  config: SourceConfig,
+  secretOf: (variable: string) => string,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const check = `source ${config.name}`
+  if (!isRead(config)) {
+    await createReceiver(config, secretOf)
+    return [{ check, verdict: 'ok', says: 'its events are taken at POST /v1/usage' }]
   }
+  try {
+    const source = await createSource(config, secretOf)
+    const { version = 'of unknown version', warnings } = await source.probe(signal)
+    const fine: Finding = { check, verdict: 'ok', says: `${config.kind} ${version} can be read` }
+    return [fine, ...warnings.map((says): Finding => ({ check, verdict: 'warning', says }))]
+  } catch (error) {
+    if (!(error instanceof RetryableError)) throw error
+    const fix = readKind(config).fixOf(error.code, config)
+    return [{ check, verdict: 'broken', says: error.message, fix }]
+  }
+}
+
+function kindOf(source: SourceConfig): Kind {
+  const kind = Object.values(kinds).find(({ config }) => config.shape.kind.value === source.kind)
+  if (kind === undefined) throw new Error(`no kind of source is called ${source.kind}`)
+  return kind
+}
+
+function readKind(source: SourceConfig): SourceKind<SourceConfig> {
+  const kind = kindOf(source)
+  if (!('create' in kind)) throw new Error(`source ${source.name} is not read: it sends`)
+  // A kind takes the settings of its own schema, which is how it was found.
+  return kind as SourceKind<SourceConfig>
 }

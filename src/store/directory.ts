@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { keccak, utf8 } from '../domain/bytes.js'
 import type { Directory } from '../ports/stores.js'
 import { accountOf, accountText } from './columns.js'
+import { inTransaction, slicesOf } from './in-transaction.js'
 import type { Tables } from './tables.js'
 
 /** Below the number of variables that any engine binds. */
@@ -46,6 +47,24 @@ export function sqlDirectory(db: Kysely<Tables>): Directory {
         )
         .execute()
     },
+
+    setAll: (entries, isWhole) =>
+      inTransaction(db, async (tx) => {
+        if (isWhole) await tx.deleteFrom('directory').execute()
+        const rows = [...entries].map(([payer, account]) => ({
+          payer,
+          account: accountText(account),
+        }))
+        for (const some of slicesOf(rows, PAYERS_A_QUERY)) {
+          await tx
+            .insertInto('directory')
+            .values(some)
+            .onConflict((conflict) =>
+              conflict.column('payer').doUpdateSet({ account: sql`excluded.account` }),
+            )
+            .execute()
+        }
+      }),
 
     async remove(payer) {
       const { numDeletedRows } = await db

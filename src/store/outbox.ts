@@ -27,19 +27,72 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
           tx_bytes: tx.bytes,
           saved_at_ms: BigInt(clock.now()),
           fate: 'open',
+          cost: tx.cost?.toString() ?? null,
         })
         .onConflict((conflict) => conflict.doNothing())
         .executeTakeFirstOrThrow()
       return (numInsertedOrUpdatedRows ?? 0n) > 0n || reopen(db, purpose, lane, tx)
     },
 
-    async close(tx, fate) {
+    async close(tx, fate, landedId) {
       await db
         .updateTable('outbox')
-        .set({ fate })
+        .set({ fate, landed_id: landedId ?? null })
         .where('tx_id', '=', tx.id)
         .where('fate', '=', 'open')
         .execute()
+    },
+
+    async addVariant({ id }, { role, tx }) {
+      const open = await db
+        .selectFrom('outbox')
+        .select('tx_id')
+        .where('tx_id', '=', id)
+        .where('fate', '=', 'open')
+        .executeTakeFirst()
+      if (open === undefined) return false
+      const { before } = await db
+        .selectFrom('outbox_variants')
+        .select(({ fn }) => fn.countAll<bigint>().as('before'))
+        .where('original_id', '=', id)
+        .executeTakeFirstOrThrow()
+      await db
+        .insertInto('outbox_variants')
+        .values({
+          tx_id: tx.id,
+          original_id: id,
+          role,
+          position: BigInt(before),
+          tx_bytes: tx.bytes,
+          saved_at_ms: BigInt(clock.now()),
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
+      return true
+    },
+
+    async variants({ id, bytes }) {
+      const rows = await db
+        .selectFrom('outbox_variants')
+        .select(['tx_id', 'tx_bytes'])
+        .where('original_id', '=', id)
+        .where('role', '=', 'variant')
+        .orderBy('position')
+        .execute()
+      const later = rows.map((row) => ({ id: row.tx_id as TxId, bytes: row.tx_bytes }))
+      return [{ id, bytes }, ...later]
+    },
+
+    async spentSince(lane, sinceMs) {
+      const rows = await db
+        .selectFrom('outbox')
+        .select('cost')
+        .where('lane', '=', lane)
+        .where('saved_at_ms', '>=', BigInt(sinceMs))
+        .where('fate', 'in', ['open', 'landed'])
+        .where('cost', 'is not', null)
+        .execute()
+      return rows.reduce((sum, { cost }) => sum + BigInt(cost ?? 0), 0n)
     },
 
     async newest(limit) {
@@ -88,5 +141,7 @@ function savedTx(row: Selectable<OutboxTable>): SavedTx {
     purpose: row.purpose as Purpose,
     lane: row.lane,
     fate: row.fate as Fate,
+    ...(row.cost === null ? {} : { cost: BigInt(row.cost) }),
+    ...(row.landed_id === null ? {} : { landedId: row.landed_id as TxId }),
   }
 }

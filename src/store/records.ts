@@ -5,19 +5,21 @@ import type { UsageRecord } from '../domain/usage-record.js'
 import type { Clock } from '../ports/clock.js'
 import type { AttributedRecord, Records, SourceState } from '../ports/stores.js'
 import { accountOf, accountText, count } from './columns.js'
+import { decided } from './decided.js'
 import { decode, encode } from './json.js'
-import type { SourcesTable, Tables, UsageRecordsTable } from './tables.js'
-
-/** 22 columns a row, and SQLite binds at most 32,766 variables a statement. */
-const ROWS_AN_INSERT = 500
+import { quarantinedRows, sourceOddities, takeIn } from './intake.js'
+import { saveReadings } from './readings.js'
+import type { RecordDecisionsTable, SourcesTable, Tables, UsageRecordsTable } from './tables.js'
 
 export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
   const waiting = () =>
     db
       .selectFrom('usage_records')
+      .leftJoin('record_decisions', decided)
       .selectAll()
       .where('batch_seq', 'is', null)
       .where('excluded', 'is', null)
+      .where(sql<boolean>`(verdict is null or verdict <> 'exclude')`)
       .orderBy('started_at_ms')
       .orderBy('request_id')
   return {
@@ -41,7 +43,10 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
         .values({
           name,
           read_until_ms: BigInt(readUntilMs),
+          collect_from_ms: BigInt(readUntilMs),
           last_read_at_ms: null,
+          rescanned_at_ms: null,
+          clock_skew_ms: null,
           facts: null,
           problem_code: null,
           problem: null,
@@ -53,18 +58,7 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
     saveSlice: (source, slice, readAtMs) =>
       inTransaction(db, async (tx) => {
         const seenAtMs = BigInt(clock.now())
-        let added = 0
-        for (let start = 0; start < slice.records.length; start += ROWS_AN_INSERT) {
-          const rows = slice.records
-            .slice(start, start + ROWS_AN_INSERT)
-            .map((record) => recordRow(record, seenAtMs))
-          const { numInsertedOrUpdatedRows } = await tx
-            .insertInto('usage_records')
-            .values(rows)
-            .onConflict((conflict) => conflict.doNothing())
-            .executeTakeFirstOrThrow()
-          added += count(numInsertedOrUpdatedRows)
-        }
+        const added = await takeIn(tx, source, slice, seenAtMs)
         for (const reject of slice.rejects) {
           const { requestId: request_id, reason } = reject
           await tx
@@ -73,6 +67,7 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
             .onConflict((conflict) => conflict.doNothing())
             .execute()
         }
+        await saveReadings(tx, source, slice.readings ?? [])
         const until = BigInt(slice.range.untilMs)
         await tx
           .updateTable('sources')
@@ -103,6 +98,21 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
         .where('name', '=', source)
         .execute()
     },
+
+    async saveProgress(source, { clockSkewMs, rescannedAtMs }) {
+      await db
+        .updateTable('sources')
+        .set({
+          ...(clockSkewMs === undefined ? {} : { clock_skew_ms: BigInt(clockSkewMs) }),
+          ...(rescannedAtMs === undefined ? {} : { rescanned_at_ms: BigInt(rescannedAtMs) }),
+        })
+        .where('name', '=', source)
+        .execute()
+    },
+
+    quarantine: (limit) => quarantinedRows(db, limit),
+
+    oddities: () => sourceOddities(db),
 
     async unattributed(mappingVersion, limit) {
       const rows = await waiting()
@@ -156,6 +166,7 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
     async claimedBy(seq) {
       const rows = await db
         .selectFrom('usage_records')
+        .leftJoin('record_decisions', decided)
         .selectAll()
         .where('batch_seq', '=', seq)
         .orderBy('started_at_ms')
@@ -167,11 +178,12 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
     async claimedUsage() {
       const rows = await db
         .selectFrom('usage_records')
+        .leftJoin('record_decisions', decided)
         .select(['account', 'period_start', 'model_id'])
         .select([
-          sql<bigint | string>`sum(prompt_tokens)`.as('prompt'),
-          sql<bigint | string>`sum(cached_prompt_tokens)`.as('cached'),
-          sql<bigint | string>`sum(completion_tokens)`.as('completion'),
+          sql<bigint | string>`sum(coalesce(capped_prompt_tokens, prompt_tokens))`.as('prompt'),
+          sql<bigint | string>`sum(coalesce(capped_cached_tokens, cached_prompt_tokens))`.as('cached'),
+          sql<bigint | string>`sum(coalesce(capped_completion_tokens, completion_tokens))`.as('completion'),
           sql<bigint | string>`count(*)`.as('requests'),
         ])
         .where('batch_seq', 'is not', null)
@@ -233,7 +245,9 @@ async function claimOne(
 }
 
 async function recordCounts(db: Kysely<Tables>): ReturnType<Records['counts']> {
-  const waits = sql`excluded is null and batch_seq is null`
+  const waits = sql`excluded is null and batch_seq is null and not exists (
+    select 1 from record_decisions where decided_source = source
+      and decided_request_id = request_id and verdict = 'exclude')`
   const row = await db
     .selectFrom('usage_records')
     .select([
@@ -272,31 +286,11 @@ function inTransaction<Result>(
   return db.isTransaction ? work(db) : db.transaction().execute(work)
 }
 
-function recordRow(record: UsageRecord, seenAtMs: bigint): UsageRecordsTable {
-  return {
-    source: record.key.source,
-    request_id: record.key.requestId,
-    started_at_ms: BigInt(record.startedAtMs),
-    ended_at_ms: BigInt(record.endedAtMs),
-    ...record.payers,
-    model: record.model,
-    prompt_tokens: record.promptTokens,
-    cached_prompt_tokens: record.cachedPromptTokens,
-    completion_tokens: record.completionTokens,
-    excluded: record.excluded ?? null,
-    spend: record.spend,
-    seen_at_ms: seenAtMs,
-    mapping_version: null,
-    account: null,
-    strategy: null,
-    unmapped_reason: null,
-    period_start: null,
-    model_id: null,
-    batch_seq: null,
-  }
+function optional(value: bigint | null): number | undefined {
+  return value === null ? undefined : Number(value)
 }
 
-function usageRecord(row: Selectable<UsageRecordsTable>): UsageRecord {
+export function usageRecord(row: Selectable<UsageRecordsTable>): UsageRecord {
   return {
     key: { source: row.source, requestId: row.request_id },
     startedAtMs: Number(row.started_at_ms),
@@ -316,10 +310,19 @@ function usageRecord(row: Selectable<UsageRecordsTable>): UsageRecord {
   }
 }
 
-function attributedRecord(row: Selectable<UsageRecordsTable>): AttributedRecord {
+type CappedTokens = Pick<
+  RecordDecisionsTable,
+  'capped_prompt_tokens' | 'capped_cached_tokens' | 'capped_completion_tokens'
+>
+
+/** With the tokens that count: a cap is a part of what the batch states and of its receipts. */
+function attributedRecord(row: Selectable<UsageRecordsTable> & CappedTokens): AttributedRecord {
   assert(row.account !== null && row.period_start !== null && row.model_id !== null)
   return {
     ...usageRecord(row),
+    promptTokens: row.capped_prompt_tokens ?? row.prompt_tokens,
+    cachedPromptTokens: row.capped_cached_tokens ?? row.cached_prompt_tokens,
+    completionTokens: row.capped_completion_tokens ?? row.completion_tokens,
     account: accountOf(row.account),
     periodStart: Number(row.period_start),
     modelId: modelId(Number(row.model_id)),
@@ -330,7 +333,10 @@ function sourceState(row: Selectable<SourcesTable>): SourceState {
   return {
     name: row.name,
     readUntilMs: Number(row.read_until_ms),
-    lastReadAtMs: row.last_read_at_ms === null ? undefined : Number(row.last_read_at_ms),
+    collectFromMs: Number(row.collect_from_ms ?? 0n),
+    lastReadAtMs: optional(row.last_read_at_ms),
+    rescannedAtMs: optional(row.rescanned_at_ms),
+    clockSkewMs: optional(row.clock_skew_ms),
     facts: row.facts === null ? undefined : decode(row.facts),
     problem:
       row.problem_code === null

@@ -4,13 +4,21 @@ import type { Clock } from '../ports/clock.js'
 import type { Store, Stores } from '../ports/stores.js'
 import { sqlBatches } from './batches.js'
 import { sqlBooks } from './books.js'
+import { sqlControls } from './controls.js'
+import { sqlDecisions } from './decisions.js'
+import { sqlDirectories } from './directories.js'
 import { sqlDirectory } from './directory.js'
 import { sqlIdentity } from './identity.js'
 import { migrations } from './migrations/index.js'
 import { sqlOutbox } from './outbox.js'
+import { sqlPayers } from './payers.js'
+import { sqlReadings } from './readings.js'
 import { sqlRecords } from './records.js'
+import { sqlSealedUsages } from './sealed-usage.js'
+import { sqlSightings } from './sightings.js'
 import type { Tables } from './tables.js'
 import { sqlTotals } from './totals.js'
+import { sqlWatch } from './watch.js'
 
 /** All slices over one database. */
 export function sqlStore(db: Kysely<Tables>, clock: Clock): Store {
@@ -25,12 +33,20 @@ export function sqlStore(db: Kysely<Tables>, clock: Clock): Store {
 function slices(db: Kysely<Tables>, clock: Clock): Stores {
   return {
     records: sqlRecords(db, clock),
+    readings: sqlReadings(db),
     totals: sqlTotals(db),
     batches: sqlBatches(db, clock),
     outbox: sqlOutbox(db, clock),
     directory: sqlDirectory(db),
+    directories: sqlDirectories(db, clock),
+    payers: sqlPayers(db, clock),
+    decisions: sqlDecisions(db, clock),
+    controls: sqlControls(db),
+    sealedUsages: sqlSealedUsages(db),
     books: sqlBooks(db),
     identity: sqlIdentity(db),
+    sightings: sqlSightings(db, clock),
+    watch: sqlWatch(db, clock),
   }
 }
 

@@ -5,6 +5,10 @@
 export interface SourcesTable {
   name: string
   read_until_ms: bigint
+  /** Null for sources that are older than this column: they began at no known instant. */
+  collect_from_ms: bigint | null
+  rescanned_at_ms: bigint | null
+  clock_skew_ms: bigint | null
   last_read_at_ms: bigint | null
   facts: string | null
   problem_code: string | null
@@ -41,6 +45,28 @@ export interface RejectsTable {
   request_id: string
   reason: string
   seen_at_ms: bigint
+}
+
+/** Rows whose billable fields changed after they were read: kept, and never billed. */
+export interface QuarantineTable {
+  source: string
+  request_id: string
+  /** Names of the fields, comma-separated. */
+  differs: string
+  record_hash: string
+  record: string
+  seen_at_ms: bigint
+}
+
+export interface ReadingsTable {
+  source: string
+  bucket_start_ms: bigint
+  user: string
+  model: string
+  prompt_tokens: bigint
+  cached_prompt_tokens: bigint
+  completion_tokens: bigint
+  increases: bigint
 }
 
 export interface UsageTotalsTable {
@@ -93,11 +119,115 @@ export interface OutboxTable {
   tx_bytes: string
   saved_at_ms: bigint
   fate: string
+  /** Smallest units that it spends beside gas; null for none. */
+  cost: string | null
+  /** The variant that landed, where that is not the original. */
+  landed_id: string | null
+}
+
+/** Signed beside an open transaction: at a higher price, or to fill the gap before it. */
+export interface OutboxVariantsTable {
+  tx_id: string
+  original_id: string
+  role: string
+  position: bigint
+  tx_bytes: string
+  saved_at_ms: bigint
+}
+
+export interface SeenPoliciesTable {
+  reward_epoch: bigint
+  policy: string
+  seen_at_ms: bigint
+}
+
+export interface SeenPolicyVotesTable {
+  reward_epoch: bigint
+  policy_hash: string
+  v: bigint
+  r: string
+  s: string
+  seen_at_ms: bigint
+}
+
+export interface SeenRelaysTable {
+  address: string
+  seen_at_ms: bigint
+}
+
+/** What was last seen of things outside, one JSON document a row. */
+export interface WatchTable {
+  name: string
+  value: string
+  at_ms: bigint
+}
+
+export interface WalletBalancesTable {
+  wallet: string
+  at_ms: bigint
+  balance: string
 }
 
 export interface DirectoryTable {
   payer: string
   account: string
+}
+
+/** Directories that a worker keeps: SQL queries and modules of the operator. */
+export interface DirectoriesTable {
+  name: string
+  version: string
+  read_at_ms: bigint | null
+  problem: string | null
+}
+
+export interface DirectoryAnswersTable {
+  directory: string
+  payer: string
+  account: string | null
+  reason: string | null
+  /** 0 or 1. */
+  is_final: bigint | number
+}
+
+/** Whose account each known payer's is, where two must not have the same. */
+export interface PayerClaimsTable {
+  payer: string
+  account: string
+}
+
+/** Records that an operator let go to an account. */
+export interface ReleasesTable {
+  release_source: string
+  release_request_id: string
+  account: string
+  released_at_ms: bigint
+}
+
+/** What the operator's own rule lets count of a record. Names differ from the records': both are joined. */
+export interface RecordDecisionsTable {
+  decided_source: string
+  decided_request_id: string
+  rule_version: string
+  verdict: string
+  decision_reason: string | null
+  capped_prompt_tokens: bigint | null
+  capped_cached_tokens: bigint | null
+  capped_completion_tokens: bigint | null
+  decided_at_ms: bigint
+}
+
+export interface ControlSourcesTable {
+  source: string
+  first_day: string
+}
+
+export interface ControlDaysTable {
+  source: string
+  day: string
+  compared_at_ms: bigint
+  compared: bigint
+  differences: string
 }
 
 /** What Flow was seen to hold, one JSON document a row: `vault/…`, `applied/…`, `balance/…`. */
@@ -116,12 +246,27 @@ export interface Tables {
   sources: SourcesTable
   usage_records: UsageRecordsTable
   rejects: RejectsTable
+  quarantine: QuarantineTable
+  readings: ReadingsTable
   usage_totals: UsageTotalsTable
   stated_totals: StatedTotalsTable
   batches: BatchesTable
   entries: EntriesTable
   outbox: OutboxTable
+  outbox_variants: OutboxVariantsTable
+  seen_policies: SeenPoliciesTable
+  seen_policy_votes: SeenPolicyVotesTable
+  seen_relays: SeenRelaysTable
+  watch: WatchTable
+  wallet_balances: WalletBalancesTable
   directory: DirectoryTable
+  directories: DirectoriesTable
+  directory_answers: DirectoryAnswersTable
+  payer_claims: PayerClaimsTable
+  releases: ReleasesTable
+  record_decisions: RecordDecisionsTable
+  control_sources: ControlSourcesTable
+  control_days: ControlDaysTable
   books: BooksTable
   identity: IdentityTable
 }

@@ -16,15 +16,20 @@ import { anchorEvent, responseBytes } from '../../src/attestors/flare/request.js
 import { readPolicy } from '../../src/attestors/flare/signing-policy.js'
 import { attestorDoctor } from '../../src/attestors/index.js'
 import { fromHex, type Hex, keccak, u64, ZERO_HASH } from '../../src/domain/bytes.js'
-import { batchSeq } from '../../src/domain/ids.js'
+import { batchSeq, purpose } from '../../src/domain/ids.js'
 import { rootFromPath } from '../../src/domain/merkle.js'
 import type { PolicySignature } from '../../src/domain/proof.js'
+import type { Store } from '../../src/ports/stores.js'
+import { systemClock } from '../../src/runtime/clock.js'
 import { type AttestorWorld, attestorContract } from '../ports/attestor-contract.js'
+import { StoreFile } from '../support/store-file.js'
 
 const FDC = 200
 let dir: string
 let flare: LocalFlare
 let config: FlareConfig
+let store: Store
+const storeFile = new StoreFile(systemClock)
 
 /** Judged with other code than the attestor's: the local network's formats, and noble's curve. */
 function checkSignatures(
@@ -53,6 +58,7 @@ function checkSignatures(
 async function startWorld(): Promise<AttestorWorld> {
   dir = mkdtempSync(join(tmpdir(), 'flowmeter-attestor-'))
   flare = await startFlare({ dir })
+  store = await storeFile.open()
   const [gas, stranger] = flare.accounts
   if (gas === undefined || stranger === undefined) throw new Error('too few accounts')
   const [closedPort] = await freePorts(1)
@@ -67,13 +73,13 @@ async function startWorld(): Promise<AttestorWorld> {
     daRequestsPerMinute: 100_000,
     missedAfterRounds: 2,
   })
-  const attestor = new FlareAttestor(config)
+  const attestor = new FlareAttestor(config, store)
   const nowhere = `http://127.0.0.1:${closedPort}`
   const chain = new Chain(flare.rpcUrl, new AbortController().signal)
   let meters = 0
   return {
     attestor,
-    cutOff: new FlareAttestor({ ...config, rpcUrls: [nowhere], daUrl: nowhere }),
+    cutOff: new FlareAttestor({ ...config, rpcUrls: [nowhere], daUrl: nowhere }, store),
     newMeter() {
       meters += 1
       const meterKey = keccak(u64(meters))
@@ -111,6 +117,7 @@ async function startWorld(): Promise<AttestorWorld> {
     },
     async end() {
       await flare.stop()
+      await storeFile.remove()
       rmSync(dir, { recursive: true })
     },
   }
@@ -157,7 +164,7 @@ describe('on the local Flare', () => {
 
   // Goal: a client that was away for some epochs catches up. Method: nothing is waited for.
   test('proves all policies of the past at once', async () => {
-    const attestor = new FlareAttestor(config)
+    const attestor = new FlareAttestor(config, store)
     const { signal } = new AbortController()
     let previous = flare.checkpoint.policyBytes as Hex
     const { rewardEpochId } = flare.checkpoint
@@ -174,14 +181,14 @@ describe('on the local Flare', () => {
   test('shows the bytes of every policy, also of the first, which no event shows', async () => {
     const { rewardEpochId, policyBytes } = flare.checkpoint
     const { signal } = new AbortController()
-    const first = await new FlareAttestor(config).policyBytes(rewardEpochId, signal)
+    const first = await new FlareAttestor(config, store).policyBytes(rewardEpochId, signal)
     expect(first).toBe(policyBytes)
-    const second = await new FlareAttestor(config).policyBytes(rewardEpochId + 1, signal)
+    const second = await new FlareAttestor(config, store).policyBytes(rewardEpochId + 1, signal)
     expect(readPolicy(second ?? '0x')?.rewardEpoch).toBe(rewardEpochId + 1)
-    const none = new FlareAttestor(config).policyBytes(rewardEpochId - 1, signal)
+    const none = new FlareAttestor(config, store).policyBytes(rewardEpochId - 1, signal)
     expect(await none).toBeUndefined()
     await expect(
-      new FlareAttestor(config).policyProof(rewardEpochId, signal),
+      new FlareAttestor(config, store).policyProof(rewardEpochId, signal),
     ).rejects.toMatchObject({
       code: 'policy_not_found',
     })
@@ -194,20 +201,29 @@ describe('on the local Flare', () => {
     const root = keccak('0x02')
     const rest = { sealedAt: 1_790_000_000, target: root, manifest: root }
     const header = { seq: batchSeq(1n), root, prevRoot: ZERO_HASH, ...rest }
-    const { to, data } = new FlareAttestor(config).anchorCall(header, await meterKey.sign(header))
-      .body as EvmCall
+    const { to, data } = new FlareAttestor(config, store).anchorCall(
+      header,
+      await meterKey.sign(header),
+    ).body as EvmCall
     const chain = new Chain(flare.rpcUrl, signal)
     await chain.transact({ from: flare.accounts[1]?.address ?? '', to, data })
 
-    const attestor = new FlareAttestor({ ...config, dailyFeeBudgetFlr: 1_999n })
+    const attestor = new FlareAttestor({ ...config, dailyFeeBudgetFlr: 1_999n }, store)
     const anchor = await attestor.findAnchor(meterKey.address, header, signal)
     if (anchor === undefined) throw new Error('not anchored')
     const call = await attestor.requestCall(anchor, signal)
     expect(call.body).toMatchObject({ value: 1_000n })
-    await attestor.requestCall(anchor, signal) // Only what is signed is spent.
-    await attestor.lane.sign(call, signal)
-    await expect(attestor.requestCall(anchor, signal)).rejects.toMatchObject({
-      code: 'fee_budget_spent',
-    })
+    await attestor.requestCall(anchor, signal) // Only what is signed and saved is spent.
+    const tx = await attestor.lane.sign(call, signal)
+    await store.outbox.save(purpose.request(header.seq, 0), attestor.lane.name, tx)
+    const [saved] = await store.outbox.newest(1)
+    if (saved === undefined) throw new Error('nothing was saved')
+    const spent = { code: 'fee_budget_spent' }
+    await expect(attestor.requestCall(anchor, signal)).rejects.toMatchObject(spent)
+    // Nor does a restart forget it; a request that never landed gives its fee back.
+    const restarted = new FlareAttestor({ ...config, dailyFeeBudgetFlr: 1_999n }, store)
+    await expect(restarted.requestCall(anchor, signal)).rejects.toMatchObject(spent)
+    await store.outbox.close(saved, 'gone')
+    await expect(restarted.requestCall(anchor, signal)).resolves.toBeDefined()
   })
 })

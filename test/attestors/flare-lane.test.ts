@@ -11,7 +11,6 @@ import { usageAnchorCreationCode } from '../../src/attestors/flare/anchor-code.j
 import { FlareChain } from '../../src/attestors/flare/chain.js'
 import { RpcClient } from '../../src/attestors/flare/client.js'
 import { type FlareConfig, flareConfig } from '../../src/attestors/flare/config.js'
-import { FeeBudget } from '../../src/attestors/flare/fee-budget.js'
 import { type EvmCall, FlareLane } from '../../src/attestors/flare/lane.js'
 import { LocalMeterKey } from '../../src/attestors/flare/meter-key.js'
 import type { BatchHeader } from '../../src/domain/batch.js'
@@ -62,9 +61,9 @@ function configOf(account: number, more: Record<string, unknown> = {}): FlareCon
   })
 }
 
-function laneOf(config: FlareConfig, budget = new FeeBudget(config.dailyFeeBudgetFlr)): FlareLane {
+function laneOf(config: FlareConfig): FlareLane {
   const flareChain = new FlareChain(new RpcClient(config), config.logWindowBlocks)
-  return new FlareLane({ chain: flareChain, config, budget, explain: () => undefined })
+  return new FlareLane({ chain: flareChain, config, explain: () => undefined })
 }
 
 /** A transfer of one wei to an address that has nothing. */
@@ -124,7 +123,7 @@ describe('on anvil', () => {
     const config = configOf(2)
     const explain = (revertData: unknown) => anchorInterface.parseError(String(revertData))?.name
     const flareChain = new FlareChain(new RpcClient(config), 30)
-    const lane = new FlareLane({ chain: flareChain, config, budget: new FeeBudget(0n), explain })
+    const lane = new FlareLane({ chain: flareChain, config, explain })
     const call = { what: 'anchor', body: { to: anchorAddress, data, value: 0n } }
     const refused = lane.sign(call, signal)
     await expect(refused).rejects.toThrow(TerminalError)
@@ -162,15 +161,4 @@ describe('on anvil', () => {
     await expect(lost).rejects.toThrow(ConfigError)
     await expect(lost).rejects.toMatchObject({ code: 'wrong_chain' })
   })
-})
-
-test('fees are counted for a day, and no more than the budget is promised', () => {
-  let nowMs = 0
-  const budget = new FeeBudget(10n, () => nowMs)
-  budget.check(10n)
-  budget.spend(6n)
-  expect(() => budget.check(5n)).toThrow(RetryableError)
-  budget.check(4n)
-  nowMs += 24 * 3_600_000
-  budget.check(10n)
 })

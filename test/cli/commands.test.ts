@@ -30,8 +30,18 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
     mapUser: unused,
     readStatus: unused,
     withDirectory: unused,
+    metering: unused,
     examine: unused,
     demo: unused,
+    desks: {
+      readPlans: unused,
+      openPublicDesk: unused,
+      openProviderDesk: unused,
+      openCustomerDesk: unused,
+      readDeployment: unused,
+      openDeployer: unused,
+      readCheckpoint: unused,
+    },
     ...parts,
   })
   for (const command of [program, ...program.commands]) {
@@ -241,6 +251,7 @@ const troubled: Status = {
   parked: [{ seq: '7', reason: 'a reason' }],
   batches: [],
   transactions: [],
+  wallets: [],
   refusedEntries: 0,
   conservation: { at: '2026-09-21T00:01:00.000Z', checks: { pool: '5', roots: '0' } },
 }

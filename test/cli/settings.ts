@@ -17,7 +17,7 @@ export const COMPLETE_ENV: Readonly<Record<string, string>> = {
 
 /** Those of them that have no default. */
 export const REQUIRED: readonly string[] = [
-  ...['LITELLM_API_URL', 'FLARE_ANCHOR_ADDRESS', 'FLARE_GAS_KEY', 'METER_KEY'],
+  ...['LITELLM_API_URL', 'LITELLM_API_KEY', 'FLARE_ANCHOR_ADDRESS', 'FLARE_GAS_KEY', 'METER_KEY'],
   ...['FLOW_ACCOUNT_ADDRESS', 'FLOW_PRIVATE_KEY', 'FLOW_CONTRACTS_ADDRESS', 'FLOW_PROVIDER_ID'],
   'RECEIPT_SECRET',
 ]

@@ -122,6 +122,23 @@ describe('what does not fit is a reject with its reason', () => {
   )
 })
 
+test('cached prompt tokens are read under the name that each provider gives them', () => {
+  const usages = [
+    { prompt_tokens_details: { cached_tokens: 6 } },
+    { cache_read_input_tokens: 6, cache_creation_input_tokens: 3 },
+    { prompt_cache_hit_tokens: 6, prompt_cache_miss_tokens: 4 },
+    { cache_read_input_tokens: 6, prompt_tokens_details: { cached_tokens: 6 } },
+  ]
+  for (const usage_object of usages) {
+    const row = { ...rows['success 1.96.2'], metadata: { usage_object } }
+    const parsed = parseSpendLog('main', row, COUNT_ALL)
+    expect(parsed.ok && [parsed.record.promptTokens, parsed.record.cachedPromptTokens]).toEqual([
+      10n,
+      6n,
+    ])
+  }
+})
+
 test('an endless end user is cut, so that no client can make its own rows unreadable', () => {
   const parsed = parseSpendLog('main', { ...rows.stream, end_user: 'x'.repeat(9_999) }, COUNT_ALL)
   expect(parsed.ok && parsed.record.payers.end_user).toHaveLength(1_024)

@@ -1,9 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Litellm, type LitellmOptions, startLitellm } from '../../devnet/litellm/index.js'
 import type { UsageRecord } from '../../src/domain/usage-record.js'
-import { createSource, sourceConfig } from '../../src/sources/index.js'
-import { litellmConfig } from '../../src/sources/litellm/config.js'
-import { examineLitellm } from '../../src/sources/litellm/doctor.js'
+import { createSource, examineSource, sourceConfig } from '../../src/sources/index.js'
 import { readAll, type SourceFailure, usageSourceContract } from '../ports/usage-source-contract.js'
 
 const HOUR_MS = 3_600_000
@@ -245,7 +243,6 @@ describe('answers that are none', () => {
     ['a lost database', { kind: 'databaseLost' }, 'source_unreachable'],
     ['a connection cut in the middle', { kind: 'broken' }, 'source_unreachable'],
     ['JSON cut in the middle', { kind: 'truncated' }, 'source_nonsense'],
-    ['too many bytes', { kind: 'oversized', bytes: 2_000_000 }, 'source_nonsense'],
     ['silence', { kind: 'slow', delayMs: Number.POSITIVE_INFINITY }, 'source_unreachable'],
     ['a gateway', { kind: 'answer', status: 502, body: page }, 'source_unreachable'],
     ['a login page', { kind: 'answer', status: 200, body: page }, 'source_nonsense'],
@@ -268,6 +265,25 @@ describe('answers that are none', () => {
     const error = { name: 'RetryableError', code }
     await expect(readAll(source, RANGE)).rejects.toMatchObject(error)
     expect(sumsOf((await readAll(source, RANGE)).records)).toEqual(truthOf(litellm))
+  })
+
+  test('pages of too many bytes are asked for again with fewer rows', async () => {
+    const litellm = await start({ traffic: TRAFFIC })
+    const source = await sourceOf(litellm, { responseBytesMax: 100_000, pageSize: 300 })
+    expect(sumsOf((await readAll(source, RANGE)).records)).toEqual(truthOf(litellm))
+    const sizes = litellm.requests().flatMap(({ query }) => Number(query.page_size ?? 0) || [])
+    expect(sizes[0]).toBe(300)
+    expect(Math.min(...sizes)).toBeLessThan(30)
+  })
+
+  test('a single row of too many bytes is an error that says so', async () => {
+    const litellm = await start({ traffic: TRAFFIC })
+    litellm.addFault({ kind: 'oversized', bytes: 2_000_000, path: '/spend', ...always })
+    const source = await sourceOf(litellm, { responseBytesMax: 1_999_999 })
+    await expect(readAll(source, RANGE)).rejects.toMatchObject({
+      code: 'source_nonsense',
+      message: expect.stringContaining('too many bytes'),
+    })
   })
 
   test.each(['sk-wrong-and-secret', 'not-even-a-key'])(
@@ -303,12 +319,12 @@ describe('looking before reading', () => {
   test('doctor says what is broken and what to do, and shows no key', async () => {
     const litellm = await start()
     const { signal } = new AbortController()
-    const config = litellmConfig.parse({ kind: 'litellm', name: 'main', apiUrl: litellm.url })
-    const fine = await examineLitellm(await sourceOf(litellm), config, signal)
+    const config = sourceConfig.parse({ kind: 'litellm', name: 'main', apiUrl: litellm.url })
+    const fine = await examineSource(config, () => litellm.masterKey, signal)
     expect(fine.map(({ verdict }) => verdict)).toEqual(['ok', 'warning'])
     for (const [how, fault] of Object.entries(FAULTS)) {
       const heal = litellm.addFault(fault)
-      const [finding] = await examineLitellm(await sourceOf(litellm), config, signal)
+      const [finding] = await examineSource(config, () => litellm.masterKey, signal)
       heal()
       expect([how, finding]).toMatchObject([how, { verdict: 'broken', fix: expect.any(String) }])
       expect(JSON.stringify(finding)).not.toContain('sk-')

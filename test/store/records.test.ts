@@ -122,7 +122,10 @@ describe('sources', () => {
     expect(await store.records.source('main')).toEqual({
       name: 'main',
       readUntilMs: EVENING_MS - 60_000,
+      collectFromMs: EVENING_MS - 60_000,
       lastReadAtMs: undefined,
+      rescannedAtMs: undefined,
+      clockSkewMs: undefined,
       facts: undefined,
       problem: undefined,
     })

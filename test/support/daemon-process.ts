@@ -48,6 +48,10 @@ export class DaemonProcess {
     return daemon
   }
 
+  get url(): string {
+    return this.#url
+  }
+
   /** Undefined while it does not answer. */
   async status(): Promise<Status | undefined> {
     try {

@@ -2,8 +2,17 @@ import type { Anchor, BatchHeader } from '../../domain/batch.js'
 import type { Hash, Hex } from '../../domain/bytes.js'
 import { ConfigError, RetryableError } from '../../domain/errors.js'
 import type { AttestedAnchor, PolicyProof } from '../../domain/proof.js'
-import type { Attestor, AttestorIdentity, MeterState, ProofAnswer } from '../../ports/attestor.js'
+import type {
+  Attestor,
+  AttestorIdentity,
+  AttestorMemory,
+  MeterState,
+  PolicyEpochs,
+  PolicyFollower,
+  ProofAnswer,
+} from '../../ports/attestor.js'
 import type { Call } from '../../ports/lane.js'
+import { systemClock } from '../../runtime/clock.js'
 import { Attestations } from './attestation.js'
 import { FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
@@ -22,7 +31,7 @@ const REQUESTED = topicOf(interfaces.fdcHub, 'AttestationRequest')
 const ZERO_ADDRESS: Hex = `0x${'00'.repeat(20)}`
 
 /** Anchors on a Flare network and attests through FDC. */
-export class FlareAttestor implements Attestor {
+export class FlareAttestor implements Attestor, PolicyFollower {
   readonly lane: FlareLane
   readonly identity: AttestorIdentity
   readonly #config: FlareConfig
@@ -34,18 +43,25 @@ export class FlareAttestor implements Attestor {
   readonly #policies: Policies
   readonly #attestations: Attestations
 
-  constructor(config: FlareConfig) {
-    const { chainId, anchorAddress } = config
+  constructor(config: FlareConfig, memory: AttestorMemory) {
+    const { chainId, anchorAddress, logWindowBlocks, registryRefreshMs, pastRelays } = config
+    const { sightings, outbox } = memory
     this.#config = config
     this.identity = { chainId, anchorAddress }
     this.#sourceId = FLARE_NETWORKS[chainId].sourceId
-    this.#chain = new FlareChain(new RpcClient(config), config.logWindowBlocks)
-    this.#book = new ContractBook(this.#chain)
-    this.#budget = new FeeBudget(config.dailyFeeBudgetFlr)
-    this.#rounds = new Rounds(this.#chain, this.#book, chainId)
-    this.#policies = new Policies(this.#chain, this.#book, chainId)
+    this.#chain = new FlareChain(new RpcClient(config), logWindowBlocks)
+    const chain = this.#chain
+    this.#book = new ContractBook({
+      ...{ chain, pastRelays, memory: sightings },
+      refreshMs: registryRefreshMs,
+    })
+    const book = this.#book
+    this.#rounds = new Rounds(chain, book, chainId, sightings)
+    this.#policies = new Policies({ chain, book, chainId, memory: sightings, logWindowBlocks })
     this.#attestations = new Attestations(new DaLayer(config), this.#sourceId)
-    this.lane = new FlareLane({ chain: this.#chain, config, budget: this.#budget, explain })
+    this.lane = new FlareLane({ chain, config, explain })
+    const spentSince = (sinceMs: number) => outbox.spentSince(this.lane.name, sinceMs)
+    this.#budget = new FeeBudget(config.dailyFeeBudgetFlr, spentSince, systemClock.now)
   }
 
   async meterState(meter: Hex, signal: AbortSignal): Promise<MeterState> {
@@ -93,7 +109,7 @@ export class FlareAttestor implements Attestor {
       signal,
     )
     const value = BigInt(fee)
-    this.#budget.check(value)
+    await this.#budget.check(value)
     const data = interfaces.fdcHub.encodeFunctionData('requestAttestation', [bytes]) as Hex
     const body: EvmCall = { to: fdcHub, data, value }
     return { what: `request the attestation of ${anchor.txHash}`, body }
@@ -131,13 +147,14 @@ export class FlareAttestor implements Attestor {
     round: number,
     signal: AbortSignal,
   ): Promise<ProofAnswer> {
-    const root = await this.#rounds.root(round, signal)
-    if (root === undefined) return this.#withoutRoot(round, signal)
+    const held = await this.#rounds.root(round, signal)
+    if (held === undefined) return this.#withoutRoot(round, signal)
+    const { root } = held
     const event = anchorEvent(this.identity.anchorAddress, meter, header, anchor.logIndex)
     const request = await this.#request(anchor, signal)
     const found = await this.#attestations.find({ event, anchor, round, root, request }, signal)
     if ('outcome' in found) return found
-    const rootProof = await this.#rounds.rootProof(round, root, signal)
+    const rootProof = await this.#rounds.rootProof(round, held, signal)
     if (typeof rootProof === 'string') return { outcome: 'pending', why: rootProof }
     return { outcome: 'proven', proof: { header, meter, ...found, rootProof } }
   }
@@ -148,6 +165,14 @@ export class FlareAttestor implements Attestor {
 
   policyProof(rewardEpoch: number, signal: AbortSignal): Promise<PolicyProof | undefined> {
     return this.#policies.proof(rewardEpoch, signal)
+  }
+
+  epochs(signal: AbortSignal): Promise<PolicyEpochs> {
+    return this.#policies.epochs(signal)
+  }
+
+  follow(accepted: number, signal: AbortSignal): Promise<boolean> {
+    return this.#policies.follow(accepted, signal)
   }
 
   /** A policy's bytes alone, to start a light client from; undefined while nobody shows them. */
@@ -215,8 +240,8 @@ export class FlareAttestor implements Attestor {
   }
 }
 
-export function flareAttestor(config: FlareConfig): FlareAttestor {
-  return new FlareAttestor(config)
+export function flareAttestor(config: FlareConfig, memory: AttestorMemory): FlareAttestor {
+  return new FlareAttestor(config, memory)
 }
 
 function anotherRoot({ seq, root }: BatchHeader, actual: string): ConfigError {

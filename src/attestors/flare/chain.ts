@@ -83,11 +83,27 @@ export class FlareChain {
       const returned = await this.ask(parse.bytes, 'eth_call', [{ to, data }, tag], signal)
       return contract.decodeFunctionResult(method, returned)
     } catch (error) {
-      const isOurs = error instanceof NodeRefusal || isCodingError(error)
-      if (!isOurs) throw error
-      throw new RetryableError('attestor_nonsense', `${to} does not answer ${method}()`, {
-        cause: error,
+      throw unreadable(error, to, method)
+    }
+  }
+
+  /** Reads a contract through two nodes where there are two. Errors are those of `view`. */
+  async viewTwice(
+    contract: Interface,
+    to: Hex,
+    method: string,
+    args: readonly unknown[],
+    signal: AbortSignal,
+  ): Promise<readonly { readonly host: string; readonly result: Result }[]> {
+    const data = contract.encodeFunctionData(method, args)
+    try {
+      const answers = await this.#client.askTwo('eth_call', [{ to, data }, 'latest'], signal)
+      return answers.map(({ host, result }) => {
+        const returned = parse.parseAs(parse.bytes, result, `${host} eth_call`)
+        return { host, result: contract.decodeFunctionResult(method, returned) }
       })
+    } catch (error) {
+      throw unreadable(error, to, method)
     }
   }
 
@@ -155,6 +171,14 @@ export class FlareChain {
 
 export function toQuantity(value: number | bigint): string {
   return `0x${value.toString(16)}`
+}
+
+/** A revert and what cannot be decoded mean the same: not the contract that was expected. */
+function unreadable(error: unknown, to: Hex, method: string): unknown {
+  const isOurs = error instanceof NodeRefusal || isCodingError(error)
+  if (!isOurs) return error
+  const message = `${to} does not answer ${method}()`
+  return new RetryableError('attestor_nonsense', message, { cause: error })
 }
 
 /** ethers marks its own errors with a code in capitals, such as BAD_DATA. */

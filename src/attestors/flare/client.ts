@@ -1,5 +1,6 @@
 import { ConfigError, RetryableError } from '../../domain/errors.js'
 import { HttpClient } from '../../runtime/http-client.js'
+import { Breaker } from './breaker.js'
 import type { FlareConfig } from './config.js'
 import { intQuantity, parseAs, rpcAnswer } from './parse.js'
 
@@ -8,6 +9,10 @@ const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 const MESSAGE_CHARACTERS_MAX = 300
 /** JSON-RPC's code of a call that was carried out and reverted. */
 const REVERTED = 3
+/** Several nodes are compared so often: one that fell behind answers as readily as any. */
+const COMPARE_EVERY_MS = 10_000
+/** About 20 s of Flare's blocks. */
+const BLOCKS_BEHIND_MAX = 12
 const FLARE_HOST = /(^|\.)flare\.network$/
 
 /** The node carried the call out, or looked at the transaction, and said no. No other will agree. */
@@ -26,17 +31,21 @@ interface Node {
   readonly http: HttpClient
   readonly host: string
   readonly query: Readonly<Record<string, string>>
+  readonly breaker: Breaker
+  /** It answers, but with a state of long ago. */
+  isBehind: boolean
   isRightChain: boolean
 }
 
 /**
- * JSON-RPC over several nodes: the one that answered last is asked first, the others stand by.
- * Every node has to be of the right chain before its first answer counts.
+ * JSON-RPC over several nodes: the first that works is asked, in the order of the settings, the
+ * others stand by. One that fails, or falls behind the others, is left out for a while. Every node
+ * has to be of the right chain before its first answer counts.
  */
 export class RpcClient {
   readonly #nodes: readonly Node[]
   readonly #chainId: number
-  #preferred = 0
+  #comparedAtMs: number | undefined
   #lastId = 0
 
   constructor(config: FlareConfig) {
@@ -50,14 +59,11 @@ export class RpcClient {
    * @throws ConfigError `wrong_chain`
    */
   async ask(method: string, params: readonly unknown[], signal: AbortSignal): Promise<unknown> {
-    const first = this.#preferred
+    await this.#compareHeads(signal)
     let failure: RetryableError | undefined
-    for (let tries = 0; tries < this.#nodes.length; tries += 1) {
-      const at = (first + tries) % this.#nodes.length
+    for (const node of this.#inOrder()) {
       try {
-        const result = await this.#askNode(at, method, params, signal)
-        this.#preferred = at
-        return result
+        return await this.#askNode(node, method, params, signal)
       } catch (error) {
         if (!(error instanceof RetryableError)) throw error
         failure ??= error
@@ -66,12 +72,43 @@ export class RpcClient {
     throw failure ?? new RetryableError('attestor_unreachable', 'no RPC URL is set')
   }
 
+  /**
+   * The same question to two nodes that work, for what must not hang on the word of one. With one
+   * node there is one answer, and so there is while the others are out of reach.
+   *
+   * @throws Error as `ask` does
+   */
+  async askTwo(
+    method: string,
+    params: readonly unknown[],
+    signal: AbortSignal,
+  ): Promise<readonly { readonly host: string; readonly result: unknown }[]> {
+    const answers: { host: string; result: unknown }[] = []
+    let failure: unknown
+    for (const node of this.#inOrder()) {
+      if (answers.length === 2) break
+      // A node that is known to fail is not waited for when another has answered.
+      if (answers.length > 0 && (node.breaker.isOpen || node.isBehind)) continue
+      try {
+        const result = await this.#askNode(node, method, params, signal)
+        answers.push({ host: node.host, result })
+      } catch (error) {
+        const isNoAnswer = error instanceof RetryableError || error instanceof NodeRefusal
+        if (!isNoAnswer) throw error
+        failure ??= error
+      }
+    }
+    if (answers.length > 0) return answers
+    throw failure ?? new RetryableError('attestor_unreachable', 'no RPC URL is set')
+  }
+
   /** Each node's host and what stops it from being used, for doctor. */
   async probe(signal: AbortSignal): Promise<readonly { host: string; problem?: string }[]> {
     return Promise.all(
-      this.#nodes.map(async ({ host }, at) => {
+      this.#nodes.map(async (node) => {
+        const { host } = node
         try {
-          await this.#askNode(at, 'eth_blockNumber', [], signal)
+          await this.#askNode(node, 'eth_blockNumber', [], signal)
           return { host }
         } catch (error) {
           return { host, problem: error instanceof Error ? error.message : String(error) }
@@ -80,14 +117,60 @@ export class RpcClient {
     )
   }
 
+  /** Those that may be asked first; the others after them, since nobody else is left then. */
+  #inOrder(): readonly Node[] {
+    const isOut = ({ breaker, isBehind }: Node): boolean => breaker.isOpen || isBehind
+    const resting = this.#nodes.filter(isOut)
+    resting.sort((a, b) => a.breaker.openUntilMs - b.breaker.openUntilMs)
+    return [...this.#nodes.filter((node) => !isOut(node)), ...resting]
+  }
+
+  /** Finds the nodes that answer, but with a state of long ago. */
+  async #compareHeads(signal: AbortSignal): Promise<void> {
+    const nowMs = performance.now()
+    const isDue = nowMs - (this.#comparedAtMs ?? Number.NEGATIVE_INFINITY) > COMPARE_EVERY_MS
+    if (this.#nodes.length < 2 || !isDue) return
+    this.#comparedAtMs = nowMs
+    const heads = await Promise.all(this.#nodes.map((node) => this.#headOf(node, signal)))
+    const highest = Math.max(...heads.map((head) => head ?? 0))
+    this.#nodes.forEach((node, i) => {
+      node.isBehind = highest - (heads[i] ?? highest) > BLOCKS_BEHIND_MAX
+    })
+  }
+
+  async #headOf(node: Node, signal: AbortSignal): Promise<number | undefined> {
+    if (node.breaker.isOpen) return undefined
+    try {
+      const head = await this.#askNode(node, 'eth_blockNumber', [], signal)
+      return parseAs(intQuantity, head, `${node.host} eth_blockNumber`)
+    } catch (error) {
+      if (!(error instanceof RetryableError || error instanceof NodeRefusal)) throw error
+      return undefined
+    }
+  }
+
   async #askNode(
-    at: number,
+    node: Node,
     method: string,
     params: readonly unknown[],
     signal: AbortSignal,
   ): Promise<unknown> {
-    const node = this.#nodes[at]
-    if (node === undefined) throw new Error(`no node ${at}`)
+    try {
+      const result = await this.#askRightChain(node, method, params, signal)
+      node.breaker.noteSuccess()
+      return result
+    } catch (error) {
+      if (error instanceof RetryableError) node.breaker.noteFailure()
+      throw error
+    }
+  }
+
+  async #askRightChain(
+    node: Node,
+    method: string,
+    params: readonly unknown[],
+    signal: AbortSignal,
+  ): Promise<unknown> {
     if (!node.isRightChain) {
       const what = `${node.host} eth_chainId`
       const chainId = parseAs(intQuantity, await this.#post(node, 'eth_chainId', [], signal), what)
@@ -127,7 +210,7 @@ function nodeOf(url: string, { apiKey, requestTimeoutMs }: FlareConfig): Node {
     timeoutMs: requestTimeoutMs,
     responseBytesMax: ANSWER_BYTES_MAX,
   })
-  return { http, host, query, isRightChain: false }
+  return { http, host, query, breaker: new Breaker(), isBehind: false, isRightChain: false }
 }
 
 function isRefusal(method: string, error: { code?: number | undefined; message: string }): boolean {

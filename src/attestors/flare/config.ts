@@ -85,6 +85,17 @@ export const flareConfig = z.strictObject({
   requestTimeoutMs: count(100, 600_000).default(10_000),
   /** Nothing is signed while gas costs more. Coston2 asked for about 650 in 2026. */
   gasPriceMaxGwei: count(1, 10_000_000).default(5_000),
+  /** A transaction that waits longer is sent again at a higher price. Blocks come every 2 s. */
+  stuckAfterMs: count(0, 86_400_000).default(60_000),
+  /** Flare's contracts move every few months, with weeks of notice; a look is cheap. */
+  registryRefreshMs: count(0, 86_400_000).default(600_000),
+  /** Relays that were in use before this store knew the chain: rounds of then are there. */
+  pastRelays: z
+    .preprocess(
+      (value) => (typeof value === 'string' ? value.split(',').map((one) => one.trim()) : value),
+      z.array(hexDigits(40, 'the address of a Relay')).max(10),
+    )
+    .default([]),
   /** For attestation fees, without gas. */
   dailyFeeBudgetFlr: flrAsWei.default(BigInt(DEFAULT_BUDGET_FLR) * 10n ** BigInt(WEI_DIGITS)),
 })
@@ -109,6 +120,15 @@ export const flareSettings = {
   missedAfterRounds: { env: 'FLARE_MISSED_AFTER_ROUNDS', help: '20 unless set' },
   requestTimeoutMs: { env: 'FLARE_REQUEST_TIMEOUT_MS', help: 'limit of one request; 10000' },
   gasPriceMaxGwei: { env: 'FLARE_GAS_PRICE_MAX_GWEI', help: 'nothing is sent above; 5000' },
+  stuckAfterMs: {
+    env: 'FLARE_STUCK_AFTER',
+    help: 'ms until a transaction is paid more for; 60000',
+  },
+  registryRefreshMs: {
+    env: 'FLARE_REGISTRY_REFRESH',
+    help: 'how often addresses are read again, ms; 600000',
+  },
+  pastRelays: { env: 'FLARE_PAST_RELAYS', help: 'earlier addresses of the Relay, comma-separated' },
   dailyFeeBudgetFlr: {
     env: 'FLARE_DAILY_FEE_BUDGET',
     help: 'FLR a day for attestation fees; 1000',

@@ -6,8 +6,6 @@ import type { FlareChain } from './chain.js'
 
 /** On all of Flare's networks. */
 export const REGISTRY_ADDRESS = '0xad67fe66660fb8dfe9d6b1b4240d8650e30f6019'
-/** Contracts are redeployed every few months, with weeks of notice; our look is cheap. */
-const REFRESH_MS = 10 * 60_000
 
 export const interfaces = {
   registry: new Interface(abi.flareContractRegistryAbi),
@@ -28,22 +26,73 @@ export interface FlareContracts {
   /** Unix seconds at which round 0 began. */
   readonly firstRoundStartsAt: number
   readonly roundSeconds: number
+  /** Unix seconds at which reward epoch 0 nominally began. */
+  readonly firstEpochStartsAt: number
+  readonly epochSeconds: number
 }
 
-/** Everything but the registry's own address is read from the chain, again every ten minutes. */
+/** Remembers the Relays that were in use. Part of the store. */
+export interface RelayMemory {
+  saveRelay(address: Hex): Promise<void>
+  /** Newest first. */
+  relays(): Promise<readonly Hex[]>
+}
+
+export interface BookParts {
+  readonly chain: FlareChain
+  readonly refreshMs: number
+  /** Relays from before the memory began, newest first. */
+  readonly pastRelays: readonly Hex[]
+  readonly memory: RelayMemory
+}
+
+/** Everything but the registry's own address is read from the chain, again on a schedule. */
 export class ContractBook {
   readonly #chain: FlareChain
+  readonly #parts: BookParts
   #known: { readonly contracts: FlareContracts; readonly readAtMs: number } | undefined
 
-  constructor(chain: FlareChain) {
-    this.#chain = chain
+  constructor(parts: BookParts) {
+    this.#chain = parts.chain
+    this.#parts = parts
+  }
+
+  /**
+   * The Relay of today, and after it those that it replaced: a round that was finalised before the
+   * cut-over has its root on an older one, and so have the policies of then.
+   */
+  async relays(signal: AbortSignal): Promise<readonly Hex[]> {
+    const { relay } = await this.current(signal)
+    const { memory, pastRelays } = this.#parts
+    return [...new Set([relay, ...(await memory.relays()), ...pastRelays])]
+  }
+
+  /**
+   * The first of the Relays, newest first, that has an answer. One that was replaced long ago may
+   * not know the question.
+   */
+  async onRelays<Answer>(
+    ask: (relay: Hex) => Promise<Answer | undefined>,
+    signal: AbortSignal,
+  ): Promise<Answer | undefined> {
+    const [current, ...past] = await this.relays(signal)
+    const found = current && (await ask(current))
+    if (found !== undefined) return found
+    for (const relay of past) {
+      const answer = await ask(relay).catch(unlessNonsense)
+      if (answer !== undefined) return answer
+    }
+    return undefined
   }
 
   async current(signal: AbortSignal): Promise<FlareContracts> {
     // A monotonic clock: this is about an interval, and no setting of the time should change it.
     const nowMs = performance.now()
-    if (this.#known === undefined || nowMs - this.#known.readAtMs > REFRESH_MS) {
-      this.#known = { contracts: await this.#read(signal), readAtMs: nowMs }
+    if (this.#known === undefined || nowMs - this.#known.readAtMs > this.#parts.refreshMs) {
+      const contracts = await this.#read(signal)
+      const isOtherRelay = this.#known?.contracts.relay !== contracts.relay
+      if (isOtherRelay) await this.#parts.memory.saveRelay(contracts.relay)
+      this.#known = { contracts, readAtMs: nowMs }
     }
     return this.#known.contracts
   }
@@ -59,11 +108,13 @@ export class ContractBook {
       const args = [interfaces.systemsManager, systemsManager, method, [], signal] as const
       return Number((await this.#chain.view(...args))[0])
     }
-    const [firstRoundStartsAt, roundSeconds] = await Promise.all([
+    const [firstRoundStartsAt, roundSeconds, firstEpochStartsAt, epochSeconds] = await Promise.all([
       number('firstVotingRoundStartTs'),
       number('votingEpochDurationSeconds'),
+      number('firstRewardEpochStartTs'),
+      number('rewardEpochDurationSeconds'),
     ])
-    const timing = { firstRoundStartsAt, roundSeconds }
+    const timing = { firstRoundStartsAt, roundSeconds, firstEpochStartsAt, epochSeconds }
     return { relay, fdcHub, feeConfigurations, systemsManager, ...timing }
   }
 
@@ -92,6 +143,12 @@ export function roundStartsAt(round: number, contracts: FlareContracts): number 
   return contracts.firstRoundStartsAt + round * contracts.roundSeconds
 }
 
+/** The reward epoch in which a round lies by the calendar; its policy may come later. */
+export function nominalEpochOf(round: number, contracts: FlareContracts): number {
+  const { firstEpochStartsAt, epochSeconds } = contracts
+  return Math.floor((roundStartsAt(round, contracts) - firstEpochStartsAt) / epochSeconds)
+}
+
 /** An event's topic 0. */
 export function topicOf(contract: Interface, event: string): Hex {
   const fragment = contract.getEvent(event)
@@ -103,4 +160,9 @@ export function topicOf(contract: Interface, event: string): Hex {
 export function asTopic(value: bigint | number | Hex): Hex {
   const digits = BigInt(value).toString(16)
   return `0x${digits.padStart(ZERO_HASH.length - 2, '0')}`
+}
+
+function unlessNonsense(error: unknown): undefined {
+  if (error instanceof RetryableError && error.code === 'attestor_nonsense') return undefined
+  throw error
 }

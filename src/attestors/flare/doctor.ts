@@ -8,7 +8,6 @@ import { RpcClient } from './client.js'
 import { FLARE_NETWORKS, type FlareConfig } from './config.js'
 import { ContractBook, interfaces } from './contracts.js'
 import { DaLayer } from './da-layer.js'
-import { FeeBudget } from './fee-budget.js'
 import { FlareLane } from './lane.js'
 
 const WEI_PER_MILLI_FLR = 10n ** 15n
@@ -64,14 +63,16 @@ async function nodeLooks(client: RpcClient, signal: AbortSignal): Promise<Look[]
 
 function chainLooks(config: FlareConfig, chain: FlareChain, signal: AbortSignal): Look[] {
   const { anchorAddress } = config
-  const budget = new FeeBudget(config.dailyFeeBudgetFlr)
-  const lane = new FlareLane({ chain, config, budget, explain: () => undefined })
+  const lane = new FlareLane({ chain, config, explain: () => undefined })
+  const { registryRefreshMs: refreshMs, pastRelays } = config
+  const memory = { saveRelay: async () => {}, relays: async () => [] } // A look needs no past.
+  const book = new ContractBook({ chain, refreshMs, pastRelays, memory })
   return [
     {
       check: 'flare contracts',
       fix: 'Use an RPC URL of the chain in FLARE_CHAIN_ID.',
       find: async () => {
-        const { relay, fdcHub, roundSeconds } = await new ContractBook(chain).current(signal)
+        const { relay, fdcHub, roundSeconds } = await book.current(signal)
         const says = `Relay ${relay}, FdcHub ${fdcHub}, rounds of ${roundSeconds} s`
         return { isFine: true, says }
       },

@@ -1,11 +1,10 @@
 import { computeAddress, SigningKey, Transaction } from 'ethers'
 import type { Hex } from '../../domain/bytes.js'
 import { RetryableError, TerminalError } from '../../domain/errors.js'
-import type { Call, Fate, Lane, SignedTx, TxId } from '../../ports/lane.js'
+import type { Call, Fate, Lane, Rescue, SignedTx, TxId } from '../../ports/lane.js'
 import { type FlareChain, toQuantity } from './chain.js'
 import { NodeRefusal } from './client.js'
 import type { FlareConfig } from './config.js'
-import type { FeeBudget } from './fee-budget.js'
 import { bigQuantity, bytes32, intQuantity } from './parse.js'
 
 const GWEI = 1_000_000_000n
@@ -15,6 +14,11 @@ const PRICE_HEADROOM = 2n
 const GAS_HEADROOM_PERCENT = 120n
 const TAKEN = /already known|known transaction|already imported|already exists|nonce too low/i
 const NO_MONEY = /insufficient (funds|balance)/i
+/** Another transaction waits under the number, or the price is below what blocks ask. */
+const TOO_CHEAP = /underpriced|less than block base fee|fee cap|fee too low|max fee per gas/i
+/** Nodes take another transaction under the same number only for so much more, of tip and cap. */
+const BUMP_PERCENT = 10n
+const TRANSFER_GAS = 21_000n
 
 /** What the attestor's calls are made of. */
 export interface EvmCall {
@@ -26,10 +30,17 @@ export interface EvmCall {
 
 export interface FlareLaneParts {
   readonly chain: FlareChain
-  readonly config: Pick<FlareConfig, 'chainId' | 'gasKey' | 'gasPriceMaxGwei'>
-  readonly budget: FeeBudget
+  readonly config: Pick<FlareConfig, 'chainId' | 'gasKey' | 'gasPriceMaxGwei' | 'stuckAfterMs'>
   /** Names the reason of a revert from what it gave back, as far as it is known. */
   readonly explain: (revertData: unknown) => string | undefined
+  /** Any clock that only goes forward. */
+  readonly nowMs?: () => number
+}
+
+/** The transaction that is waited for, as far as this process knows. */
+interface Waiting {
+  readonly sinceMs: number
+  isTooCheap: boolean
 }
 
 /** One key's transactions on Flare, one after the other. */
@@ -39,6 +50,7 @@ export class FlareLane implements Lane {
   readonly address: Hex
   readonly #parts: FlareLaneParts
   readonly #key: SigningKey
+  readonly #waiting = new Map<string, Waiting>()
 
   constructor(parts: FlareLaneParts) {
     const { chainId, gasKey } = parts.config
@@ -50,33 +62,20 @@ export class FlareLane implements Lane {
 
   async sign(call: Call, signal: AbortSignal): Promise<SignedTx> {
     const { to, data, value } = call.body as EvmCall
-    const { chain, config, budget } = this.#parts
+    const { chain } = this.#parts
     const [nonce, fees, gas] = await Promise.all([
       this.#nonce(signal),
       this.#fees(signal),
       this.#estimate(call, signal),
     ])
-    const transaction = Transaction.from({
-      type: 2,
-      chainId: config.chainId,
-      nonce,
-      to,
-      data,
-      value,
-      gasLimit: (gas * GAS_HEADROOM_PERCENT) / 100n,
-      ...fees,
-    })
+    const gasLimit = (gas * GAS_HEADROOM_PERCENT) / 100n
     const balance = await chain.balance(this.address, signal)
-    if (balance < value + transaction.gasLimit * fees.maxFeePerGas) throw this.#empty(call)
-    // Deterministic (RFC 6979): the same fields always give the same bytes and the same id.
-    transaction.signature = this.#key.sign(transaction.unsignedHash)
-    budget.spend(value)
-    const { hash, serialized } = transaction
-    if (hash === null) throw new Error('a signed transaction has a hash')
-    return { id: hash as TxId, bytes: serialized }
+    if (balance < value + gasLimit * fees.maxFeePerGas) throw this.#empty(call)
+    return this.#signed({ nonce, to, data, value, gasLimit, ...fees })
   }
 
   async send(tx: SignedTx, signal: AbortSignal): Promise<void> {
+    this.#watch(tx.id)
     try {
       await this.#parts.chain.ask(bytes32, 'eth_sendRawTransaction', [tx.bytes], signal)
     } catch (error) {
@@ -84,6 +83,7 @@ export class FlareLane implements Lane {
       // With another transaction under this nonce it is too late for ours: `fate` finds that out.
       if (TAKEN.test(error.message)) return
       if (NO_MONEY.test(error.message)) throw this.#empty({ what: tx.id })
+      if (TOO_CHEAP.test(error.message)) this.#watch(tx.id).isTooCheap = true
       throw new RetryableError('transaction_not_taken', error.message, { cause: error })
     }
   }
@@ -96,8 +96,65 @@ export class FlareLane implements Lane {
     return nonce > Transaction.from(tx.bytes).nonce ? 'gone' : 'open'
   }
 
+  /**
+   * Pays a tenth more, or today's price if that is more, where the newest variant is below what
+   * blocks ask or has waited too long. Where the chain's next number is below ours for as long (a
+   * reorganisation took a transaction back), fills the gap with a transfer of nothing to ourselves.
+   *
+   * @throws RetryableError `gas_price_too_high` above the cap: then it waits
+   */
+  async rescue(variants: readonly SignedTx[], signal: AbortSignal): Promise<Rescue | undefined> {
+    const newest = variants.at(-1)
+    if (newest === undefined) return undefined
+    const waiting = this.#watch(newest.id)
+    for (const id of this.#waiting.keys()) if (id !== newest.id) this.#waiting.delete(id)
+    const isLate = this.#nowMs() - waiting.sinceMs > this.#parts.config.stuckAfterMs
+    const tx = Transaction.from(newest.bytes)
+    const { baseFeePerGas = 0n } = await this.#parts.chain.block('latest', signal)
+    const isTooCheap = waiting.isTooCheap || (tx.maxFeePerGas ?? 0n) < baseFeePerGas
+    if (!isLate && !isTooCheap) return undefined
+    const [next, fees] = await Promise.all([this.#nonce(signal), this.#fees(signal)])
+    if (next > tx.nonce) return undefined // It just landed, or never will.
+    if (next < tx.nonce) {
+      if (!isLate) return undefined
+      const fields = { to: this.address, data: '0x' as const, value: 0n, gasLimit: TRANSFER_GAS }
+      return { role: 'filler', tx: this.#signed({ nonce: next, ...fields, ...fees }) }
+    }
+    return { role: 'variant', tx: this.#signed({ ...fieldsOf(tx), ...this.#bumped(tx, fees) }) }
+  }
+
   balance(signal: AbortSignal): Promise<bigint> {
     return this.#parts.chain.balance(this.address, signal)
+  }
+
+  /** Deterministic (RFC 6979): the same fields always give the same bytes and the same id. */
+  #signed(fields: TxFields): SignedTx {
+    const { chainId } = this.#parts.config
+    const transaction = Transaction.from({ type: 2, chainId, ...fields })
+    transaction.signature = this.#key.sign(transaction.unsignedHash)
+    const { hash, serialized } = transaction
+    if (hash === null) throw new Error('a signed transaction has a hash')
+    const cost = fields.value > 0n ? { cost: fields.value } : {}
+    return { id: hash as TxId, bytes: serialized, ...cost }
+  }
+
+  #bumped(tx: Transaction, fees: Fees): Fees {
+    const maxFeePerGas = most(bump(tx.maxFeePerGas ?? 0n), fees.maxFeePerGas)
+    const tip = most(bump(tx.maxPriorityFeePerGas ?? 0n), fees.maxPriorityFeePerGas)
+    const limit = BigInt(this.#parts.config.gasPriceMaxGwei) * GWEI
+    if (maxFeePerGas > limit) throw tooDear(maxFeePerGas, limit)
+    return { maxFeePerGas, maxPriorityFeePerGas: -most(-tip, -maxFeePerGas) }
+  }
+
+  /** Waiting is measured from when this process first saw it: a restart only begins anew. */
+  #watch(id: TxId): Waiting {
+    const known = this.#waiting.get(id) ?? { sinceMs: this.#nowMs(), isTooCheap: false }
+    this.#waiting.set(id, known)
+    return known
+  }
+
+  #nowMs(): number {
+    return (this.#parts.nowMs ?? performance.now.bind(performance))()
   }
 
   #nonce(signal: AbortSignal): Promise<number> {
@@ -105,22 +162,16 @@ export class FlareLane implements Lane {
     return this.#parts.chain.ask(intQuantity, 'eth_getTransactionCount', params, signal)
   }
 
-  async #fees(
-    signal: AbortSignal,
-  ): Promise<{ maxFeePerGas: bigint; maxPriorityFeePerGas: bigint }> {
+  async #fees(signal: AbortSignal): Promise<Fees> {
     const { chain, config } = this.#parts
     const [price, { baseFeePerGas = 0n }] = await Promise.all([
       chain.ask(bigQuantity, 'eth_gasPrice', [], signal),
       chain.block('latest', signal),
     ])
-    const most = BigInt(config.gasPriceMaxGwei) * GWEI
-    if (price > most) {
-      const numbers = `${price / GWEI} gwei, ${config.gasPriceMaxGwei} allowed`
-      const fix = 'Wait, or raise FLARE_GAS_PRICE_MAX_GWEI.'
-      throw new RetryableError('gas_price_too_high', `gas costs ${numbers}. ${fix}`)
-    }
+    const limit = BigInt(config.gasPriceMaxGwei) * GWEI
+    if (price > limit) throw tooDear(price, limit)
     const doubled = price * PRICE_HEADROOM
-    const maxFeePerGas = doubled < most ? doubled : most
+    const maxFeePerGas = doubled < limit ? doubled : limit
     // What the node adds to the base fee is the tip that it advises.
     const maxPriorityFeePerGas = price > baseFeePerGas ? price - baseFeePerGas : 0n
     return { maxFeePerGas, maxPriorityFeePerGas }
@@ -144,4 +195,34 @@ export class FlareLane implements Lane {
     const fix = 'Send it FLR; on Coston2, https://faucet.flare.network/coston2 gives some.'
     return new RetryableError('gas_wallet_empty', `${this.address} cannot pay for ${what}. ${fix}`)
   }
+}
+
+interface Fees {
+  readonly maxFeePerGas: bigint
+  readonly maxPriorityFeePerGas: bigint
+}
+
+interface TxFields extends Fees, EvmCall {
+  readonly nonce: number
+  readonly gasLimit: bigint
+}
+
+function fieldsOf({ nonce, to, data, value, gasLimit }: Transaction): Omit<TxFields, keyof Fees> {
+  if (to === null) throw new Error('a lane deploys nothing')
+  return { nonce, to: to as Hex, data: data as Hex, value, gasLimit }
+}
+
+/** Rounded up: a wei less than a tenth would not be taken. */
+function bump(price: bigint): bigint {
+  return price + (price * BUMP_PERCENT + 99n) / 100n
+}
+
+function most(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}
+
+function tooDear(price: bigint, limit: bigint): RetryableError {
+  const numbers = `${price / GWEI} gwei, ${limit / GWEI} allowed`
+  const fix = 'Wait, or raise FLARE_GAS_PRICE_MAX_GWEI.'
+  return new RetryableError('gas_price_too_high', `gas costs ${numbers}. ${fix}`)
 }

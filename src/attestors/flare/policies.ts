@@ -1,14 +1,22 @@
 import type { Hash, Hex } from '../../domain/bytes.js'
 import { RetryableError } from '../../domain/errors.js'
 import type { PolicyProof } from '../../domain/proof.js'
+import type { PolicyEpochs } from '../../ports/attestor.js'
+import type { SeenPolicy, SeenVote, Sightings } from '../../ports/sightings.js'
 import type { FlareChain } from './chain.js'
-import { asTopic, type ContractBook, interfaces, roundStartsAt, topicOf } from './contracts.js'
+import {
+  asTopic,
+  type ContractBook,
+  interfaces,
+  roundAt,
+  roundStartsAt,
+  topicOf,
+} from './contracts.js'
 import type { Log } from './parse.js'
 import { policyHashOnChain } from './round.js'
 import {
   digestOf,
   enoughSignatures,
-  type PolicyVote,
   policyVotesIn,
   readPolicy,
   relayCallsIn,
@@ -25,27 +33,66 @@ const EPOCHS_BACK_MAX = 120
 const ROUNDS_LOOKED_AT = 4
 /** A message is relayed within a round or two after its own. */
 const ROUNDS_LATE = 3
+/** Log windows of one step of the follower: some seconds of a public node's time. */
+const WINDOWS_A_STEP = 20
+/** Blocks read again: the node that showed the head may not have been the one that showed logs. */
+const OVERLAP_BLOCKS = 30
 
 /** Reads the signing policies of reward epochs and who signed them. */
 export class Policies {
   readonly #chain: FlareChain
   readonly #book: ContractBook
   readonly #chainId: number
+  readonly #memory: Sightings
+  readonly #logWindowBlocks: number
   /** A policy never changes; by its hash on chain. */
   readonly #known = new Map<Hash, SigningPolicy>()
 
-  constructor(chain: FlareChain, book: ContractBook, chainId: number) {
+  constructor({ chain, book, chainId, memory, logWindowBlocks }: PoliciesParts) {
     this.#chain = chain
     this.#book = book
     this.#chainId = chainId
+    this.#memory = memory
+    this.#logWindowBlocks = logWindowBlocks
+  }
+
+  /** See the port. */
+  async epochs(signal: AbortSignal): Promise<PolicyEpochs> {
+    const contracts = await this.#book.current(signal)
+    const { timestamp } = await this.#chain.block('latest', signal)
+    const [newest] = await this.#lastEpoch(signal)
+    return { newest, inForce: await this.rewardEpochOf(roundAt(timestamp, contracts), signal) }
+  }
+
+  /**
+   * Reads on from where the last step ended, at most some windows of blocks, and keeps what it
+   * finds. Begins where the policy after `accepted` can have been set at the earliest.
+   *
+   * @returns whether there is more to read
+   */
+  async follow(accepted: number, signal: AbortSignal): Promise<boolean> {
+    const head = await this.#chain.block('latest', signal)
+    const readUntil = (await this.#memory.readUntil()) ?? (await this.#firstBlock(accepted, signal))
+    // A chain that went back, or a node that is behind: what is there is read again.
+    const from = Math.max(0, Math.min(readUntil, head.number) - OVERLAP_BLOCKS + 1)
+    const until = Math.min(head.number, readUntil + WINDOWS_A_STEP * this.#logWindowBlocks)
+    const { systemsManager } = await this.#book.current(signal)
+    const addresses = [...(await this.#book.relays(signal)), systemsManager]
+    const filter = { addresses, topics: [[INITIALISED, SIGNED]] }
+    const policies: SeenPolicy[] = []
+    const signed: Log[] = []
+    for await (const log of this.#chain.logsForward(filter, { from, until }, signal)) {
+      if (log.topics[0] === SIGNED) signed.push(log)
+      else policies.push(...seenPolicies([policyIn(log)]))
+    }
+    const votes = await this.#votesIn(signed, signal)
+    await this.#memory.savePage({ policies, votes, untilBlock: until })
+    return until < head.number
   }
 
   /** See the port. @throws RetryableError `attestor_nonsense` for a round too far back */
   async rewardEpochOf(round: number, signal: AbortSignal): Promise<number> {
-    const { relay } = await this.#book.current(signal)
-    const method = 'lastInitializedRewardEpochData'
-    const last = await this.#chain.view(interfaces.relay, relay, method, [], signal)
-    const [lastEpoch, lastStart] = [Number(last[0]), Number(last[1])]
+    const [lastEpoch, lastStart] = await this.#lastEpoch(signal)
     if (round >= lastStart) return lastEpoch
     for (let epoch = lastEpoch - 1; epoch >= lastEpoch - EPOCHS_BACK_MAX; epoch -= 1) {
       const start = await this.#startRound(epoch, signal)
@@ -61,19 +108,18 @@ export class Policies {
    * @throws RetryableError `policy_not_found` when it knows one and nobody shows it
    */
   async policy(rewardEpoch: number, signal: AbortSignal): Promise<SigningPolicy | undefined> {
-    const { relay } = await this.#book.current(signal)
-    const onChain = await policyHashOnChain(this.#chain, relay, rewardEpoch, signal)
+    const hashes = await this.#hashes(rewardEpoch, signal)
+    const [onChain] = hashes
     if (onChain === undefined) return undefined
     const known = this.#known.get(onChain)
     if (known !== undefined) return known
     for (const find of [
+      () => this.#remembered(rewardEpoch, hashes),
       () => this.#relayed(rewardEpoch, signal),
       async () => (await this.#events(rewardEpoch, signal)).policy,
     ]) {
       const found = await find()
-      if (found === undefined || schemeOf(found.bytes, onChain, this.#chainId) === undefined) {
-        continue
-      }
+      if (found === undefined || !this.#isOneOf(hashes, found)) continue
       this.#known.set(onChain, found)
       return found
     }
@@ -82,30 +128,84 @@ export class Policies {
 
   /** See the port. @throws RetryableError `policy_not_found`, as `policy` does */
   async proof(rewardEpoch: number, signal: AbortSignal): Promise<PolicyProof | undefined> {
-    const { relay } = await this.#book.current(signal)
-    const onChain = await policyHashOnChain(this.#chain, relay, rewardEpoch, signal)
-    if (onChain === undefined) return undefined
+    const hashes = await this.#hashes(rewardEpoch, signal)
+    if (hashes.length === 0) return undefined
     const previous = await this.policy(rewardEpoch - 1, signal)
     if (previous === undefined) throw notFound(rewardEpoch - 1)
+    const remembered = await this.#remembered(rewardEpoch, hashes)
+    if (remembered !== undefined) {
+      const votes = await this.#memory.votes(rewardEpoch)
+      const proof = proofOf(remembered, previous, hashes, votes)
+      // The follower sees every vote as it comes: what it has not seen has not been cast.
+      if (proof !== undefined || (await this.#isFollowed(signal))) return proof
+    }
     const { policy, signed } = await this.#events(rewardEpoch, signal)
-    if (policy === undefined) throw notFound(rewardEpoch)
-    if (schemeOf(policy.bytes, onChain, this.#chainId) === undefined) throw notFound(rewardEpoch)
-    this.#known.set(onChain, policy)
-
-    const votes = await this.#votes(rewardEpoch, onChain, signed, signal)
-    const signatures = enoughSignatures(previous, digestOf(onChain), votes)
-    return signatures && { rewardEpoch, policy: policy.bytes, signatures }
+    if (policy === undefined || !this.#isOneOf(hashes, policy)) throw notFound(rewardEpoch)
+    return proofOf(policy, previous, hashes, await this.#votesIn(signed, signal))
   }
 
-  /** Undefined for an epoch that this Relay never knew. */
-  async #startRound(rewardEpoch: number, signal: AbortSignal): Promise<number | undefined> {
+  /** With the round that it begins with. */
+  async #lastEpoch(signal: AbortSignal): Promise<[epoch: number, start: number]> {
     const { relay } = await this.#book.current(signal)
+    const method = 'lastInitializedRewardEpochData'
+    const last = await this.#chain.view(interfaces.relay, relay, method, [], signal)
+    return [Number(last[0]), Number(last[1])]
+  }
+
+  /**
+   * What the Relays hold for an epoch, today's first. At a cut-over two of them know the policy,
+   * each under a hash of its own scheme.
+   */
+  async #hashes(rewardEpoch: number, signal: AbortSignal): Promise<Hash[]> {
+    const hashes = new Set<Hash>()
+    if (rewardEpoch < 0) return []
+    const collect = async (relay: Hex): Promise<undefined> => {
+      const hash = await policyHashOnChain(this.#chain, relay, rewardEpoch, signal)
+      if (hash !== undefined) hashes.add(hash)
+    }
+    await this.#book.onRelays(collect, signal)
+    return [...hashes]
+  }
+
+  async #remembered(
+    rewardEpoch: number,
+    hashes: readonly Hash[],
+  ): Promise<SigningPolicy | undefined> {
+    const seen = (await this.#memory.policies(rewardEpoch)).map((bytes) => readPolicy(bytes))
+    return seen.find((policy) => policy !== undefined && this.#isOneOf(hashes, policy))
+  }
+
+  #isOneOf(hashes: readonly Hash[], { bytes }: SigningPolicy): boolean {
+    return hashes.some((hash) => schemeOf(bytes, hash, this.#chainId) !== undefined)
+  }
+
+  /** Whether the follower has read up to about now. */
+  async #isFollowed(signal: AbortSignal): Promise<boolean> {
+    const readUntil = await this.#memory.readUntil()
+    const { number: head } = await this.#chain.block('latest', signal)
+    return readUntil !== undefined && head - readUntil <= WINDOWS_A_STEP * this.#logWindowBlocks
+  }
+
+  /** Where the policy after an epoch's can have been set at the earliest: at the epoch's start. */
+  async #firstBlock(rewardEpoch: number, signal: AbortSignal): Promise<number> {
+    const contracts = await this.#book.current(signal)
+    const head = await this.#chain.block('latest', signal)
+    const start = await this.#startRound(rewardEpoch, signal)
+    if (start === undefined) return head.number
+    return this.#chain.blockBefore(roundStartsAt(start, contracts), head, signal)
+  }
+
+  /** Undefined for an epoch that no Relay ever knew. */
+  async #startRound(rewardEpoch: number, signal: AbortSignal): Promise<number | undefined> {
     if (rewardEpoch < 0) return undefined
     const method = 'startingVotingRoundIds'
-    const [start] = await this.#chain.view(interfaces.relay, relay, method, [rewardEpoch], signal)
-    if (Number(start) > 0) return Number(start)
-    const hash = await policyHashOnChain(this.#chain, relay, rewardEpoch, signal)
-    return hash === undefined ? undefined : 0
+    const startOn = async (relay: Hex): Promise<number | undefined> => {
+      const [start] = await this.#chain.view(interfaces.relay, relay, method, [rewardEpoch], signal)
+      if (Number(start) > 0) return Number(start)
+      const hash = await policyHashOnChain(this.#chain, relay, rewardEpoch, signal)
+      return hash === undefined ? undefined : 0
+    }
+    return this.#book.onRelays(startOn, signal)
   }
 
   /** Whoever relays a message shows the policy that signed it. */
@@ -114,7 +214,8 @@ export class Policies {
     const start = await this.#startRound(rewardEpoch, signal)
     if (start === undefined) return undefined
     const rounds = Array.from({ length: ROUNDS_LOOKED_AT }, (_, i) => asTopic(start + i))
-    const filter = { addresses: [contracts.relay], topics: [RELAYED, null, rounds] }
+    const addresses = await this.#book.relays(signal)
+    const filter = { addresses, topics: [RELAYED, null, rounds] }
     const until = roundStartsAt(start + ROUNDS_LOOKED_AT + ROUNDS_LATE, contracts)
     const from = roundStartsAt(start, contracts)
     const range = await this.#chain.blocksBetween(from, until, signal)
@@ -143,7 +244,8 @@ export class Policies {
     const [from, until] = [roundStartsAt(startBefore, contracts), roundStartsAt(start, contracts)]
     const range = await this.#chain.blocksBetween(from, until, signal)
     const topics = [[INITIALISED, SIGNED], asTopic(rewardEpoch)]
-    const filter = { addresses: [contracts.relay, contracts.systemsManager], topics }
+    const addresses = [...(await this.#book.relays(signal)), contracts.systemsManager]
+    const filter = { addresses, topics }
     const signed: Log[] = []
     let policy: SigningPolicy | undefined
     for await (const log of this.#chain.logsBackward(filter, range, signal)) {
@@ -161,22 +263,54 @@ export class Policies {
     return { policy, signed }
   }
 
-  async #votes(
-    rewardEpoch: number,
-    policyHash: Hash,
-    signed: readonly Log[],
-    signal: AbortSignal,
-  ): Promise<PolicyVote[]> {
+  /** All votes in the transactions of these events. A node that lost one of them is asked again. */
+  async #votesIn(signed: readonly Log[], signal: AbortSignal): Promise<SeenVote[]> {
     const hashes = [...new Set(signed.map(({ transactionHash }) => transactionHash))]
-    const votes: PolicyVote[] = []
+    const votes: SeenVote[] = []
     for (const hash of hashes) {
       const transaction = await this.#chain.transaction(hash, signal)
-      votes.push(...policyVotesIn(transaction?.input ?? '0x'))
+      if (transaction === null) throw notServed(hash)
+      votes.push(...policyVotesIn(transaction.input))
     }
-    return votes.filter(
-      (vote) => vote.rewardEpoch === rewardEpoch && vote.policyHash === policyHash,
-    )
+    return votes
   }
+}
+
+export interface PoliciesParts {
+  readonly chain: FlareChain
+  readonly book: ContractBook
+  readonly chainId: number
+  readonly memory: Sightings
+  readonly logWindowBlocks: number
+}
+
+/** Undefined while the votes are too light under every hash of the policy. */
+function proofOf(
+  policy: SigningPolicy,
+  previous: SigningPolicy,
+  hashes: readonly Hash[],
+  votes: readonly SeenVote[],
+): PolicyProof | undefined {
+  const { rewardEpoch, bytes } = policy
+  for (const hash of hashes) {
+    const ours = votes.filter(
+      (vote) => vote.rewardEpoch === rewardEpoch && vote.policyHash === hash,
+    )
+    const signatures = enoughSignatures(previous, digestOf(hash), ours)
+    if (signatures !== undefined) return { rewardEpoch, policy: bytes, signatures }
+  }
+  return undefined
+}
+
+function seenPolicies(policies: readonly (SigningPolicy | undefined)[]): SeenPolicy[] {
+  return policies.flatMap((policy) =>
+    policy === undefined ? [] : { rewardEpoch: policy.rewardEpoch, policy: policy.bytes },
+  )
+}
+
+function notServed(hash: Hash): RetryableError {
+  const fix = 'Add an RPC URL that keeps older transactions.'
+  return new RetryableError('policy_not_found', `nobody shows transaction ${hash}. ${fix}`)
 }
 
 function notFound(rewardEpoch: number): RetryableError {

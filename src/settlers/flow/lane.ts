@@ -1,4 +1,4 @@
-import { assert } from '../../domain/errors.js'
+import { assert, RetryableError } from '../../domain/errors.js'
 import type { Call, Fate, Lane, SignedTx } from '../../ports/lane.js'
 import type { CadenceFiles } from './cadence.js'
 import { errorCode, reasonOf } from './cadence-error.js'
@@ -31,11 +31,18 @@ const EXPIRY_MARGIN_BLOCKS = 30
 /** The proposal key's sequence number was another one: it never ran, and took no fee. */
 const WRONG_SEQUENCE_NUMBER = 1007
 
+/** An account is out of storage (1103) or cannot pay the fee (1118): it says nothing of the call. */
+const SHORTAGES: ReadonlySet<number> = new Set([1103, 1118])
+/** With a worker's backoff of up to a minute, one try in about a quarter of an hour. */
+const PAUSED_SIGNS = 20
+
 /** One key of one account, which is proposer, payer and authorizer of all that goes this way. */
 export class FlowLane implements Lane {
   readonly name: string
   readonly #parts: FlowLaneParts
   #lastRefusal: string | undefined
+  /** How often `sign` still says no after the chain ran short of something. */
+  #pause = 0
 
   constructor(parts: FlowLaneParts) {
     const { network, accountAddress } = parts.config
@@ -52,6 +59,11 @@ export class FlowLane implements Lane {
     const { client, files, keyIndex, config } = this.#parts
     const { accountAddress: address, privateKey } = config
     const body = call.body as FlowCallBody
+    if (this.#pause > 0) {
+      this.#pause -= 1
+      const fix = `Top up ${address} and the account of the contracts with FLOW.`
+      throw new RetryableError('flow_account_short', `${this.#lastRefusal}. ${fix}`)
+    }
     assert(typeof body?.transaction === 'string', `not a call of Flow: ${call.what}`)
     // A sealed reference could be expired on arrival when sealing lags; the number has to be sealed.
     const [reference, key] = await Promise.all([
@@ -100,7 +112,10 @@ export class FlowLane implements Lane {
     if (error === undefined) return 'landed'
     if (errorCode(error) === WRONG_SEQUENCE_NUMBER) return 'gone'
     this.#lastRefusal = reasonOf(error)
-    return 'refused'
+    if (!SHORTAGES.has(errorCode(error) ?? 0)) return 'refused'
+    // Not the call's fault: it will be taken once somebody tops up, and each try costs its fee.
+    this.#pause = PAUSED_SIGNS
+    return 'gone'
   }
 
   async #sequenceNumberAt(

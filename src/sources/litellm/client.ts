@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { RetryableError } from '../../domain/errors.js'
-import { type HttpAnswer, HttpClient } from '../../runtime/http-client.js'
+import { type HttpAnswer, HttpClient, type HttpRequest } from '../../runtime/http-client.js'
 import { jsonOf, refusalOf, refusesParameter } from './refusal.js'
 
 /** Whole seconds since 1970, the end excluded. */
@@ -17,6 +17,8 @@ export interface PageQuery {
   readonly page: number
   readonly sortBy: SortColumn
   readonly order: 'asc' | 'desc'
+  /** Fewer rows than a page has. */
+  readonly rowsMax?: number
 }
 
 export interface SpendLogsPage {
@@ -25,6 +27,8 @@ export interface SpendLogsPage {
   /** How many rows the range holds. A lower bound where it is capped. */
   readonly total: number
   readonly isCapped: boolean
+  /** Whether it stops counting at some number: those that do not count a whole table. */
+  readonly isCapping: boolean
   readonly pageSize: number
 }
 
@@ -47,10 +51,14 @@ export interface LitellmClientParts {
   readonly pageSize: number
   readonly timeoutMs: number
   readonly responseBytesMax: number
+  /** The way to the proxy where that is not HTTP: for simulations. */
+  readonly transport?: Pick<HttpClient, 'request'>
 }
 
 /** What every release takes; asked for after a larger size was refused. */
 const PAGE_SIZE_OLD = 100
+/** How the HTTP client ends its message about an answer above the limit of bytes. */
+const TOO_LARGE = 'answered with too many bytes'
 
 const envelope = z.object({
   data: z.array(z.unknown()),
@@ -67,18 +75,20 @@ const userInfo = z.object({ user_info: z.object({ user_role: z.string().nullish(
  * is never asked: it calls every model, which costs money.
  */
 export class LitellmClient {
-  readonly #http: HttpClient
+  readonly #http: Pick<HttpClient, 'request'>
   #pageSize: number
 
-  constructor({ apiUrl, apiKey, pageSize, timeoutMs, responseBytesMax }: LitellmClientParts) {
+  constructor({ apiUrl, apiKey, pageSize, transport, ...limits }: LitellmClientParts) {
     this.#pageSize = pageSize
-    this.#http = new HttpClient({
-      baseUrl: apiUrl.replace(/\/+$/, ''),
-      codePrefix: 'source',
-      timeoutMs,
-      responseBytesMax,
-      headers: { authorization: `Bearer ${apiKey}` },
-    })
+    this.#http =
+      transport ??
+      new HttpClient({
+        baseUrl: apiUrl.replace(/\/+$/, ''),
+        codePrefix: 'source',
+        timeoutMs: limits.timeoutMs,
+        responseBytesMax: limits.responseBytesMax,
+        headers: { authorization: `Bearer ${apiKey}` },
+      })
   }
 
   /**
@@ -93,16 +103,31 @@ export class LitellmClient {
       sort_by: query.sortBy,
       sort_order: query.order,
     }
-    const pageSize = this.#pageSize
+    const pageSize = Math.min(this.#pageSize, query.rowsMax ?? this.#pageSize)
     const path = '/spend/logs/v2'
     const sized = { path, query: { ...asked, page_size: String(pageSize) } }
-    const answer = await this.#http.request(sized, signal)
-    if (pageSize > PAGE_SIZE_OLD && refusesParameter(answer.status, answer.text, 'page_size')) {
-      this.#pageSize = PAGE_SIZE_OLD // For good: the next page begins where this size says.
-      return this.spendLogs(query, signal)
+    const answer = await this.#requestPage(sized, signal)
+    const isRefused =
+      answer !== undefined && refusesParameter(answer.status, answer.text, 'page_size')
+    if (answer === undefined || (isRefused && pageSize > PAGE_SIZE_OLD)) {
+      // For good, and from page 1: another size cuts the pages elsewhere.
+      this.#pageSize = isRefused ? PAGE_SIZE_OLD : Math.floor(pageSize / 2)
+      return this.spendLogs({ ...query, page: 1 }, signal)
     }
     const { data, total, total_is_capped } = read(answer, envelope)
-    return { rows: data, total, isCapped: total_is_capped ?? false, pageSize }
+    const isCapping = total_is_capped !== undefined
+    return { rows: data, total, isCapped: total_is_capped ?? false, isCapping, pageSize }
+  }
+
+  /** Undefined for a page of more bytes than are taken, while fewer rows can be asked for. */
+  async #requestPage(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer | undefined> {
+    try {
+      return await this.#http.request(request, signal)
+    } catch (error) {
+      const isTooLarge = error instanceof RetryableError && error.message.endsWith(TOO_LARGE)
+      if (!isTooLarge || this.#pageSize === 1) throw error
+      return undefined
+    }
   }
 
   /** Whether its database answers. Public, so it says nothing of the key. */

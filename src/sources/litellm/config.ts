@@ -12,6 +12,8 @@ export const litellmConfig = z.strictObject({
   cacheHits: z.enum(['count', 'exclude']).default('count'),
   /** Whether streams that the client left count; LiteLLM estimates their tokens. */
   clientDisconnects: z.enum(['count', 'exclude']).default('count'),
+  /** LiteLLM's own `maximum_spend_logs_retention_period`, which no route tells; warned of in time. */
+  retentionMs: z.int().positive().optional(),
   /** Rows asked for at once. Releases before mid 2026 take 100, which is found out. */
   pageSize: z.int().min(1).max(1000).default(1000),
   requestTimeoutMs: z.int().positive().default(30_000),

@@ -1,26 +1,7 @@
-import { RetryableError } from '../../domain/errors.js'
-import type { Finding } from '../../ports/finding.js'
-import type { UsageSource } from '../../ports/usage-source.js'
 import type { LitellmConfig } from './config.js'
 
-/** Looks at one source from end to end and says what to mend. Throws only what is a bug. */
-export async function examineLitellm(
-  source: UsageSource,
-  config: LitellmConfig,
-  signal: AbortSignal,
-): Promise<readonly Finding[]> {
-  const check = `source ${config.name}`
-  try {
-    const { version = 'of unknown version', warnings } = await source.probe(signal)
-    const fine: Finding = { check, verdict: 'ok', says: `LiteLLM ${version} can be read` }
-    return [fine, ...warnings.map((says): Finding => ({ check, verdict: 'warning', says }))]
-  } catch (error) {
-    if (!(error instanceof RetryableError)) throw error
-    return [{ check, verdict: 'broken', says: error.message, fix: fixOf(error.code, config) }]
-  }
-}
-
-function fixOf(code: string, { apiKeyEnv, apiUrl }: LitellmConfig): string {
+/** What an operator does about a code of the port's errors. */
+export function fixOf(code: string, { apiKeyEnv, apiUrl }: LitellmConfig): string {
   switch (code) {
     case 'source_unreachable':
       return `Is LiteLLM running at ${new URL(apiUrl).origin}? Check the address in the settings.`

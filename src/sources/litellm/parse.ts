@@ -41,6 +41,7 @@ const time = z
 const tokensInCache = z
   .object({
     cache_read_input_tokens: count.nullish(),
+    prompt_cache_hit_tokens: count.nullish(),
     prompt_tokens_details: z.object({ cached_tokens: count.nullish() }).nullish(),
   })
   .nullish()
@@ -142,8 +143,10 @@ function excludedOf(log: SpendLog, rules: CountingRules): string | undefined {
 }
 
 /**
- * Prompt tokens that the provider read from its cache. OpenAI counts them within the prompt, and so
- * does LiteLLM for Anthropic on most paths; where a row has more of them than prompt, all of the
+ * Prompt tokens that the provider read from its cache: OpenAI's `cached_tokens`, Anthropic's
+ * `cache_read_input_tokens`, DeepSeek's `prompt_cache_hit_tokens`; LiteLLM often repeats one under
+ * the name of another. OpenAI counts them within the prompt, and so does LiteLLM for Anthropic on
+ * most paths; where a row has more of them than prompt, all of the
  * prompt is taken as cached, so that a part never exceeds its whole.
  */
 function cachedTokensOf({ metadata: meta, prompt_tokens }: SpendLog): number {
@@ -151,6 +154,7 @@ function cachedTokensOf({ metadata: meta, prompt_tokens }: SpendLog): number {
   const cached = usages.flatMap((usage) => [
     usage?.prompt_tokens_details?.cached_tokens ?? 0,
     usage?.cache_read_input_tokens ?? 0,
+    usage?.prompt_cache_hit_tokens ?? 0,
   ])
   return Math.min(Math.max(...cached), prompt_tokens)
 }

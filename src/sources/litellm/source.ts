@@ -1,7 +1,13 @@
 import { assert, RetryableError } from '../../domain/errors.js'
 import type { Reject, UsageRecord } from '../../domain/usage-record.js'
 import type { SourceFacts, TimeRange, UsageSlice, UsageSource } from '../../ports/usage-source.js'
-import { LitellmClient, type PageQuery, type Seconds, type SortColumn } from './client.js'
+import {
+  LitellmClient,
+  type LitellmClientParts,
+  type PageQuery,
+  type Seconds,
+  type SortColumn,
+} from './client.js'
 import type { LitellmConfig } from './config.js'
 import { type CountingRules, type ParsedRow, parseSpendLog } from './parse.js'
 import { warningsOf } from './warnings.js'
@@ -22,13 +28,21 @@ const WALK_ORDERS: readonly Pick<PageQuery, 'sortBy' | 'order'>[] = [
   { sortBy: 'spend', order: 'asc' },
 ]
 const ROLE_CHECK_SLICES = 50
+/** A window that overflows is read for nothing, one that is half full costs half a request. */
+const FILL_PERCENT = 85
+/** Traffic of the night says little of the morning's. */
+const WIDENING_MAX = 8
 
 /** Rows by what tells them apart. */
 type Rows = Map<string, ParsedRow>
 
 /** Creates the adapter of one LiteLLM proxy. Asks nothing yet. */
-export function litellmSource(config: LitellmConfig, apiKey: string): UsageSource {
-  return new LitellmSource(config, apiKey)
+export function litellmSource(
+  config: LitellmConfig,
+  apiKey: string,
+  transport?: LitellmClientParts['transport'],
+): UsageSource {
+  return new LitellmSource(config, apiKey, transport)
 }
 
 /**
@@ -39,15 +53,22 @@ export function litellmSource(config: LitellmConfig, apiKey: string): UsageSourc
 class LitellmSource implements UsageSource {
   readonly name: string
   readonly #rules: CountingRules
+  readonly #retentionMs: number | undefined
   readonly #client: LitellmClient
   /** How many seconds fitted on a page last. */
   #widthS = WIDTH_MAX_S
   #slicesUntilRoleCheck = 0
 
-  constructor(config: LitellmConfig, apiKey: string) {
+  constructor(config: LitellmConfig, apiKey: string, transport: LitellmClientParts['transport']) {
     this.name = config.name
     this.#rules = config
-    this.#client = new LitellmClient({ ...config, apiKey, timeoutMs: config.requestTimeoutMs })
+    this.#retentionMs = config.retentionMs
+    this.#client = new LitellmClient({
+      ...config,
+      apiKey,
+      timeoutMs: config.requestTimeoutMs,
+      ...(transport === undefined ? {} : { transport }),
+    })
   }
 
   async fetchSlice(range: TimeRange, signal: AbortSignal): Promise<UsageSlice> {
@@ -75,12 +96,27 @@ class LitellmSource implements UsageSource {
     const nowS = Math.floor((await this.#client.now(signal)) / MS)
     const seconds = { from: nowS - 1, until: nowS }
     const query: PageQuery = { seconds, page: 1, sortBy: 'startTime', order: 'desc' }
-    const { pageSize } = await this.#client.spendLogs(query, signal)
+    const { pageSize, isCapping } = await this.#client.spendLogs(query, signal)
     const version = role.version ?? health.version
+    const oldestRowAtMs = isCapping ? await this.#oldestRow(nowS, signal) : undefined
     return {
       ...(version === undefined ? {} : { version }),
+      ...(oldestRowAtMs === undefined ? {} : { oldestRowAtMs }),
+      ...(this.#retentionMs === undefined ? {} : { retentionMs: this.#retentionMs }),
       warnings: warningsOf(version, pageSize),
     }
+  }
+
+  /**
+   * Where its table begins, which is where retention has deleted up to. Not asked of releases that
+   * count all rows of the window: that is the whole table.
+   */
+  async #oldestRow(nowS: number, signal: AbortSignal): Promise<number | undefined> {
+    const seconds = { from: 0, until: nowS }
+    const query: PageQuery = { seconds, page: 1, rowsMax: 1, sortBy: 'startTime', order: 'asc' }
+    const { rows } = await this.#client.spendLogs(query, signal)
+    const parsed = parseSpendLog(this.name, rows[0], this.#rules)
+    return parsed.ok ? parsed.record.startedAtMs : undefined
   }
 
   /** Narrows the window until it fits on one page. One second cannot be narrowed any more. */
@@ -89,23 +125,26 @@ class LitellmSource implements UsageSource {
     signal: AbortSignal,
   ): Promise<{ rows: Rows; seconds: Seconds }> {
     let widthS = Math.min(this.#widthS, asked.until - asked.from)
+    let isNarrowed = false
     for (let reads = 0; reads < READS_MAX; reads += 1) {
       const seconds = { from: asked.from, until: asked.from + widthS }
       const query: PageQuery = { seconds, page: 1, sortBy: 'startTime', order: 'asc' }
       const page = await this.#client.spendLogs(query, signal)
       if (page.total > page.pageSize) {
         if (widthS === 1) return { rows: await this.#walkSecond(seconds, signal), seconds }
-        const fitting = Math.floor((widthS * page.pageSize) / page.total)
-        widthS = Math.max(1, Math.min(Math.floor(widthS / 2), fitting))
+        // Once by the density, which is right for even traffic; then halving, which always ends.
+        const fitting = fittingWidth(widthS, page)
+        widthS = Math.max(1, Math.min(fitting, isNarrowed ? Math.floor(widthS / 2) : widthS - 1))
+        isNarrowed = true
         this.#widthS = widthS
         continue
       }
       const rows: Rows = new Map()
       this.#keep(page.rows, rows)
       if (rows.size !== page.total) continue // Written to between LiteLLM's count and its rows.
-      if (page.total * 2 <= page.pageSize) {
-        this.#widthS = Math.min(WIDTH_MAX_S, Math.max(this.#widthS, widthS * 2))
-      }
+      const widerS = Math.min(fittingWidth(widthS, page), widthS * WIDENING_MAX, WIDTH_MAX_S)
+      // A range that was cut short says little of the next.
+      this.#widthS = seconds.until === asked.until ? Math.max(this.#widthS, widerS) : widerS
       return { rows, seconds }
     }
     throw new RetryableError('source_nonsense', 'LiteLLM counts other rows than it shows')
@@ -146,7 +185,7 @@ class LitellmSource implements UsageSource {
       // Where the table is partitioned by time, an id can be taken once in each partition.
       const key = parsed.ok
         ? `${parsed.record.startedAtMs}/${parsed.record.key.requestId}`
-        : `reject/${parsed.reject.requestId}`
+        : `reject/${parsed.reject.requestId}/${startTextOf(row)}`
       rows.set(key, parsed)
     }
   }
@@ -167,6 +206,17 @@ class LitellmSource implements UsageSource {
   }
 }
 
+/** What tells unreadable rows with one id apart: in a partitioned table there can be two. */
+function startTextOf(row: unknown): string {
+  const start: unknown = Object(row).startTime
+  return typeof start === 'string' ? start : ''
+}
+
+/** How many seconds should nearly fill a page, where traffic goes on as evenly as it was. */
+function fittingWidth(widthS: number, { total, pageSize }: { total: number; pageSize: number }) {
+  return Math.max(1, Math.floor((widthS * pageSize * FILL_PERCENT) / (Math.max(total, 1) * 100)))
+}
+
 /** LiteLLM's filter knows whole seconds and includes both: what is outside is left out here. */
 function sliceOf(rows: readonly ParsedRow[], range: TimeRange): UsageSlice {
   const records: UsageRecord[] = []
@@ -179,5 +229,5 @@ function sliceOf(rows: readonly ParsedRow[], range: TimeRange): UsageSlice {
     const { startedAtMs } = row.record
     if (startedAtMs >= range.fromMs && startedAtMs < range.untilMs) records.push(row.record)
   }
-  return { records, rejects, range }
+  return { records, rejects, range, areIdsGlobal: true }
 }

@@ -3,6 +3,13 @@ import { records } from './0001_records.js'
 import { batches } from './0002_batches.js'
 import { outbox } from './0003_outbox.js'
 import { books } from './0004_books.js'
+import { mapping } from './0010_mapping.js'
+import { decisions } from './0011_decisions.js'
+import { controls } from './0012_controls.js'
+import { readings } from './0007_readings.js'
+import { collectFrom } from './0008_collect_from.js'
+import { collecting } from './0005_collecting.js'
+import { flare } from './0015_flare.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -10,4 +17,11 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0002_batches': batches,
   '0003_outbox': outbox,
   '0004_books': books,
+  '0010_mapping': mapping,
+  '0011_decisions': decisions,
+  '0012_controls': controls,
+  '0007_readings': readings,
+  '0008_collect_from': collectFrom,
+  '0005_collecting': collecting,
+  '0015_flare': flare,
 }

@@ -1,0 +1,52 @@
+// Reads what a test runner wrote and prints "passed failed".
+//   node .ci/count.mjs forge FILE | vitest FILE | demo (from standard input)
+import { readFileSync } from 'node:fs'
+
+const [kind, file] = process.argv.slice(2)
+
+function readJson(path) {
+  return JSON.parse(readFileSync(path ?? 0, 'utf8'))
+}
+
+/** By suite, then by test: "Success" or "Failure". A skipped test counts as failed: there are none. */
+function countForge(report) {
+  const tests = Object.values(report).flatMap((suite) => Object.values(suite.test_results))
+  const passed = tests.filter(({ status }) => status === 'Success').length
+  return [passed, tests.length - passed]
+}
+
+/** A file that did not load has no tests; it counts as one failure. A skipped test counts too. */
+function countVitest({ testResults, numPassedTests, numTotalTests }) {
+  const unloaded = testResults.filter(
+    ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
+  ).length
+  return [numPassedTests, numTotalTests - numPassedTests + unloaded]
+}
+
+/** Fails unless the demo says that everything came out right, and that something happened. */
+function checkDemo({ ok, records, batches, vaults, checks }) {
+  const problems = [
+    ok !== true && '"ok" is not true',
+    !(records > 0) && 'no record was collected',
+    !(batches?.length > 0) && 'no batch was sealed',
+    !vaults?.some(({ charged }) => BigInt(charged) > 0n) && 'no vault was charged',
+    vaults?.some(({ charged, expected }) => charged !== expected) && 'charged is not as expected',
+    !(Object.keys(checks ?? {}).length > 0) && 'nothing was checked',
+    Object.values(checks ?? {}).some((value) => value !== 0) && 'a check is not 0',
+  ].filter(Boolean)
+  if (problems.length > 0) throw new Error(`the demo: ${problems.join(', ')}`)
+}
+
+switch (kind) {
+  case 'forge':
+    console.log(countForge(readJson(file)).join(' '))
+    break
+  case 'vitest':
+    console.log(countVitest(readJson(file)).join(' '))
+    break
+  case 'demo':
+    checkDemo(readJson())
+    break
+  default:
+    throw new Error(`not a kind of report: ${kind}`)
+}

@@ -1,0 +1,14 @@
+// npm run bench -- <name> [options]: measures what is promised. Each prints one line of JSON with
+// --json, and exits with 1 where a promise is not kept.
+const BENCHES = {
+  ingest: () => import('./ingest.mjs'),
+  latency: () => import('./prove-latency.mjs'),
+}
+
+const [name = '', ...options] = process.argv.slice(2)
+if (!Object.hasOwn(BENCHES, name)) {
+  console.error(`There are: ${Object.keys(BENCHES).join(', ')}. Say npm run bench -- <name>`)
+  process.exit(2)
+}
+const { run } = await BENCHES[name]()
+process.exitCode = await run(options)

@@ -1,0 +1,39 @@
+const COOL_DOWN_MS_MIN = 1_000
+const COOL_DOWN_MS_MAX = 30_000
+
+/**
+ * Keeps a node that failed from being asked for a while: a second after the first failure, twice as
+ * long after each further one, half a minute at most. One success forgives all.
+ */
+export class Breaker {
+  readonly #nowMs: () => number
+  #failures = 0
+  #openUntilMs = 0
+
+  /** @param nowMs any clock that only goes forward */
+  constructor(nowMs: () => number = () => performance.now()) {
+    this.#nowMs = nowMs
+  }
+
+  get isOpen(): boolean {
+    return this.#nowMs() < this.#openUntilMs
+  }
+
+  /** When it may be asked again, by the same clock. */
+  get openUntilMs(): number {
+    return this.#openUntilMs
+  }
+
+  noteSuccess(): void {
+    this.#failures = 0
+    this.#openUntilMs = 0
+  }
+
+  noteFailure(): void {
+    // Asked before its time because nobody else was left: that says nothing new about it.
+    if (this.isOpen) return
+    const coolDownMs = Math.min(COOL_DOWN_MS_MIN * 2 ** this.#failures, COOL_DOWN_MS_MAX)
+    this.#failures += 1
+    this.#openUntilMs = this.#nowMs() + coolDownMs
+  }
+}

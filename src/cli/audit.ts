@@ -1,0 +1,55 @@
+import { Command, InvalidArgumentError } from 'commander'
+import type { DailyDifference, DayComparison } from '../ports/control-totals.js'
+import { type CliParts, toJson } from './parts.js'
+
+interface Options {
+  readonly day?: string
+  readonly from?: string
+  readonly until?: string
+  readonly json?: true
+}
+
+/** Holds what is stored against what others say. */
+export function auditCommand({ metering, print }: Pick<CliParts, 'metering' | 'print'>): Command {
+  const audit = new Command('audit').description('Hold what is stored against what others say')
+  audit
+    .command('source')
+    .description("Compare our rows of closed UTC days with LiteLLM's own daily sums, key by key")
+    .argument('[name]', 'one source; all of them unless given')
+    .option('--day <day>', 'one day, such as 2026-11-21', dayOf)
+    .option('--from <day>', 'the first day; the last week that is closed unless given', dayOf)
+    .option('--until <day>', 'the last day', dayOf)
+    .option('--json', 'print one JSON object')
+    .action(async (name: string | undefined, options: Options, command: Command) => {
+      const from = options.day ?? options.from
+      const until = options.day ?? options.until ?? from
+      const days = from === undefined || until === undefined ? undefined : { from, until }
+      const compared = await (await metering()).audit(name, days)
+      const differing = compared.filter(({ differences }) => differences.length > 0).length
+      if (options.json) print(toJson({ equal: differing === 0, days: compared }))
+      else for (const line of compared.flatMap(toLines)) print(line)
+      if (compared.length === 0) print('No day is closed and read yet.')
+      if (differing === 0) return
+      command.error(`error: ${differing} of ${compared.length} days differ`, { exitCode: 2 })
+    })
+  return audit
+}
+
+function toLines({ source, day, compared, differences }: DayComparison): string[] {
+  const head = `${source} ${day}: ${compared} keys and models compared`
+  if (differences.length === 0) return [`${head}, all equal`]
+  return [`${head}, ${differences.length} differ:`, ...differences.map(differenceLine)]
+}
+
+function differenceLine({ apiKey, model, ours, theirs }: DailyDifference): string {
+  const side = (one: DailyDifference['ours']) =>
+    `${one.requests} requests, ${one.promptTokens} + ${one.completionTokens} tokens`
+  const name = model === '' ? 'models without a public name' : model
+  return `  key ${apiKey.slice(0, 12)}, ${name}: ours ${side(ours)}; LiteLLM's ${side(theirs)}`
+}
+
+function dayOf(text: string): string {
+  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(`${text}T00:00:00Z`))
+  if (isDay) return text
+  throw new InvalidArgumentError('a UTC day, such as 2026-11-21')
+}

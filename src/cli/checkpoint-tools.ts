@@ -1,0 +1,28 @@
+import { attestorConfig, attestorSettings, createAttestor } from '../attestors/index.js'
+import { loadSettings } from '../config.js'
+import { systemClock } from '../runtime/clock.js'
+import { openStore } from '../store/index.js'
+import type { Checkpoint } from './checkpoint.js'
+import type { DeskSurroundings } from './desk-tools.js'
+
+/**
+ * With the daemon's settings of Flare, and a store that is forgotten. The attestor compares a
+ * policy with its hash on chain, and checks that the policy before it signed it.
+ */
+export async function readCheckpoint(
+  epoch: number | undefined,
+  { env, folder, shutdownSignal }: DeskSurroundings,
+): Promise<Checkpoint> {
+  const config = loadSettings(attestorConfig, attestorSettings, env, folder)
+  const store = openStore(':memory:', systemClock)
+  try {
+    await store.migrate()
+    const signal = shutdownSignal()
+    const attestor = await createAttestor(config, store)
+    const rewardEpoch = epoch ?? (await attestor.epochs(signal)).inForce
+    const policy = (await attestor.policyProof(rewardEpoch, signal))?.policy
+    return { rewardEpoch, policy, flareChainId: config.chainId, anchor: config.anchorAddress }
+  } finally {
+    await store.close()
+  }
+}

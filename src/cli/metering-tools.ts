@@ -1,0 +1,57 @@
+import type { AccountNumber } from '../domain/ids.js'
+import type { PayerField, RecordKey } from '../domain/usage-record.js'
+import type { Mapped } from '../mapping/index.js'
+import type { BackfillCounts, BackfillPreview } from '../pipeline/backfill.js'
+import type { CorrectionPreview } from '../pipeline/correct.js'
+import type { DayComparison } from '../ports/control-totals.js'
+import type { Decision } from '../ports/decisions.js'
+import type { WaitingUsage } from '../ports/payers.js'
+
+/** What the metering commands are made of. Each method loads what it needs. */
+export interface MeteringTools {
+  explain(user: string, source: string | undefined): Promise<Explained>
+  mapAll(): Promise<MapAll>
+  listUnmapped(): Promise<readonly WaitingUsage[]>
+  release(payer: string, source: string | undefined, to: AccountNumber | undefined): Promise<number>
+  correction(): Promise<CorrectionPreview>
+  decisions(
+    limit: number,
+  ): Promise<readonly { readonly key: RecordKey; readonly decision: Decision }[]>
+  audit(source: string | undefined, days: DayRange | undefined): Promise<readonly DayComparison[]>
+  backfill(options: BackfillOptions): Promise<readonly BackfillOutcome[]>
+}
+
+/** Both included, `2026-11-21`, UTC. */
+export interface DayRange {
+  readonly from: string
+  readonly until: string
+}
+
+export interface Explained extends Mapped {
+  readonly payerField: PayerField
+  /** Strategies that another one came before. */
+  readonly notAsked: readonly string[]
+  /** What the store knows of the account; absent where there is no account. */
+  readonly vault?: string
+}
+
+export interface MapAll {
+  readonly payers: number
+  readonly records: number
+  /** Those that would wait, by the mapping of the settings and the vaults as last seen. */
+  readonly unmapped: readonly WaitingUsage[]
+}
+
+export interface BackfillOptions {
+  readonly fromMs: number
+  readonly untilMs: number
+  readonly source: string | undefined
+  readonly isRun: boolean
+  readonly onSlice: (source: string, untilMs: number, added: number) => void
+}
+
+export type BackfillOutcome =
+  | ({ readonly source: string; readonly kind: 'preview' } & BackfillPreview)
+  | ({ readonly source: string; readonly kind: 'run' } & BackfillCounts)
+  /** Nothing of the range lies below where reading stands. */
+  | { readonly source: string; readonly kind: 'nothing'; readonly why: string }

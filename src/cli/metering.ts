@@ -1,0 +1,282 @@
+import { existsSync } from 'node:fs'
+import { type Config, loadAttributionConfig, loadConfig } from '../config.js'
+import { ConfigError } from '../domain/errors.js'
+import { payerFieldOf } from '../mapping/index.js'
+import type { DirectoryAnswers, MappingData } from '../mapping/strategy.js'
+import { createDirectories, createRecordRule } from '../operator/index.js'
+import { type AttributeSettings, attribute, mapPayers } from '../pipeline/attribute.js'
+import { attributionSettings } from '../pipeline/attribution-settings.js'
+import { backfillRange, previewBackfill, runBackfill } from '../pipeline/backfill.js'
+import {
+  closedDays,
+  compareDay,
+  DAY_MS,
+  DAYS_COMPARED,
+  dayText,
+} from '../pipeline/control-totals.js'
+import { previewCorrection } from '../pipeline/correct.js'
+import { Estimates } from '../pipeline/estimate.js'
+import type { DayComparison } from '../ports/control-totals.js'
+import type { WaitingUsage } from '../ports/payers.js'
+import type { Store } from '../ports/stores.js'
+import { systemClock as clock } from '../runtime/clock.js'
+import { createControlTotals, createSource, isRead } from '../sources/index.js'
+import type {
+  BackfillOptions,
+  BackfillOutcome,
+  DayRange,
+  Explained,
+  MapAll,
+  MeteringTools,
+} from './metering-tools.js'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** What a person looks up at once; a preview of years is asked for in parts. */
+const DAYS_AUDITED_MAX = 366
+
+export function meteringTools(
+  env: Environment,
+  folder: string,
+  signal: AbortSignal,
+): MeteringTools {
+  const withStored = async <Result>(
+    work: (store: Store, settings: AttributeSettings) => Promise<Result>,
+  ): Promise<Result> => {
+    const config = loadAttributionConfig(env, folder)
+    const rule = await createRecordRule(config.aggregation, folder)
+    const settings = attributionSettings(config, rule?.version)
+    return withStore(config.databaseUrl, (store) => work(store, settings))
+  }
+  return {
+    explain: (user, source) => explain(user, source, env, folder, signal),
+    mapAll: () => withStored(mapAll),
+    listUnmapped: () =>
+      withStored(async (store, settings) =>
+        (await waitingUsage(store, settings)).filter(({ reason }) => reason !== undefined),
+      ),
+    release: (payer, source, to) =>
+      withStored(async (store, settings) => {
+        let records = 0
+        for (const name of await chosenSources(store, source)) {
+          const choice = { source: name, field: fieldOf(settings, name), payer }
+          records +=
+            to === undefined
+              ? await store.payers.lookAgain(choice)
+              : await store.payers.release(choice, to)
+        }
+        return records
+      }),
+    correction: () => withStored(previewCorrection),
+    decisions: (limit) => withStored((store) => store.decisions.list(limit)),
+    audit: (source, days) => audit(loadConfig(env, folder), source, days, signal),
+    backfill: (options) => backfill(loadConfig(env, folder), options, signal),
+  }
+}
+
+async function explain(
+  user: string,
+  source: string | undefined,
+  env: Environment,
+  folder: string,
+  signal: AbortSignal,
+): Promise<Explained> {
+  const config = loadAttributionConfig(env, folder)
+  const settings = attributionSettings(config)
+  const payerField = fieldOf(settings, source ?? '')
+  // Asked here and now, not read from the store: whoever tries a mapping wants its answer.
+  const answers = new Map<string, DirectoryAnswers>()
+  for (const directory of await createDirectories(config.mapping.chain, config.secretOf, folder)) {
+    const byPayer = await directory.read([user], signal)
+    answers.set(directory.name, { isRead: true, byPayer })
+    await directory.close()
+  }
+  const look = async (store?: Store): Promise<Explained> => {
+    const found = store === undefined ? new Map() : await store.directory.findAll([user])
+    const data: MappingData = { directory: found, answers }
+    let mapped = settings.map(user, data)
+    if (settings.isRivalryRefused && store !== undefined && mapped.account !== undefined) {
+      const rivals = await store.payers.rivals(new Map([[user, mapped.account]]))
+      mapped = settings.map(user, { ...data, rivals })
+    }
+    const all = config.mapping.chain.map((one) =>
+      'name' in one ? `${one.kind}/${one.name}` : one.kind,
+    )
+    const asked = mapped.steps.length
+    const isNobody = mapped.steps[0]?.strategy === 'none'
+    const vault = await vaultText(store, mapped.account)
+    return {
+      ...mapped,
+      payerField,
+      notAsked: isNobody ? all : all.slice(asked),
+      ...(vault === undefined ? {} : { vault }),
+    }
+  }
+  return existsSync(config.databaseUrl) ? withStore(config.databaseUrl, look) : look()
+}
+
+async function vaultText(
+  store: Store | undefined,
+  account: bigint | undefined,
+): Promise<string | undefined> {
+  if (account === undefined) return undefined
+  if (store === undefined || (await store.books.version()) === '') {
+    return 'not known: the daemon has not read the vaults from Flow yet'
+  }
+  const vault = (await store.books.vaults()).find((one) => one.account === account)
+  if (vault === undefined) return 'there is none with this number: its usage would wait'
+  const since = new Date(vault.openedPeriodStart * 1000).toISOString().slice(0, 10)
+  return vault.isOpen ? `open, usage counts from ${since} on` : 'closed: its usage would wait'
+}
+
+/** The oldest and newest record of each group say whether all, some or none of it would wait. */
+async function mapAll(store: Store, settings: AttributeSettings): Promise<MapAll> {
+  const usages = await waitingUsage(store, settings)
+  const estimates = await Estimates.read(store)
+  const models = await store.books.models()
+  const map = await mapPayers(
+    usages.map(({ payer }) => payer),
+    { ...store, settings },
+  )
+  const unmapped: WaitingUsage[] = []
+  for (const usage of usages) {
+    const mapped = map(usage.payer)
+    const vault = mapped.account === undefined ? undefined : estimates.vault(mapped.account)
+    const reasons = [usage.oldestAtMs, usage.newestAtMs].map((startedAtMs) => {
+      const record = {
+        key: { source: usage.source, requestId: '' },
+        startedAtMs,
+        model: usage.model,
+      }
+      const found = attribute(record, mapped, vault, models, settings)
+      return found.account === undefined ? found.reason : undefined
+    })
+    const reason = reasons.find((one) => one !== undefined)
+    if (reason === undefined) continue
+    const isPart = reasons.includes(undefined)
+    unmapped.push({ ...usage, reason: isPart ? `some of it: ${reason}` : reason })
+  }
+  return {
+    payers: new Set(usages.map(({ source, payer }) => `${source}\n${payer}`)).size,
+    records: usages.reduce((sum, { records }) => sum + records, 0),
+    unmapped,
+  }
+}
+
+async function waitingUsage(store: Store, settings: AttributeSettings): Promise<WaitingUsage[]> {
+  const all: WaitingUsage[] = []
+  for (const name of await chosenSources(store, undefined)) {
+    all.push(...(await store.payers.waitingUsage(name, fieldOf(settings, name))))
+  }
+  return all
+}
+
+/** Compares here and now: the days asked for, else the last week's closed ones. Newest first. */
+async function audit(
+  config: Config,
+  source: string | undefined,
+  days: DayRange | undefined,
+  signal: AbortSignal,
+): Promise<readonly DayComparison[]> {
+  return withStore(config.databaseUrl, async (store) => {
+    const compared: DayComparison[] = []
+    for (const one of config.sources.filter(
+      ({ name }) => source === undefined || name === source,
+    )) {
+      const totals = await createControlTotals(one, config.secretOf)
+      const state = await store.records.source(one.name)
+      if (totals === undefined || state === undefined) continue
+      const wanted = days === undefined ? closedDays(state.readUntilMs, '') : daysOf(days)
+      for (const day of wanted.slice(0, DAYS_AUDITED_MAX).reverse()) {
+        const parts = { controls: store.controls, totals, clock }
+        compared.push(await compareDay(parts, day, signal))
+      }
+    }
+    if (compared.length > 0 || source === undefined) return compared
+    const names = config.sources.filter(({ kind }) => kind === 'litellm').map(({ name }) => name)
+    throw new ConfigError(
+      'no_control_totals',
+      `There is nothing to hold source "${source}" against: it is none of ${names.join(', ')}, or ` +
+        `none of its last ${DAYS_COMPARED} days is closed and read yet.`,
+    )
+  })
+}
+
+function daysOf({ from, until }: DayRange): string[] {
+  const days: string[] = []
+  const endMs = Date.parse(`${until}T00:00:00Z`)
+  for (let atMs = Date.parse(`${from}T00:00:00Z`); atMs <= endMs; atMs += DAY_MS) {
+    days.push(dayText(atMs))
+    if (days.length === DAYS_AUDITED_MAX) break
+  }
+  return days
+}
+
+async function backfill(
+  config: Config,
+  { fromMs, untilMs, source: only, isRun, onSlice }: BackfillOptions,
+  signal: AbortSignal,
+): Promise<readonly BackfillOutcome[]> {
+  const rule = await createRecordRule(config.aggregation, config.folder)
+  const settings = attributionSettings(config, rule?.version)
+  return withStore(config.databaseUrl, async (store) => {
+    const outcomes: BackfillOutcome[] = []
+    const chosen = config.sources.filter(({ name }) => only === undefined || name === only)
+    if (chosen.length === 0) throw new ConfigError('no_source', `There is no source "${only}".`)
+    for (const one of chosen) {
+      const source = one.name
+      if (!isRead(one)) {
+        const why = 'it sends its usage by itself and cannot be read again'
+        outcomes.push({ source, kind: 'nothing', why })
+        continue
+      }
+      const adapter = await createSource(one, config.secretOf, store.readings)
+      const parts = { stores: store, source: adapter, clock }
+      const range = await backfillRange(parts, { fromMs, untilMs })
+      if (range === undefined) {
+        const why = 'the daemon has not read that far yet, and will read it by itself'
+        outcomes.push({ source, kind: 'nothing', why })
+      } else if (isRun) {
+        const tell = (until: number, added: number) => onSlice(source, until, added)
+        outcomes.push({ source, kind: 'run', ...(await runBackfill(parts, range, signal, tell)) })
+      } else {
+        // What a rule has not decided yet is shown as if all of it counted.
+        const { ruleVersion: _, ...undecided } = settings
+        const preview = await previewBackfill(parts, range, undecided, signal)
+        outcomes.push({ source, kind: 'preview', ...preview })
+      }
+    }
+    return outcomes
+  })
+}
+
+async function chosenSources(store: Store, only: string | undefined): Promise<string[]> {
+  const names = (await store.records.sources()).map(({ name }) => name)
+  return names.filter((name) => only === undefined || name === only)
+}
+
+function fieldOf({ payerField, sources = {} }: AttributeSettings, source: string) {
+  return payerFieldOf({ payerField, sources }, source)
+}
+
+/** @throws ConfigError `no_store` before the first start */
+async function withStore<Result>(
+  file: string,
+  work: (store: Store) => Promise<Result>,
+): Promise<Result> {
+  if (!existsSync(file)) {
+    throw new ConfigError(
+      'no_store',
+      `There is no store at ${file} yet. Start the daemon once (flowmeter start), or set ` +
+        'DATABASE_URL to where its store is.',
+    )
+  }
+  const { openStore } = await import('../store/index.js')
+  const store = openStore(file, clock)
+  try {
+    await store.migrate()
+    return await work(store)
+  } finally {
+    await store.close()
+  }
+}

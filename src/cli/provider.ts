@@ -1,0 +1,108 @@
+import { Command } from 'commander'
+import type { Hex } from '../domain/bytes.js'
+import type { Ufix64Units } from '../domain/money.js'
+import { parseUfix64 } from '../domain/money.js'
+import type { Done, ProviderDesk } from '../ports/desk.js'
+import { type DeskParts, SEQUENCE_NUMBER, sendOptionsOf, told, wholeNumber } from './desk-parts.js'
+import { type CliParts, toJson } from './parts.js'
+
+type ProviderParts = Pick<CliParts, 'print'> & DeskParts
+interface Options {
+  readonly json?: true
+  readonly sequenceNumber?: string
+}
+
+/** What a provider does, with a key that the daemon never has. */
+export function providerCommand(parts: ProviderParts): Command {
+  const provider = new Command('provider').description(
+    'A provider’s own verbs, with FLOW_PROVIDER_ADDRESS and FLOW_PROVIDER_PRIVATE_KEY',
+  )
+  sending(provider, 'set-up', 'Make the account a provider').action(
+    async (options: Options, command: Command) =>
+      act(parts, options, command, async (desk, signal) => {
+        const done = await desk.setUp(signal)
+        return { done, says: `this account is provider ${await desk.ownId(signal)}` }
+      }),
+  )
+  sending(provider, 'register-models', 'Append names to the model table')
+    .argument('<names...>', 'known names keep their id')
+    .action(async (names: string[], options: Options, command: Command) =>
+      act(parts, options, command, async (desk, signal) => ({
+        done: await desk.registerModels(names, signal),
+        says: `${names.join(', ')}: in the table`,
+      })),
+    )
+  sending(provider, 'set-meter', 'Name the key that signs usage; the one before is revoked at once')
+    .argument('<address>', 'on Flare, 40 hex digits')
+    .action(async (text: string, options: Options, command: Command) => {
+      const meter = flareAddress(text, command)
+      await act(parts, options, command, async (desk, signal) => ({
+        done: await desk.setMeter(meter, signal),
+        says: `the meter is ${meter}`,
+      }))
+    })
+  sending(provider, 'reserve', 'Keep an account number for one address')
+    .argument('<account>', 'the number')
+    .argument('<address>', 'on Flow, 16 hex digits')
+    .option(...SEQUENCE_NUMBER)
+    .action(async (text: string, holder: string, options: Options, command: Command) => {
+      const account = wholeNumber(text, command)
+      const address = flowAddress(holder, command)
+      await act(parts, options, command, async (desk, signal) => ({
+        done: await desk.reserve(account, address, signal),
+        says: `account ${account} is kept for ${address}`,
+      }))
+    })
+  sending(provider, 'collect', 'Take FLOW that vaults have paid')
+    .argument('<amount>', 'FLOW, such as 12.5')
+    .option('--currency <currency>', 'of the plans that it was paid for', 'USD')
+    .option(...SEQUENCE_NUMBER)
+    .action(async (text: string, options: Options & { currency: string }, command: Command) => {
+      const amount = flowAmount(text, command)
+      await act(parts, options, command, async (desk, signal) => ({
+        done: await desk.collect(options.currency, amount, signal),
+        says: `${text} FLOW collected`,
+      }))
+    })
+  return provider
+}
+
+function sending(parent: Command, name: string, description: string): Command {
+  return parent.command(name).description(description).option('--json', 'print one JSON object')
+}
+
+async function act(
+  { print, openProviderDesk }: ProviderParts,
+  options: Options,
+  command: Command,
+  work: (
+    desk: ProviderDesk,
+    signal: AbortSignal,
+  ) => Promise<{ readonly done: Done; readonly says: string }>,
+): Promise<void> {
+  const { desk, signal } = await openProviderDesk(sendOptionsOf(options, command))
+  const { done, says } = await told(command, () => work(desk, signal))
+  const isSent = done.txId !== undefined
+  if (options.json) print(toJson({ sent: isSent, txId: done.txId, says }))
+  else print(isSent ? says : `${says} (it was so already)`)
+}
+
+function flareAddress(text: string, command: Command): Hex {
+  const digits = text.toLowerCase().replace(/^0x/, '')
+  if (/^[0-9a-f]{40}$/.test(digits)) return `0x${digits}`
+  return command.error(`error: "${text}" is no address of 40 hex digits`, { exitCode: 2 })
+}
+
+function flowAddress(text: string, command: Command): string {
+  const digits = text.toLowerCase().replace(/^0x/, '')
+  if (/^[0-9a-f]{16}$/.test(digits)) return `0x${digits}`
+  return command.error(`error: "${text}" is no address of 16 hex digits`, { exitCode: 2 })
+}
+
+/** FLOW as people write it; a UFix64 ends at 184467440737.09551615. */
+export function flowAmount(text: string, command: Command): Ufix64Units {
+  const isAmount = /^\d{1,12}(\.\d{1,8})?$/.test(text)
+  const units = isAmount ? parseUfix64(text) : undefined
+  if (units !== undefined && units < 1n << 64n) return units
+  return command.error(`error: "${text}" is no amount of FLOW, such as 12.5`, { exitCode: 2 })
+}

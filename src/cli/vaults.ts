@@ -1,0 +1,174 @@
+import { Command } from 'commander'
+import { formatUfix64, formatWad } from '../domain/money.js'
+import type { VaultCard, VaultMoney } from '../ports/desk.js'
+import {
+  type DeskParts,
+  providerOf,
+  SEQUENCE_NUMBER,
+  sendOptionsOf,
+  told,
+  wholeNumber,
+} from './desk-parts.js'
+import { type CliParts, toJson } from './parts.js'
+import { flowAmount } from './provider.js'
+
+type VaultsParts = Pick<CliParts, 'print'> & DeskParts
+
+interface Options {
+  readonly provider?: string
+  readonly json?: true
+}
+
+interface OpenOptions extends Options {
+  readonly plan: string
+  readonly number?: string
+  readonly deposit: string
+  readonly sequenceNumber?: string
+}
+
+const PROVIDER = ['--provider <number>', 'the provider; FLOW_PROVIDER_ID unless told'] as const
+
+/** Vaults: opened and filled by customers, looked at by anybody. */
+export function vaultsCommand(parts: VaultsParts): Command {
+  const vaults = new Command('vaults').description(
+    'Vaults: to send, with FLOW_CUSTOMER_ADDRESS and FLOW_CUSTOMER_PRIVATE_KEY',
+  )
+  vaults.addCommand(openCommand(parts))
+  vaults.addCommand(depositCommand(parts))
+  vaults.addCommand(showCommand(parts))
+  vaults.addCommand(listCommand(parts))
+  return vaults
+}
+
+function openCommand({ print, openCustomerDesk }: VaultsParts): Command {
+  return new Command('open')
+    .description('Open a vault with a provider')
+    .requiredOption('--plan <id>', 'the plan to begin with')
+    .option('--number <account>', 'an account number that the provider kept for you')
+    .option('--deposit <amount>', 'FLOW to put in at once, what the storage takes included', '0')
+    .option(...PROVIDER)
+    .option(...SEQUENCE_NUMBER)
+    .option('--json', 'print one JSON object')
+    .action(async (options: OpenOptions, command: Command) => {
+      const opened = await openCustomerDesk(sendOptionsOf(options, command))
+      const order = {
+        provider: providerOf(opened, options.provider, command),
+        plan: wholeNumber(options.plan, command),
+        account: options.number === undefined ? undefined : wholeNumber(options.number, command),
+        deposit: flowAmount(options.deposit, command),
+      }
+      const { account, txId } = await told(command, () => opened.desk.open(order, opened.signal))
+      print(options.json ? toJson({ account, txId }) : `vault ${account} is open`)
+    })
+}
+
+function depositCommand({ print, openCustomerDesk }: VaultsParts): Command {
+  return new Command('deposit')
+    .description('Put FLOW into a vault, one’s own or anybody’s')
+    .argument('<account>', 'its number')
+    .argument('<amount>', 'FLOW, such as 12.5')
+    .option(...PROVIDER)
+    .option(...SEQUENCE_NUMBER)
+    .option('--json', 'print one JSON object')
+    .action(
+      async (
+        text: string,
+        amountText: string,
+        options: Options & { readonly sequenceNumber?: string },
+        command: Command,
+      ) => {
+        const account = wholeNumber(text, command)
+        const amount = flowAmount(amountText, command)
+        const opened = await openCustomerDesk(sendOptionsOf(options, command))
+        const { desk, signal } = opened
+        const provider = providerOf(opened, options.provider, command)
+        await told(command, async () => {
+          const { txId } = await desk.deposit(provider, account, amount, signal)
+          const money = await desk.money(provider, account, signal)
+          if (options.json) print(toJson({ account, txId, ...moneyOf(money) }))
+          else print(`vault ${account} has ${moneyOf(money)?.balance} FLOW`)
+        })
+      },
+    )
+}
+
+function showCommand({ print, openPublicDesk }: VaultsParts): Command {
+  return new Command('show')
+    .description('Show a vault: its plan, its limits, its money')
+    .argument('<account>', 'its number')
+    .option(...PROVIDER)
+    .option('--json', 'print one JSON object')
+    .action(async (text: string, options: Options, command: Command) => {
+      const account = wholeNumber(text, command)
+      const opened = await openPublicDesk()
+      const { desk, signal } = opened
+      const provider = providerOf(opened, options.provider, command)
+      await told(command, async () => {
+        const money = await desk.money(provider, account, signal)
+        const cards = money === undefined ? [] : await desk.vaults(provider, signal)
+        const card = cards.find((one) => one.account === account)
+        if (money === undefined || card === undefined) {
+          const message = `error: provider ${provider} has no vault ${account}`
+          command.error(message, { exitCode: 2 })
+        }
+        const text = moneyOf(money)
+        print(options.json ? toJson({ provider, ...card, ...text }) : showText(card, money))
+      })
+    })
+}
+
+function listCommand({ print, openPublicDesk }: VaultsParts): Command {
+  return new Command('list')
+    .description('List a provider’s vaults, in the order of their opening')
+    .option(...PROVIDER)
+    .option('--json', 'print one JSON object')
+    .action(async (options: Options, command: Command) => {
+      const opened = await openPublicDesk()
+      const provider = providerOf(opened, options.provider, command)
+      const vaults = await told(command, () => opened.desk.vaults(provider, opened.signal))
+      if (options.json) print(toJson({ provider, vaults }))
+      else if (vaults.length === 0) print(`provider ${provider} has no vault`)
+      for (const vault of options.json ? [] : vaults) print(listText(vault))
+    })
+}
+
+function showText(card: VaultCard, money: VaultMoney): string {
+  const { balance, free, charged, paid, owed, writtenOff } = moneyText(money)
+  const plans = card.plans.map(
+    ({ planId, fromPeriodStart }) =>
+      `  plan: ${planId}, from ${new Date(fromPeriodStart * 1000).toISOString().slice(0, 10)}`,
+  )
+  return [
+    `vault ${card.account} of ${card.customer}: ${stateOf(card)}`,
+    ...plans,
+    `  period: ${card.period}`,
+    `  balance: ${balance} FLOW, of it free ${free}`,
+    `  charged: ${charged} ${card.currency} = paid ${paid} + owed ${owed} + written off ${writtenOff}`,
+  ].join('\n')
+}
+
+function listText(card: VaultCard): string {
+  const plan = card.plans.at(-1)?.planId ?? 'none'
+  return `${card.account}  ${card.customer}  plan ${plan}  ${stateOf(card)}`
+}
+
+function stateOf({ isOpen, isPaused, isAutopayOn }: VaultCard): string {
+  if (!isOpen) return 'left'
+  if (isPaused) return 'open, paused'
+  return isAutopayOn ? 'open' : 'open, without autopay'
+}
+
+function moneyOf(money: VaultMoney | undefined) {
+  return money === undefined ? undefined : moneyText(money)
+}
+
+function moneyText(money: VaultMoney) {
+  return {
+    balance: formatUfix64(money.balance),
+    free: formatUfix64(money.free),
+    charged: formatWad(money.charged),
+    paid: formatWad(money.paid),
+    owed: formatWad(money.owed),
+    writtenOff: formatWad(money.writtenOff),
+  }
+}

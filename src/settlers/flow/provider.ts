@@ -1,0 +1,171 @@
+import type { Hash, Hex } from '../../domain/bytes.js'
+import { assert, TerminalError } from '../../domain/errors.js'
+import type { Ufix64Units } from '../../domain/money.js'
+import type { Done, ProviderDesk } from '../../ports/desk.js'
+import type { PlanTerms } from '../../pricing/plan.js'
+import { address, column, optional, ufix64 } from './arguments.js'
+import type { Script } from './cadence.js'
+import { type PersonDeskConfig, providerSettings } from './desk-config.js'
+import * as view from './desk-parse.js'
+import { Errands, type ErrandsParts } from './errand.js'
+import { array, type CadenceValue, string, uint } from './json-cadence.js'
+import { readCadence } from './parse.js'
+import { FlowPublicDesk } from './public-desk.js'
+
+export type Telling = Pick<ErrandsParts, 'tell' | 'sequenceNumber'>
+
+/** What a provider does, with the provider's own key. */
+export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
+  readonly #config: PersonDeskConfig
+  readonly #errands: Errands
+
+  constructor(config: PersonDeskConfig, telling: Telling) {
+    super(config)
+    this.#config = config
+    const { accountAddress, privateKey, keyIndex } = providerSettings
+    const variables = { address: accountAddress.env, key: privateKey.env, keyIndex: keyIndex.env }
+    const { client, files } = this
+    this.#errands = new Errands({ client, files, config, variables, ...telling })
+  }
+
+  async ownId(signal: AbortSignal, atHeight?: number): Promise<bigint | undefined> {
+    const { accountAddress, contractsAddress } = this.#config
+    const args = [address(accountAddress)]
+    const found = await this.client.script(ownIdScript(contractsAddress), args, signal, atHeight)
+    return readCadence(found, view.ownIdView, 'the provider of an account') ?? undefined
+  }
+
+  setUp(signal: AbortSignal): Promise<Done> {
+    return this.#errands.run(
+      {
+        what: 'become a provider',
+        transaction: 'provider/set_up_provider',
+        args: [],
+        isDone: async (height, same) => (await this.ownId(same, height)) !== undefined,
+      },
+      signal,
+    )
+  }
+
+  async registerModels(names: readonly string[], signal: AbortSignal): Promise<Done> {
+    const own = await this.#own(signal)
+    return this.#errands.run(
+      {
+        what: `register ${names.length} models`,
+        transaction: 'provider/register_models',
+        args: [array(names.map(string))],
+        isDone: async (height, same) => {
+          const table = new Set(await this.models(own, same, height))
+          return names.every((name) => table.has(name))
+        },
+      },
+      signal,
+    )
+  }
+
+  async publish(
+    terms: PlanTerms,
+    hash: Hash,
+    signal: AbortSignal,
+  ): Promise<Done & { readonly id: bigint }> {
+    const own = await this.#own(signal)
+    const done = await this.#errands.run(
+      {
+        what: 'publish the plan',
+        transaction: 'provider/publish_plan',
+        args: planArguments(terms),
+        isDone: async (height, same) =>
+          (await this.#planWith(own, hash, same, height)) !== undefined,
+      },
+      signal,
+    )
+    const id = await this.#planWith(own, hash, signal)
+    assert(id !== undefined, `the plan was published, and has another hash than ${hash}`)
+    return { ...done, id }
+  }
+
+  async setMeter(meter: Hex, signal: AbortSignal): Promise<Done> {
+    const own = await this.#own(signal)
+    const args = [uint('UInt64', own)]
+    return this.#errands.run(
+      {
+        what: `set the meter ${meter}`,
+        transaction: 'provider/set_meter',
+        args: [string(meter)],
+        isDone: async (height, same) =>
+          (await this.run('get_stream', args, view.meterView, same, height))?.meter ===
+          meter.slice(2),
+      },
+      signal,
+    )
+  }
+
+  /** To reserve a number again changes nothing, but for another holder. */
+  reserve(account: bigint, holder: string, signal: AbortSignal): Promise<Done> {
+    const args = [uint('UInt64', account), address(holder)]
+    const transaction = 'provider/reserve_account_number'
+    return this.#errands.run({ what: `reserve account ${account}`, transaction, args }, signal)
+  }
+
+  collect(currency: string, amount: Ufix64Units, signal: AbortSignal): Promise<Done> {
+    const args = [string(currency), ufix64(amount)]
+    const transaction = 'provider/collect_earnings'
+    return this.#errands.run({ what: 'collect earnings', transaction, args }, signal)
+  }
+
+  async #own(signal: AbortSignal): Promise<bigint> {
+    const own = await this.ownId(signal)
+    if (own !== undefined) return own
+    const fix = 'Run flowmeter provider set-up first.'
+    throw new TerminalError('no_provider', `${this.#config.accountAddress} is no provider. ${fix}`)
+  }
+
+  /** The newest first: it is most often the one. */
+  async #planWith(
+    own: bigint,
+    hash: Hash,
+    signal: AbortSignal,
+    atHeight?: number,
+  ): Promise<bigint | undefined> {
+    const plans = (await this.provider(own, signal, atHeight))?.plans ?? []
+    for (const id of plans.toReversed()) {
+      const plan = await this.plan(id, signal) // It never changes.
+      if (plan?.hash === hash) return id
+    }
+    return undefined
+  }
+}
+
+/** Parameters as in cadence/transactions/provider/publish_plan.cdc. */
+export function planArguments(terms: PlanTerms): CadenceValue[] {
+  const { currency, mode, periodKind, minimum, fee, noticeS, tiers } = terms
+  const rates = [...terms.rates].toSorted(([a], [b]) => a - b)
+  return [
+    ...[currency, mode, periodKind].map(string),
+    ...[minimum, fee].map((money) => uint('UInt128', money)),
+    uint('UInt32', noticeS),
+    array(tiers.map(({ upTo }) => optional(upTo === null ? undefined : uint('UInt64', upTo)))),
+    column(tiers, 'UInt64', ({ pricePerMillion }) => pricePerMillion),
+    column(tiers, 'UInt16', ({ discountBps }) => discountBps),
+    column(rates, 'UInt16', ([id]) => id),
+    column(rates, 'UInt32', ([, { prompt }]) => prompt),
+    column(rates, 'UInt32', ([, { cachedPrompt }]) => cachedPrompt),
+    column(rates, 'UInt32', ([, { completion }]) => completion),
+    column(rates, 'UInt32', ([, { request }]) => request),
+  ]
+}
+
+/** A provider's number is in the resource in its account, which a script may look at. */
+function ownIdScript(contractsAddress: string): Script {
+  return {
+    name: 'get_own_provider',
+    source: `
+      import SubscriptionVaults from ${contractsAddress}
+
+      access(all) fun main(address: Address): UInt64? {
+          return getAuthAccount<auth(BorrowValue) &Account>(address).storage
+              .borrow<&SubscriptionVaults.Provider>(from: SubscriptionVaults.ProviderPath)?.id
+      }
+    `,
+  }
+}

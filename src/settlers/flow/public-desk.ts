@@ -1,0 +1,104 @@
+import type { z } from 'zod'
+import { RetryableError } from '../../domain/errors.js'
+import type { UsageTotal } from '../../domain/usage-total.js'
+import type {
+  ProviderCard,
+  PublicDesk,
+  PublishedPlan,
+  Quote,
+  VaultCard,
+  VaultMoney,
+} from '../../ports/desk.js'
+import { column } from './arguments.js'
+import { CadenceFiles } from './cadence.js'
+import { FlowClient } from './client.js'
+import { nodeOf, type PublicDeskConfig } from './desk-config.js'
+import * as view from './desk-parse.js'
+import { array, type CadenceValue, int, uint } from './json-cadence.js'
+import { modelsView, readCadence } from './parse.js'
+
+/** A script may use 100000 computation units, and a vault takes about a hundred. */
+const SCRIPT_ITEMS_MAX = 200
+const PAGES_MAX = 10_000
+
+/** Reads through the scripts in cadence/. */
+export class FlowPublicDesk implements PublicDesk {
+  readonly client: FlowClient
+  readonly files: CadenceFiles
+
+  constructor(config: PublicDeskConfig) {
+    const accessNode = nodeOf(config)
+    this.client = new FlowClient({ accessNode, requestTimeoutMs: config.requestTimeoutMs })
+    this.files = new CadenceFiles(config)
+  }
+
+  async plan(id: bigint, signal: AbortSignal): Promise<PublishedPlan | undefined> {
+    return (
+      (await this.run('get_plan', [uint('UInt64', id)], view.publishedPlanView, signal)) ??
+      undefined
+    )
+  }
+
+  models(provider: bigint, signal: AbortSignal, atHeight?: number): Promise<readonly string[]> {
+    return this.run('get_models', [uint('UInt64', provider)], modelsView, signal, atHeight)
+  }
+
+  async provider(
+    id: bigint,
+    signal: AbortSignal,
+    atHeight?: number,
+  ): Promise<ProviderCard | undefined> {
+    const args = [uint('UInt64', id)]
+    return (
+      (await this.run('get_provider', args, view.providerCardView, signal, atHeight)) ?? undefined
+    )
+  }
+
+  async quote(
+    plan: bigint,
+    rows: readonly UsageTotal[],
+    signal: AbortSignal,
+  ): Promise<Quote | undefined> {
+    const args = [
+      uint('UInt64', plan),
+      column(rows, 'UInt16', (row) => row.modelId),
+      column(rows, 'UInt64', (row) => row.promptTokens),
+      column(rows, 'UInt64', (row) => row.cachedPromptTokens),
+      column(rows, 'UInt64', (row) => row.completionTokens),
+      column(rows, 'UInt32', (row) => row.requests),
+    ]
+    return (await this.run('quote_price', args, view.quoteView, signal)) ?? undefined
+  }
+
+  async vaults(provider: bigint, signal: AbortSignal): Promise<readonly VaultCard[]> {
+    const vaults: VaultCard[] = []
+    for (let page = 0; page < PAGES_MAX; page += 1) {
+      const args = [uint('UInt64', provider), int(vaults.length), int(SCRIPT_ITEMS_MAX)]
+      const more = await this.run('get_vaults', args, view.vaultCardsView, signal)
+      vaults.push(...more)
+      if (more.length < SCRIPT_ITEMS_MAX) return vaults
+    }
+    throw new RetryableError('settler_nonsense', 'the list of vaults does not end')
+  }
+
+  async money(
+    provider: bigint,
+    account: bigint,
+    signal: AbortSignal,
+  ): Promise<VaultMoney | undefined> {
+    const args = [uint('UInt64', provider), array([uint('UInt64', account)])]
+    const [money] = await this.run('get_balances', args, view.vaultMoneyView, signal)
+    return money ?? undefined
+  }
+
+  async run<T>(
+    name: string,
+    args: readonly CadenceValue[],
+    shape: z.ZodType<T>,
+    signal: AbortSignal,
+    atHeight?: number,
+  ): Promise<T> {
+    const json = await this.client.script(this.files.script(name), args, signal, atHeight)
+    return readCadence(json, shape, `the result of ${name}`)
+  }
+}

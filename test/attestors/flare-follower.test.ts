@@ -1,0 +1,121 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type RpcProxy, startRpcProxy } from '../../devnet/faults.js'
+import { type LocalFlare, startFlare } from '../../devnet/flare/index.js'
+import { FlareAttestor } from '../../src/attestors/flare/attestor.js'
+import { type FlareConfig, flareConfig } from '../../src/attestors/flare/config.js'
+import type { Store } from '../../src/ports/stores.js'
+import { systemClock } from '../../src/runtime/clock.js'
+import { StoreFile } from '../support/store-file.js'
+
+const POLICY_MS_MAX = 60_000
+const { signal } = new AbortController()
+const files: StoreFile[] = []
+let dir: string
+let flare: LocalFlare
+let node: RpcProxy
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'flowmeter-follower-'))
+  flare = await startFlare({ dir, roundSeconds: 1, neighbours: 1 })
+  node = await startRpcProxy(flare.rpcUrl)
+})
+afterAll(async () => {
+  for (const file of files) await file.remove()
+  await node?.stop()
+  await flare?.stop()
+  rmSync(dir, { recursive: true })
+})
+
+async function newStore(): Promise<Store> {
+  const file = new StoreFile(systemClock)
+  files.push(file)
+  return file.open()
+}
+
+function attestorOf(store: Store, more: Partial<Record<keyof FlareConfig, unknown>> = {}) {
+  const config = flareConfig.parse({
+    rpcUrls: node.url,
+    anchorAddress: flare.anchorAddress,
+    gasKey: flare.accounts[0]?.privateKey,
+    meterKey: `0x${'07'.repeat(32)}`,
+    registryRefreshMs: 0,
+    ...more,
+  })
+  return new FlareAttestor(config, store)
+}
+
+async function untilEpoch(rewardEpoch: number): Promise<void> {
+  const deadlineMs = performance.now() + POLICY_MS_MAX
+  while (flare.lastPolicy().rewardEpochId < rewardEpoch) {
+    if (performance.now() > deadlineMs) throw new Error(`no policy ${rewardEpoch} in time`)
+    await sleep(100)
+  }
+}
+
+/** Steps until there is nothing more to read; how many it took. */
+async function followAll(attestor: FlareAttestor, accepted: number): Promise<number> {
+  for (let steps = 1; ; steps += 1) {
+    if (!(await attestor.follow(accepted, signal))) return steps
+  }
+}
+
+// Goal: what was seen is enough, however little nodes keep. Method: follow, prune the node, ask a
+// new process for all policies; one that saw nothing has nothing to show.
+test('brings every policy from what it saw, when nodes have pruned it', async () => {
+  const { rewardEpochId: first } = flare.checkpoint
+  const store = await newStore()
+  await untilEpoch(first + 3)
+  await followAll(attestorOf(store), first)
+  const before = await attestorOf(store).policyProof(first + 2, signal)
+  node.misbehave({ kind: 'pruned' })
+  const restarted = attestorOf(store)
+  const proof = await restarted.policyProof(first + 2, signal)
+  expect(proof).toEqual(before)
+  expect(proof?.signatures.length).toBeGreaterThan(1)
+  await expect(attestorOf(await newStore()).policyProof(first + 2, signal)).rejects.toMatchObject({
+    code: 'policy_not_found',
+  })
+  node.misbehave(undefined)
+})
+
+// Goal: days of outage are caught up without one endless step. Method: windows of one block, so that
+// the past of this short network has many; each step reads twenty of them and keeps its place.
+test('catches up in bounded steps, and goes on after a restart where it was', async () => {
+  const { rewardEpochId: first } = flare.checkpoint
+  const store = await newStore()
+  await untilEpoch(first + 4)
+  const more = { logWindowBlocks: 1 }
+  expect(await attestorOf(store, more).follow(first, signal)).toBe(true)
+  const stopped = (await store.sightings.readUntil()) ?? 0
+  expect(await attestorOf(store, more).follow(first, signal)).toBeDefined()
+  expect(await store.sightings.readUntil()).toBeGreaterThan(stopped)
+  await followAll(attestorOf(store, more), first)
+  // From the second on: no event shows the first one's signers, the checkpoint itself.
+  for (let epoch = first + 2; epoch < flare.lastPolicy().rewardEpochId; epoch += 1) {
+    expect(await store.sightings.policies(epoch)).toHaveLength(1)
+    expect((await attestorOf(store).policyProof(epoch, signal))?.rewardEpoch).toBe(epoch)
+  }
+})
+
+test('a policy goes on being proven when the Relay is replaced, on both sides of it', async () => {
+  const store = await newStore()
+  const attestor = attestorOf(store)
+  const { rewardEpochId: before } = flare.lastPolicy()
+  await followAll(attestor, before - 1)
+  const { address } = await flare.replaceRelay()
+  const { rewardEpochId: first } = flare.lastPolicy()
+  await untilEpoch(first + 2)
+  await followAll(attestor, before - 1)
+  expect(await store.sightings.relays()).toHaveLength(2)
+  expect((await store.sightings.relays())[0]).toBe(address.toLowerCase())
+  for (let epoch = before; epoch <= first + 1; epoch += 1) {
+    expect((await attestor.policyProof(epoch, signal))?.rewardEpoch).toBe(epoch)
+  }
+  const { newest, inForce } = await attestor.epochs(signal)
+  expect(newest).toBeGreaterThanOrEqual(first + 2)
+  expect(inForce).toBeLessThanOrEqual(newest)
+})

@@ -1,0 +1,63 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { createLogger, redactor } from '../../src/runtime/log.js'
+
+describe('secrets', () => {
+  const secret = 'quote"and\\slash-canary'
+  const privateKey = `0x${'c0ffee'.repeat(10)}abcd`
+
+  test('are cut out wherever they stand', () => {
+    const redact = redactor([secret, privateKey])
+    const texts = [
+      secret,
+      `before ${secret} after ${secret}`,
+      JSON.stringify({ deep: { key: secret } }),
+      `url?key=${privateKey}&more`,
+      privateKey.slice(2),
+    ]
+    for (const text of texts) {
+      const cleaned = redact(text)
+      expect(cleaned).toContain('[redacted]')
+      expect(cleaned).not.toContain('canary')
+      expect(cleaned).not.toContain('c0ffee')
+    }
+  })
+
+  test('that are too short to be one leave words alone', () => {
+    expect(redactor(['', 'a', 'public'])('a public word')).toBe('a public word')
+  })
+})
+
+describe('the log', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'flowmeter-log-'))
+  })
+  afterEach(() => {
+    vi.restoreAllMocks()
+    rmSync(folder, { recursive: true })
+  })
+
+  test('is the same on stdout and in its file: a JSON object a line, without secrets', async () => {
+    const shown: string[] = []
+    vi.spyOn(process.stdout, 'write').mockImplementation((line) => {
+      shown.push(String(line))
+      return true
+    })
+    const file = join(folder, 'deep', 'connector.log')
+    const log = createLogger({ level: 'info', file, secrets: ['canary-of-the-log'] })
+    log.debug('not told')
+    log.info({ key: 'canary-of-the-log' }, 'told')
+    log.error({ err: new Error('because of canary-of-the-log') }, 'failed')
+    const kept = () => readFileSync(file, 'utf8')
+    await vi.waitFor(() => expect(kept().split('\n')).toHaveLength(3), { timeout: 20_000 })
+    expect(kept()).toBe(shown.join(''))
+    const lines = shown.map((line) => JSON.parse(line))
+    expect(lines.map(({ msg }) => msg)).toEqual(['told', 'failed'])
+    expect(lines[0]).toMatchObject({ key: '[redacted]' })
+    expect(lines[0].time).toMatch(/^\d{4}-\d\d-\d\dT.*Z$/)
+    expect(shown.join('')).not.toContain('canary')
+  })
+})

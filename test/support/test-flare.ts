@@ -1,0 +1,185 @@
+import type { Anchor, BatchHeader } from '../../src/domain/batch.js'
+import { type Hash, type Hex, keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
+import { ConfigError } from '../../src/domain/errors.js'
+import type { BatchProof, PolicyProof } from '../../src/domain/proof.js'
+import type { Attestor, MeterState, ProofAnswer } from '../../src/ports/attestor.js'
+import type { Call } from '../../src/ports/lane.js'
+import type { MeterKey } from '../../src/ports/meter-key.js'
+import { encode } from '../../src/store/json.js'
+import { TestLane } from './test-lane.js'
+
+const ROUNDS_AN_EPOCH = 8
+
+type Body =
+  | { readonly kind: 'anchor'; readonly header: BatchHeader; readonly signature: Hex }
+  | { readonly kind: 'request'; readonly anchor: Anchor }
+
+/** A key that signs as the port asks: the same each time, and one header for each number. */
+export class TestMeterKey implements MeterKey {
+  readonly address: Hex = `0x${'11'.repeat(20)}`
+  readonly #digests = new Map<bigint, Hash>()
+
+  async sign(header: BatchHeader): Promise<Hex> {
+    const digest = keccak(utf8(encode(header)))
+    const before = this.#digests.get(header.seq)
+    if (before !== undefined && before !== digest) {
+      throw new ConfigError('meter_second_digest', `batch ${header.seq} was signed before`)
+    }
+    this.#digests.set(header.seq, digest)
+    return signatureOf(header)
+  }
+}
+
+/** Anchor contract, FDC and voting rounds in memory. Obeys the contract of the port. */
+export class TestFlare implements Attestor {
+  readonly identity = { chainId: 114, anchorAddress: `0x${'22'.repeat(20)}` as Hex }
+  readonly lane = new TestLane('test/flare', (body) => this.#execute(body as Body))
+  /** Every anchor that stands, in order. */
+  readonly anchors: { readonly header: BatchHeader; readonly anchor: Anchor }[] = []
+  /** Each was paid for. */
+  readonly requests: { readonly anchor: Anchor; readonly round: number }[] = []
+  /** Rounds whose tree lacks what was asked for. */
+  readonly lossyRounds = new Set<number>()
+  /** The voting round that is open. */
+  round = 100
+  #blockNumber = 1
+  readonly #meter: Hex
+
+  constructor(meter: Hex) {
+    this.#meter = meter
+  }
+
+  async meterState(): Promise<MeterState> {
+    const last = this.anchors.at(-1)?.header
+    return { lastSeq: last?.seq ?? 0n, lastRoot: last?.root ?? ZERO_HASH }
+  }
+
+  async findAnchor(meter: Hex, header: BatchHeader): Promise<Anchor | undefined> {
+    if (meter !== this.#meter) return undefined
+    const found = this.anchors.find((one) => one.header.seq === header.seq)
+    if (found !== undefined && found.header.root !== header.root) {
+      throw new ConfigError('another_root_anchored', `batch ${header.seq}`)
+    }
+    return found?.anchor
+  }
+
+  anchorCall(header: BatchHeader, signature: Hex): Call {
+    return { what: 'anchor', body: { kind: 'anchor', header, signature } satisfies Body }
+  }
+
+  async requestCall(anchor: Anchor): Promise<Call> {
+    return { what: 'request', body: { kind: 'request', anchor } satisfies Body }
+  }
+
+  async findRequest(anchor: Anchor, missed: readonly number[]): Promise<number | undefined> {
+    const rounds = this.requests.flatMap((request) =>
+      isSameAnchor(request.anchor, anchor) ? [request.round] : [],
+    )
+    const newest = rounds.at(-1)
+    return newest === undefined || missed.includes(newest) ? undefined : newest
+  }
+
+  async isFinalised(round: number): Promise<boolean> {
+    return round < this.round - 1
+  }
+
+  async fetchProof(
+    meter: Hex,
+    header: BatchHeader,
+    anchor: Anchor,
+    round: number,
+  ): Promise<ProofAnswer> {
+    if (round >= this.round - 1) return { outcome: 'pending', why: 'not finalised' }
+    const isAsked = this.requests.some(
+      (request) => request.round === round && isSameAnchor(request.anchor, anchor),
+    )
+    if (!isAsked || this.lossyRounds.has(round)) return { outcome: 'missed' }
+    return { outcome: 'proven', proof: proofOf(meter, header, anchor, round) }
+  }
+
+  async rewardEpochOf(round: number): Promise<number> {
+    return epochOf(round)
+  }
+
+  async policyProof(rewardEpoch: number): Promise<PolicyProof | undefined> {
+    if (rewardEpoch > epochOf(this.round)) return undefined
+    return { rewardEpoch, policy: '0x', signatures: [] }
+  }
+
+  async wallet(): Promise<{ address: Hex; balance: bigint }> {
+    return { address: this.identity.anchorAddress, balance: 1n }
+  }
+
+  /** A block is mined, and the open voting round ends. */
+  tick(): void {
+    this.#blockNumber += 1
+    this.lane.mine()
+    this.round += 1
+  }
+
+  /** The newest anchor leaves the chain with its block. */
+  dropAnchor(): void {
+    this.anchors.pop()
+    this.lane.undo()
+  }
+
+  /** A reorganisation puts the newest anchor into another block. */
+  moveAnchor(): void {
+    const last = this.anchors.pop()
+    if (last === undefined) throw new Error('there is no anchor to move')
+    const anchor = { ...last.anchor, blockNumber: last.anchor.blockNumber + 1, logIndex: 9 }
+    this.anchors.push({ ...last, anchor })
+  }
+
+  #execute(body: Body): string | undefined {
+    if (body.kind === 'anchor') return this.anchorNow(body.header, body.signature)
+    this.requests.push({ anchor: body.anchor, round: this.round })
+    return undefined
+  }
+
+  /** Whoever sends it. Returns why it is refused. */
+  anchorNow(header: BatchHeader, signature: Hex): string | undefined {
+    const last = this.anchors.at(-1)?.header
+    if (signature !== signatureOf(header)) return 'another meter'
+    if (header.seq !== (last?.seq ?? 0n) + 1n) return 'SeqNotNext'
+    if (header.prevRoot !== (last?.root ?? ZERO_HASH)) return 'PrevRootNotLast'
+    const txHash = keccak(utf8(`anchor ${header.seq} ${this.#blockNumber}`))
+    this.anchors.push({ header, anchor: { txHash, blockNumber: this.#blockNumber, logIndex: 2 } })
+    return undefined
+  }
+}
+
+export function epochOf(round: number): number {
+  return Math.floor(round / ROUNDS_AN_EPOCH)
+}
+
+function signatureOf(header: BatchHeader): Hex {
+  const digest = keccak(utf8(encode(header)))
+  return `0x${digest.slice(2)}${digest.slice(2)}1b`
+}
+
+function isSameAnchor(a: Anchor, b: Anchor): boolean {
+  return a.txHash === b.txHash && a.logIndex === b.logIndex && a.blockNumber === b.blockNumber
+}
+
+function proofOf(meter: Hex, header: BatchHeader, anchor: Anchor, round: number): BatchProof {
+  const root = keccak(utf8(`round ${round}`))
+  return {
+    header,
+    meter,
+    attested: {
+      round,
+      txHash: anchor.txHash,
+      logIndex: anchor.logIndex,
+      blockNumber: BigInt(anchor.blockNumber),
+      timestamp: 1n,
+      sourceAddress: meter,
+      receivingAddress: meter,
+      isDeployment: false,
+      value: 0n,
+      input: 'zero_byte',
+    },
+    path: [],
+    rootProof: { round, root, rewardEpoch: epochOf(round), signatures: [] },
+  }
+}
