@@ -32,10 +32,11 @@ for (const { user, strategy, number } of network.vaults) {
 }
 print('')
 print('The settings of a daemon for it are in .env.devnet. In another terminal:')
+print('  cp .env.devnet .env')
 for (const { user, number, strategy } of network.vaults) {
   if (strategy === 'directory') print(`  npx flowmeter directory set ${user} ${number}`)
 }
-print('  cp .env.devnet .env && npx flowmeter start')
+print('  npx flowmeter start')
 print('Ctrl-C stops the network.')
 
 for (const name of ['SIGINT', 'SIGTERM'] as const) {

@@ -1,6 +1,7 @@
 import { createAttestor, createMeterKey } from './attestors/index.js'
 import type { Config } from './config.js'
 import { ConfigError } from './domain/errors.js'
+import { RetryableError } from './domain/errors.js'
 import { metricsOf } from './http/metrics.js'
 import { Readiness } from './http/ready.js'
 import { startServer } from './http/server.js'
@@ -67,7 +68,13 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       meter: meterKey.address,
     }
     await bindIdentity(store.identity, identity)
-    await checkMeter({ attestor, batches: store.batches, meter: meterKey.address }, shutdown)
+    try {
+      await checkMeter({ attestor, batches: store.batches, meter: meterKey.address }, shutdown)
+    } catch (error) {
+      if (!(error instanceof RetryableError)) throw error
+      // A chain that is silent now is no reason to be silent too: sealing looks again.
+      log.warn({ code: error.code }, `the meter is not checked yet: ${error.message}`)
+    }
     for (const { name, collectFrom = config.collectFrom } of config.sources) {
       await store.records.addSource(name, instantOf(collectFrom))
     }

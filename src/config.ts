@@ -4,6 +4,7 @@ import dotenv from 'dotenv'
 import { z } from 'zod'
 import { attestorConfig, attestorSettings } from './attestors/index.js'
 import { ConfigError } from './domain/errors.js'
+import { isAllowList } from './http/allow-list.js'
 import { parseWad } from './domain/money.js'
 import { mappingConfig } from './mapping/index.js'
 import { aggregationConfig } from './operator/index.js'
@@ -61,7 +62,10 @@ const coreConfig = z.strictObject({
   holdUnknownModels: flag,
   host: text.default('127.0.0.1'),
   port: z.coerce.number().int().min(0).max(65_535).default(3000),
-  allowedIps: list,
+  allowedIps: list.refine(
+    isAllowList,
+    'expected addresses or CIDR ranges, such as 10.0.0.7 or 10.0.0.0/8',
+  ),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
   logFile: text.default('logs/connector.log'),
 })
@@ -129,7 +133,7 @@ type Environment = Readonly<Record<string, string | undefined>>
  * @throws ConfigError `settings`, with every problem at once and no value of any setting
  */
 export function loadConfig(processEnv: Environment, folder: string): Config {
-  const env = { ...readDotenv(folder), ...withoutEmpty(processEnv) }
+  const env = { ...withoutEmpty(readDotenv(folder)), ...withoutEmpty(processEnv) }
   const problems: string[] = []
   const secrets: string[] = []
   const secretOf = (variable: string): string => {
@@ -157,7 +161,7 @@ export function loadMappingConfig(
   processEnv: Environment,
   folder: string,
 ): Pick<Config, 'mapping' | 'databaseUrl'> {
-  const env = { ...readDotenv(folder), ...withoutEmpty(processEnv) }
+  const env = { ...withoutEmpty(readDotenv(folder)), ...withoutEmpty(processEnv) }
   const problems: string[] = []
   const databaseUrl = check(
     coreConfig.shape.databaseUrl,
@@ -180,7 +184,7 @@ export function loadAttributionConfig(
   'mapping' | 'modelAliases' | 'aggregation' | 'holdUnknownModels' | 'databaseUrl' | 'secretOf'
 > {
   const { mapping, databaseUrl } = loadMappingConfig(processEnv, folder)
-  const env = { ...readDotenv(folder), ...withoutEmpty(processEnv) }
+  const env = { ...withoutEmpty(readDotenv(folder)), ...withoutEmpty(processEnv) }
   const problems: string[] = []
   const { holdUnknownModels: setting } = coreSettings
   const { holdUnknownModels: schema } = coreConfig.shape
@@ -203,7 +207,7 @@ export function loadSettings<Schema extends z.ZodType>(
   processEnv: Environment,
   folder: string,
 ): z.infer<Schema> {
-  const env = { ...readDotenv(folder), ...withoutEmpty(processEnv) }
+  const env = { ...withoutEmpty(readDotenv(folder)), ...withoutEmpty(processEnv) }
   const problems: string[] = []
   const values = collectValues(env, settings, [], problems)
   const loaded = check(schema, settings, values, problems)
@@ -275,11 +279,15 @@ function check<Schema extends z.ZodType>(
   for (const issue of parsed.error.issues) {
     const [field, ...rest] = issue.path
     const known = name ?? settings[String(field)]?.env ?? String(field)
-    const isMissing = issue.code === 'invalid_type' && issue.message.endsWith('received undefined')
+    const isMissing = name === undefined && fieldOf(value, field) === undefined
     const where = rest.length > 0 ? ` (item ${rest.join('.')})` : ''
     problems.push(`${known}${where}: ${isMissing ? 'is missing' : issue.message}`)
   }
   return undefined as z.infer<Schema> // Never used: a problem was noted, and ends the loading.
+}
+
+function fieldOf(value: unknown, field: PropertyKey | undefined): unknown {
+  return (value as Readonly<Record<string, unknown>>)[String(field)]
 }
 
 function readFileConfig(
@@ -311,16 +319,18 @@ function readFileConfig(
 /** One LiteLLM, named by the variables that its integrations have always had. */
 function defaultSources(env: Environment, problems: string[]): SourceConfig[] {
   const apiUrl = env.LITELLM_API_URL ?? env.LITELLM_BASE_URL
+  const hasApiKey = env.LITELLM_API_KEY !== undefined || env.LITELLM_API_KEY_FILE !== undefined
+  const hasMasterKey = env.LITELLM_MASTER_KEY !== undefined
   if (apiUrl === undefined) {
     problems.push('LITELLM_API_URL: is missing (or name your sources in flowmeter.config.json)')
+    if (!hasApiKey && !hasMasterKey) problems.push('LITELLM_API_KEY: is missing')
     return []
   }
-  const hasApiKey = env.LITELLM_API_KEY !== undefined || env.LITELLM_API_KEY_FILE !== undefined
   const parsed = sourceConfig.safeParse({
     kind: 'litellm',
     name: env.LITELLM_SOURCE_NAME ?? 'main',
     apiUrl: apiUrl.replace(/\/+$/, ''),
-    apiKeyEnv: !hasApiKey && env.LITELLM_MASTER_KEY ? 'LITELLM_MASTER_KEY' : 'LITELLM_API_KEY',
+    apiKeyEnv: !hasApiKey && hasMasterKey ? 'LITELLM_MASTER_KEY' : 'LITELLM_API_KEY',
   })
   if (parsed.success) return [parsed.data]
   for (const issue of parsed.error.issues) {

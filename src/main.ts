@@ -9,12 +9,14 @@ import { version } from './version.js'
 const GRACE_MS = 20_000
 const folder = process.cwd()
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
+let isDaemon = false
 
 /** Everything heavy is imported by the command that needs it: `map` answers without any chain. */
 const program = createProgram({
   version,
   print,
   async start() {
+    isDaemon = true
     const { startDaemon } = await import('./start.js')
     await startDaemon(process.env, folder, shutdownSignal())
   },
@@ -66,9 +68,12 @@ try {
   await program.parseAsync()
 } catch (error) {
   process.exitCode = exitCodeOf(error)
-  // Commander has said its own already; the daemon's log has said the rest of `start`.
-  if (!isTold(error)) {
-    const isExpected = process.exitCode === 78 && error instanceof Error
+  const isExpected = process.exitCode === 78 && error instanceof Error
+  // Commander has said its own already. What else stops the daemon is in its log, which cuts
+  // secrets out; here nothing would.
+  if (!isTold(error) && (isExpected || !isDaemon)) {
     process.stderr.write(`error: ${isExpected ? error.message : inspect(error)}\n`)
   }
 }
+// PM2 starts a process with a channel and listens to it in there; open, it would keep us running.
+if (process.connected) process.disconnect()

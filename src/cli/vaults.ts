@@ -45,7 +45,7 @@ function openCommand({ print, openCustomerDesk }: VaultsParts): Command {
     .description('Open a vault with a provider')
     .requiredOption('--plan <id>', 'the plan to begin with')
     .option('--number <account>', 'an account number that the provider kept for you')
-    .option('--deposit <amount>', 'FLOW to put in at once, what the storage takes included', '0')
+    .option('--deposit <amount>', 'FLOW to put in at once', '0')
     .option(...PROVIDER)
     .option(...SEQUENCE_NUMBER)
     .option('--json', 'print one JSON object')

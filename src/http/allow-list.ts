@@ -3,6 +3,16 @@ import { ConfigError } from '../domain/errors.js'
 
 const BITS = { 4: 32, 6: 128 } as const
 
+/** Whether every item is an address or a CIDR range. */
+export function isAllowList(items: readonly string[]): boolean {
+  try {
+    allowList(items)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /**
  * Who may ask. Loopback may by itself, unless the request was passed on by a proxy on this machine:
  * then it comes from anywhere. The others are addresses or CIDR ranges.

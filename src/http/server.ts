@@ -53,7 +53,8 @@ export async function startServer(parts: ServerParts): Promise<Server> {
     reply.header('cache-control', 'no-store')
     const { headers } = request
     const isForwarded = headers.forwarded !== undefined || 'x-forwarded-for' in headers
-    if (request.url === '/health' || isAllowed(request.ip, isForwarded)) return
+    const [path] = request.url.split('?')
+    if (path === '/health' || isAllowed(request.ip, isForwarded)) return
     await reply.code(403).send({ error: 'forbidden', message: 'ALLOWED_IPS does not name you' })
   })
   server.get('/health', async () => ({ status: 'ok' }))

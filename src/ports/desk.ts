@@ -103,7 +103,7 @@ export interface VaultOrder {
   readonly plan: bigint
   /** One that the provider reserved; undefined: the next free one. */
   readonly account: bigint | undefined
-  /** FLOW, besides what the storage takes. */
+  /** FLOW. */
   readonly deposit: Ufix64Units
 }
 

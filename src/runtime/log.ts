@@ -32,11 +32,22 @@ export function createLogger({ level, file, secrets }: LogParts): Logger {
   return pino({ level, base: null, timestamp, formatters }, multistream(streams))
 }
 
-/** Cuts every secret out of a text, as it is and as JSON would write it. */
+/**
+ * Cuts every secret out of a text, as it is and as JSON would write it; without the spaces around it
+ * and in any case, since settings are trimmed and keys are written in lower case on the way.
+ */
 export function redactor(secrets: readonly string[]): (text: string) => string {
   const needles = secrets
-    .filter((secret) => secret.length >= SECRET_LENGTH_MIN)
-    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), secret.replace(/^0x/, '')])
-  const distinct = [...new Set(needles)].filter(({ length }) => length >= SECRET_LENGTH_MIN)
-  return (text) => distinct.reduce((cleaned, needle) => cleaned.replaceAll(needle, REDACTED), text)
+    .map((secret) => secret.trim().replace(/^0x/i, ''))
+    .filter(({ length }) => length >= SECRET_LENGTH_MIN)
+    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
+  if (needles.length === 0) return (text) => text
+  // The longest first: one secret may be a part of another.
+  const sorted = [...new Set(needles)].sort((a, b) => b.length - a.length).map(literal)
+  const anyOfThem = new RegExp(`(?:0x)?(?:${sorted.join('|')})`, 'gi')
+  return (text) => text.replace(anyOfThem, REDACTED)
+}
+
+function literal(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
 }
