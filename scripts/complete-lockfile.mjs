@@ -5,8 +5,32 @@
 // (the package that wants it pins it), and where it fits is in its name. Run after `npm install`.
 import { readFileSync, writeFileSync } from 'node:fs'
 
-const SYSTEMS = ['aix', 'android', 'darwin', 'freebsd', 'linux', 'netbsd', 'openbsd', 'openharmony', 'sunos', 'win32']
-const PROCESSORS = { amd64: 'x64', arm64: 'arm64', armv7: 'arm', arm: 'arm', ia32: 'ia32', loong64: 'loong64', mips64el: 'mips64el', ppc64: 'ppc64', riscv64: 'riscv64', s390x: 's390x', wasm32: 'wasm32', x64: 'x64' }
+const SYSTEMS = [
+  'aix',
+  'android',
+  'darwin',
+  'freebsd',
+  'linux',
+  'netbsd',
+  'openbsd',
+  'openharmony',
+  'sunos',
+  'win32',
+]
+const PROCESSORS = {
+  amd64: 'x64',
+  arm64: 'arm64',
+  armv7: 'arm',
+  arm: 'arm',
+  ia32: 'ia32',
+  loong64: 'loong64',
+  mips64el: 'mips64el',
+  ppc64: 'ppc64',
+  riscv64: 'riscv64',
+  s390x: 's390x',
+  wasm32: 'wasm32',
+  x64: 'x64',
+}
 
 const file = new URL('../package-lock.json', import.meta.url)
 const lock = JSON.parse(readFileSync(file, 'utf8'))
@@ -31,10 +55,12 @@ console.log(`${added} packages of other platforms added`)
 /** As Node looks it up: beside the package that wants it, or above. */
 function isThere(path, name) {
   const folders = path.split('/node_modules/')
-  return folders.some((_, i) => {
-    const above = folders.slice(0, folders.length - i).join('/node_modules/')
-    return lock.packages[`${above}/node_modules/${name}`] !== undefined
-  }) || lock.packages[`node_modules/${name}`] !== undefined
+  return (
+    folders.some((_, i) => {
+      const above = folders.slice(0, folders.length - i).join('/node_modules/')
+      return lock.packages[`${above}/node_modules/${name}`] !== undefined
+    }) || lock.packages[`node_modules/${name}`] !== undefined
+  )
 }
 
 /** `@scope/tool-linux-arm64-musl`: the operating system and the processor it was built for. */

@@ -1,7 +1,6 @@
 import { createAttestor, createMeterKey } from './attestors/index.js'
 import type { Config } from './config.js'
-import { ConfigError } from './domain/errors.js'
-import { RetryableError } from './domain/errors.js'
+import { ConfigError, RetryableError } from './domain/errors.js'
 import { metricsOf } from './http/metrics.js'
 import { Readiness } from './http/ready.js'
 import { startServer } from './http/server.js'
@@ -181,7 +180,10 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
                 receiptSecret: config.receiptSecret,
               },
               checkMeter: (stop) =>
-                checkMeterLevel({ attestor, batches: store.batches, meter: meterKey.address }, stop),
+                checkMeterLevel(
+                  { attestor, batches: store.batches, meter: meterKey.address },
+                  stop,
+                ),
             },
             signal,
           ),

@@ -4,8 +4,8 @@ import dotenv from 'dotenv'
 import { z } from 'zod'
 import { attestorConfig, attestorSettings } from './attestors/index.js'
 import { ConfigError } from './domain/errors.js'
-import { isAllowList } from './http/allow-list.js'
 import { parseWad } from './domain/money.js'
+import { isAllowList } from './http/allow-list.js'
 import { mappingConfig } from './mapping/index.js'
 import { aggregationConfig } from './operator/index.js'
 import { defaultPlanAliases } from './pricing/default-plan.js'
@@ -77,8 +77,14 @@ export const coreSettings = {
   pollIntervalMs: { env: 'POLL_INTERVAL', help: 'at least this often too, in ms; 60000' },
   settleMs: { env: 'SETTLE_DELAY', help: 'rows younger than this wait for the next reading, ms' },
   overlapMs: { env: 'POLL_OVERLAP', help: 'how far every reading goes back, ms; 7200000' },
-  rescanMs: { env: 'POLL_RESCAN', help: 'how far a deep re-scan goes back, ms; 0 for none; 172800000' },
-  rescanEveryMs: { env: 'POLL_RESCAN_INTERVAL', help: 'from one deep re-scan to the next, ms; 21600000' },
+  rescanMs: {
+    env: 'POLL_RESCAN',
+    help: 'how far a deep re-scan goes back, ms; 0 for none; 172800000',
+  },
+  rescanEveryMs: {
+    env: 'POLL_RESCAN_INTERVAL',
+    help: 'from one deep re-scan to the next, ms; 21600000',
+  },
   sealIntervalMs: { env: 'SEAL_INTERVAL', help: 'least time between two batches, ms; 600000' },
   sealExposure: { env: 'SEAL_EXPOSURE', help: 'sealed at once when unsealed usage is worth this' },
   workerIntervalMs: { env: 'WORKER_INTERVAL', help: 'longest wait of an idle worker, ms; 2000' },

@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Status } from '../pipeline/status.js'
-import { meteringGauges } from './metering-metrics.js'
 import type { StepListener } from '../runtime/worker.js'
+import { meteringGauges } from './metering-metrics.js'
 
 export interface Metrics {
   readonly contentType: string
@@ -85,7 +85,14 @@ function fill(gauges: Gauges, status: Status): void {
   if (status.policies !== undefined) gauges.policies.set(status.policies.behind)
   gauges.unmapped.set(status.unmapped.records)
   gauges.refused.set(status.refusedEntries)
-  for (const { name, lagS, problem, clockSkewS = 0, quarantined = 0, twins = 0 } of status.sources) {
+  for (const {
+    name,
+    lagS,
+    problem,
+    clockSkewS = 0,
+    quarantined = 0,
+    twins = 0,
+  } of status.sources) {
     gauges.skew.set({ source: name }, clockSkewS)
     gauges.quarantined.set({ source: name }, quarantined)
     gauges.twins.set({ source: name }, twins)

@@ -3,8 +3,8 @@ import type { Clock } from '../ports/clock.js'
 import type { Fate } from '../ports/lane.js'
 import type { StoredBatch, Stores } from '../ports/stores.js'
 import { type MeteringStatus, meteringStatus } from './metering-status.js'
-import { sourceWarnings } from './source-health.js'
 import { type PolicyStatus, policyStatus } from './policy-status.js'
+import { sourceWarnings } from './source-health.js'
 import { type WalletStatus, walletStatus } from './wallets.js'
 
 /** How it stands, from the store alone: the same answer whether the daemon runs or not. */

@@ -6,8 +6,8 @@ import type { Clock } from '../ports/clock.js'
 import type { AttributedRecord, Records, SourceState } from '../ports/stores.js'
 import { accountOf, accountText, count } from './columns.js'
 import { decided } from './decided.js'
-import { decode, encode } from './json.js'
 import { quarantinedRows, sourceOddities, takeIn } from './intake.js'
+import { decode, encode } from './json.js'
 import { saveReadings } from './readings.js'
 import type { RecordDecisionsTable, SourcesTable, Tables, UsageRecordsTable } from './tables.js'
 
@@ -182,8 +182,12 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
         .select(['account', 'period_start', 'model_id'])
         .select([
           sql<bigint | string>`sum(coalesce(capped_prompt_tokens, prompt_tokens))`.as('prompt'),
-          sql<bigint | string>`sum(coalesce(capped_cached_tokens, cached_prompt_tokens))`.as('cached'),
-          sql<bigint | string>`sum(coalesce(capped_completion_tokens, completion_tokens))`.as('completion'),
+          sql<bigint | string>`sum(coalesce(capped_cached_tokens, cached_prompt_tokens))`.as(
+            'cached',
+          ),
+          sql<bigint | string>`sum(coalesce(capped_completion_tokens, completion_tokens))`.as(
+            'completion',
+          ),
           sql<bigint | string>`count(*)`.as('requests'),
         ])
         .where('batch_seq', 'is not', null)

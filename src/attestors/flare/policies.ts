@@ -30,7 +30,7 @@ const SIGNED = topicOf(interfaces.systemsManager, 'SigningPolicySigned')
 /** How far behind the newest policy a round may lie: 30 days of Coston2's six-hour epochs. */
 const EPOCHS_BACK_MAX = 120
 /** On Flare every round has some message, of FTSO if not of FDC. */
-const ROUNDS_LOOKED_AT = 4
+const ROUNDS_LOOKED_AT = 8
 /** A message is relayed within a round or two after its own. */
 const ROUNDS_LATE = 3
 /** Log windows of one step of the follower: some seconds of a public node's time. */
