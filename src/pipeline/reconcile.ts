@@ -71,9 +71,11 @@ async function readBack(
   signal: AbortSignal,
 ): Promise<void> {
   const accounts = [...new Set(keys.map(({ accountNumber }) => accountNumber))]
-  const applied = await settler.applied(keys, signal)
-  const balances = await settler.balances(accounts, signal)
-  const conservation = await settler.conservation(signal)
+  // Of one block: between two of them a settlement would look like a difference.
+  const height = await settler.sealedHeight(signal)
+  const applied = await settler.applied(keys, signal, height)
+  const balances = await settler.balances(accounts, signal, height)
+  const conservation = await settler.conservation(signal, height)
   await store.transaction(async (stores) => {
     await stores.books.saveApplied(applied)
     await stores.books.saveBalances(balances)

@@ -90,7 +90,8 @@ export interface SettledPage {
 }
 
 /**
- * Where charges are made. Every method reads sealed state anew; none remembers. All of them throw
+ * Where charges are made. Every method reads sealed state anew, the newest unless a height is given;
+ * none remembers. All of them throw
  * RetryableError (`settler_unreachable`, `settler_nonsense`) when it cannot be read.
  */
 export interface Settler {
@@ -114,14 +115,22 @@ export interface Settler {
 
   settleCall(header: BatchHeader, runs: readonly EntryRun[]): Call
   /** In the order asked for; a (vault, period) the chain does not know is all zero. */
-  applied(keys: readonly EntryKey[], signal: AbortSignal): Promise<readonly AppliedRecord[]>
+  applied(
+    keys: readonly EntryKey[],
+    signal: AbortSignal,
+    atHeight?: number,
+  ): Promise<readonly AppliedRecord[]>
   /** Results of entries in sealed blocks from a height on, in order; at most one window of them. */
   settledSince(fromHeight: number, signal: AbortSignal): Promise<SettledPage>
   /** The newest sealed block. */
   sealedHeight(signal: AbortSignal): Promise<number>
 
-  balances(accounts: readonly AccountNumber[], signal: AbortSignal): Promise<readonly Balance[]>
-  conservation(signal: AbortSignal): Promise<Conservation>
+  balances(
+    accounts: readonly AccountNumber[],
+    signal: AbortSignal,
+    atHeight?: number,
+  ): Promise<readonly Balance[]>
+  conservation(signal: AbortSignal, atHeight?: number): Promise<Conservation>
   /** For status and doctor: the account that pays the fees. */
   wallet(signal: AbortSignal): Promise<{ readonly address: string; readonly balance: Ufix64Units }>
 }

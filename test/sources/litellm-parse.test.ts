@@ -97,7 +97,7 @@ describe('what does not fit is a reject with its reason', () => {
     ['a day that is none', { startTime: '2026-13-41T05:02:53Z' }, /startTime/],
     ['a time before 1970', { startTime: '1969-12-31T23:59:59Z' }, /since 1970/],
     ['metadata that is no JSON', { metadata: '{"usage_object":' }, /metadata/],
-    ['cached tokens that are none', { metadata: { usage_object: cached('6') } }, /cached_tokens/],
+    ['more tokens than LiteLLM can keep', { prompt_tokens: 2 ** 31 }, /prompt_tokens/],
     ['a model of 70 000 letters', { model_group: 'm'.repeat(70_000) }, /model name is too long/],
     ['a user that is a number', { user: 7 }, /user/],
   ])('%s', (_, change, reason) => {
@@ -154,3 +154,26 @@ test('prompts, answers and error texts go no further', () => {
 function cached(tokens: unknown) {
   return { prompt_tokens_details: { cached_tokens: tokens } }
 }
+
+// A client can put what it likes into a request's metadata, and LiteLLM copies some of it.
+describe('what a client writes into metadata', () => {
+  const good = rows['success 1.96.2'] as Record<string, unknown>
+  const record = (change: object) => {
+    const parsed = parseSpendLog('main', { ...good, ...change }, COUNT_ALL)
+    return parsed.ok ? parsed.record : undefined
+  }
+
+  test.each([
+    ['usage_object', { usage_object: 'x' }],
+    ['error_information', { error_information: 'x' }],
+    ['cached tokens', { usage_object: cached('6') }],
+  ])('%s of another shape does not turn the row into a reject', (_, metadata) => {
+    expect(record({ metadata })).toMatchObject({ cachedPromptTokens: 0n })
+    expect(record({ metadata })?.excluded).toBeUndefined()
+  })
+
+  test('a failure that cost money is told apart from one that cost none', () => {
+    expect(record({ status: 'failure', spend: 0 })?.excluded).toBe('failure')
+    expect(record({ status: 'failure', spend: 0.5 })?.excluded).toBe('failure_with_spend')
+  })
+})

@@ -98,7 +98,10 @@ export class FlowSettler implements Settler {
 
   async acceptedRoot(seq: BatchSeq, signal: AbortSignal): Promise<Hash | undefined> {
     const args = [this.#provider, array([uint('UInt64', seq)])]
-    const [root] = await this.#runEach('get_batches', args, view.rootsView, 1, signal)
+    const [root] = await this.#runEach('get_batches', args, view.rootsView, 1, {
+      signal,
+      atHeight: undefined,
+    })
     return root ?? undefined
   }
 
@@ -110,13 +113,18 @@ export class FlowSettler implements Settler {
     return settleCall(this.identity.provider, header, runs)
   }
 
-  async applied(keys: readonly EntryKey[], signal: AbortSignal): Promise<readonly AppliedRecord[]> {
+  async applied(
+    keys: readonly EntryKey[],
+    signal: AbortSignal,
+    atHeight?: number,
+  ): Promise<readonly AppliedRecord[]> {
+    const read = { signal, atHeight }
     const records: AppliedRecord[] = []
     for (const page of pagesOf(keys)) {
       const accounts = array(page.map(({ accountNumber }) => uint('UInt64', accountNumber)))
       const starts = array(page.map(({ periodStart }) => uint('UInt32', periodStart)))
       const args = [this.#provider, accounts, starts]
-      const found = await this.#runEach('get_records', args, view.recordsView, page.length, signal)
+      const found = await this.#runEach('get_records', args, view.recordsView, page.length, read)
       for (const [i, { accountNumber, periodStart }] of page.entries()) {
         const record = found[i]
         assert(record !== undefined)
@@ -148,17 +156,13 @@ export class FlowSettler implements Settler {
   async balances(
     accounts: readonly AccountNumber[],
     signal: AbortSignal,
+    atHeight?: number,
   ): Promise<readonly Balance[]> {
+    const read = { signal, atHeight }
     const balances: Balance[] = []
     for (const page of pagesOf(accounts)) {
       const args = [this.#provider, array(page.map((account) => uint('UInt64', account)))]
-      const found = await this.#runEach(
-        'get_balances',
-        args,
-        view.balancesView,
-        page.length,
-        signal,
-      )
+      const found = await this.#runEach('get_balances', args, view.balancesView, page.length, read)
       balances.push(...found.filter((balance) => balance !== null))
     }
     return balances
@@ -168,8 +172,8 @@ export class FlowSettler implements Settler {
    * Of one sealed block. `vaultBalances` is added up from the vaults, not the contract's own sum;
    * `pool` leaves out what the pools hold for other providers.
    */
-  async conservation(signal: AbortSignal): Promise<Conservation> {
-    const height = await this.sealedHeight(signal)
+  async conservation(signal: AbortSignal, atHeight?: number): Promise<Conservation> {
+    const height = atHeight ?? (await this.sealedHeight(signal))
     let vaultBalances = 0n
     for (let page = 0; page < PAGES_MAX; page += 1) {
       const args = [this.#provider, int(page * SCRIPT_ITEMS_MAX), int(SCRIPT_ITEMS_MAX)]
@@ -208,9 +212,9 @@ export class FlowSettler implements Settler {
     args: readonly CadenceValue[],
     shape: z.ZodType<T[]>,
     length: number,
-    signal: AbortSignal,
+    { signal, atHeight }: { signal: AbortSignal; atHeight: number | undefined },
   ): Promise<T[]> {
-    const results = await this.#run(name, args, shape, signal)
+    const results = await this.#run(name, args, shape, signal, atHeight)
     if (results.length === length) return results
     const message = `${name} gave ${results.length} results for ${length}`
     throw new RetryableError('settler_nonsense', message)

@@ -22,7 +22,11 @@ export type ParsedRow =
   | { readonly ok: true; readonly record: UsageRecord }
   | { readonly ok: false; readonly reject: Reject }
 
-const count = z.int().nonnegative()
+/** LiteLLM's columns are 32 bits wide; sums of what is larger would not fit anywhere. */
+const count = z
+  .int()
+  .nonnegative()
+  .max(2 ** 31 - 1)
 const text = z
   .string()
   .nullish()
@@ -49,9 +53,10 @@ const tokensInCache = z
 /** All that is kept of several kilobytes. Error texts and tracebacks may quote prompts. */
 const metadata = z
   .object({
-    usage_object: tokensInCache,
-    additional_usage_values: tokensInCache,
-    error_information: z.object({ error_class: z.string().nullish() }).nullish(),
+    // A client may put anything under these names: what it breaks is its own rebate, not the row.
+    usage_object: tokensInCache.catch(null),
+    additional_usage_values: tokensInCache.catch(null),
+    error_information: z.object({ error_class: z.string().nullish() }).nullish().catch(null),
   })
   .nullish()
 
@@ -132,7 +137,9 @@ function rejected(source: string, row: unknown, reason: string): ParsedRow {
 /** Kept, with the reason why it does not count. Judged by status: failures may have tokens. */
 function excludedOf(log: SpendLog, rules: CountingRules): string | undefined {
   if (log.api_key === HEALTH_CHECK_KEY) return 'health_check'
-  if (log.status === 'failure') return 'failure'
+  // Failures cost nothing in every release that was measured, but a client can name its call one in
+  // its metadata: told apart, so that an operator sees it.
+  if (log.status === 'failure') return Number(log.spend ?? 0) > 0 ? 'failure_with_spend' : 'failure'
   if (log.status !== '' && log.status !== 'success') {
     return `status_${log.status.slice(0, STATUS_CHARS_MAX)}`
   }
