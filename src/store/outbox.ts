@@ -89,7 +89,8 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
         .select('cost')
         .where('lane', '=', lane)
         .where('saved_at_ms', '>=', BigInt(sinceMs))
-        .where('fate', 'in', ['open', 'landed'])
+        // `gone` is what a node said, and one that lies could have it spent again and again.
+        .where('fate', '!=', 'refused')
         .where('cost', 'is not', null)
         .execute()
       return rows.reduce((sum, { cost }) => sum + BigInt(cost ?? 0), 0n)

@@ -264,13 +264,18 @@ describe('a number that another use of the key disturbs', () => {
 })
 
 describe('what fees cost', () => {
-  test('is added up from what was signed, and what never landed is not in it', async () => {
+  // That a transaction is gone is a node's word, so it stays in the sum: a node that lies could
+  // otherwise have the budget spent again and again.
+  test('is added up from what was signed, and only what was refused is not in it', async () => {
     const since = systemClock.now() - 1_000
     await send()
     expect(await store.outbox.spentSince(lane.name, since)).toBe(1n)
     expect(await store.outbox.spentSince(lane.name, systemClock.now() + 1_000)).toBe(0n)
     expect(await store.outbox.spentSince('another lane', since)).toBe(0n)
     await store.outbox.close(await open(), 'gone')
+    expect(await store.outbox.spentSince(lane.name, since)).toBe(1n)
+    await send()
+    await store.outbox.close(await open(), 'refused')
     expect(await store.outbox.spentSince(lane.name, since)).toBe(0n)
   })
 })
