@@ -220,10 +220,10 @@ describe('on the local Flare', () => {
     if (saved === undefined) throw new Error('nothing was saved')
     const spent = { code: 'fee_budget_spent' }
     await expect(attestor.requestCall(anchor, signal)).rejects.toMatchObject(spent)
-    // Nor does a restart forget it; a request that never landed gives its fee back.
+    // Nor does a restart forget it; a request that was refused gives its fee back.
     const restarted = new FlareAttestor({ ...config, dailyFeeBudgetFlr: 1_999n }, store)
     await expect(restarted.requestCall(anchor, signal)).rejects.toMatchObject(spent)
-    await store.outbox.close(saved, 'gone')
+    await store.outbox.close(saved, 'refused')
     await expect(restarted.requestCall(anchor, signal)).resolves.toBeDefined()
   })
 })
