@@ -16,9 +16,7 @@ export interface MeterGuardParts {
  * @throws ConfigError `meter_ahead`; RetryableError `meter_behind`
  */
 export async function checkMeterLevel(parts: MeterGuardParts, signal: AbortSignal): Promise<void> {
-  await checkMeter(parts, signal)
-  const { lastSeq } = await parts.attestor.meterState(parts.meter, signal)
-  const ours = (await parts.batches.last())?.header.seq ?? 0n
+  const { lastSeq, ours } = await compared(parts, signal)
   if (lastSeq >= ours) return
   throw new RetryableError(
     'meter_behind',
@@ -33,10 +31,15 @@ export async function checkMeterLevel(parts: MeterGuardParts, signal: AbortSigna
  *
  * @throws ConfigError `meter_ahead`
  */
-export async function checkMeter(
+export async function checkMeter(parts: MeterGuardParts, signal: AbortSignal): Promise<void> {
+  await compared(parts, signal)
+}
+
+/** The last numbers of the chain and of the store. */
+async function compared(
   { attestor, batches, meter }: MeterGuardParts,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<{ readonly lastSeq: bigint; readonly ours: bigint }> {
   const { lastSeq, lastRoot } = await attestor.meterState(meter, signal)
   const last = await batches.last()
   const ours = last?.header.seq ?? 0n
@@ -46,6 +49,7 @@ export async function checkMeter(
   if (last !== undefined && lastSeq === ours && lastRoot !== last.header.root) {
     throw ahead(`batch ${ours} is anchored with another root than this store's`)
   }
+  return { lastSeq, ours }
 }
 
 function ahead(what: string): ConfigError {

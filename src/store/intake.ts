@@ -222,7 +222,8 @@ export async function sourceOddities(db: Kysely<Tables>): Promise<readonly Sourc
   }))
 }
 
-function callFacts(row: FactsRow): CallFacts {
+/** What of a row two sightings of the same call have to agree on. */
+export function callFacts(row: FactsRow): CallFacts {
   return {
     startedAtMs: Number(row.started_at_ms),
     payers: {

@@ -6,7 +6,7 @@ import type { Clock } from '../ports/clock.js'
 import type { AttributedRecord, Records, SourceState } from '../ports/stores.js'
 import { accountOf, accountText, count } from './columns.js'
 import { decided } from './decided.js'
-import { quarantinedRows, sourceOddities, takeIn } from './intake.js'
+import { callFacts, quarantinedRows, sourceOddities, takeIn } from './intake.js'
 import { decode, encode } from './json.js'
 import { saveReadings } from './readings.js'
 import type { RecordDecisionsTable, SourcesTable, Tables, UsageRecordsTable } from './tables.js'
@@ -297,19 +297,8 @@ function optional(value: bigint | null): number | undefined {
 export function usageRecord(row: Selectable<UsageRecordsTable>): UsageRecord {
   return {
     key: { source: row.source, requestId: row.request_id },
-    startedAtMs: Number(row.started_at_ms),
     endedAtMs: Number(row.ended_at_ms),
-    payers: {
-      user: row.user,
-      api_key: row.api_key,
-      team_id: row.team_id,
-      end_user: row.end_user,
-    },
-    model: row.model,
-    promptTokens: row.prompt_tokens,
-    cachedPromptTokens: row.cached_prompt_tokens,
-    completionTokens: row.completion_tokens,
-    ...(row.excluded === null ? {} : { excluded: row.excluded }),
+    ...callFacts(row),
     spend: row.spend,
   }
 }
