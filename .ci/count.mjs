@@ -1,4 +1,4 @@
-// Reads what a test runner wrote and prints "passed failed".
+// Reads what a test runner wrote and prints "passed failed"; on standard error, what failed and why.
 //   node .ci/count.mjs forge FILE | vitest FILE | demo (from standard input)
 import { readFileSync } from 'node:fs'
 
@@ -8,15 +8,31 @@ function readJson(path) {
   return JSON.parse(readFileSync(path ?? 0, 'utf8'))
 }
 
+const MESSAGE_MAX = 600
+
+function tellFailed(name, message) {
+  console.error(`failed: ${name}\n  ${String(message ?? '').slice(0, MESSAGE_MAX)}`)
+}
+
 /** By suite, then by test: "Success" or "Failure". A skipped test counts as failed: there are none. */
 function countForge(report) {
-  const tests = Object.values(report).flatMap((suite) => Object.values(suite.test_results))
-  const passed = tests.filter(({ status }) => status === 'Success').length
+  const tests = Object.values(report).flatMap((suite) => Object.entries(suite.test_results))
+  for (const [name, { status, reason }] of tests) {
+    if (status !== 'Success') tellFailed(name, reason)
+  }
+  const passed = tests.filter(([, { status }]) => status === 'Success').length
   return [passed, tests.length - passed]
 }
 
 /** A file that did not load has no tests; it counts as one failure. A skipped test counts too. */
 function countVitest({ testResults, numPassedTests, numTotalTests }) {
+  for (const { name, status, message, assertionResults } of testResults) {
+    if (status === 'failed' && assertionResults.length === 0) tellFailed(name, message)
+    for (const test of assertionResults) {
+      if (test.status === 'passed') continue
+      tellFailed(`${name}: ${test.fullName} (${test.status})`, test.failureMessages?.join('\n'))
+    }
+  }
   const unloaded = testResults.filter(
     ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
   ).length
