@@ -51,7 +51,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   // `config.ts` files, parsers, and the two settings that pure rooms own.
   zod: [
     ...['config.ts', 'mapping/config.ts', 'pricing/model-aliases.ts'],
-    ...['operator/', 'cli/directory-file.ts'],
+    ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
     ...['sources/', 'attestors/', 'settlers/'],
   ],
 }

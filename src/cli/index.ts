@@ -12,6 +12,7 @@ import { mapCommand } from './map.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
 import { providerCommand } from './provider.js'
+import { receiptsCommand } from './receipts.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
 import { unmappedCommand } from './unmapped.js'
@@ -33,6 +34,7 @@ export function createProgram(parts: CliParts): Command {
     correctCommand(parts),
     backfillCommand(parts),
     auditCommand(parts),
+    receiptsCommand({ print: parts.print, receipts: parts.receipts, ...parts.desks }),
     statusCommand(parts),
     doctorCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),

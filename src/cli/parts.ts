@@ -1,3 +1,4 @@
+import type { Receipts } from '../domain/receipts.js'
 import type { Mapped } from '../mapping/index.js'
 import type { Status } from '../pipeline/status.js'
 import type { Finding } from '../ports/finding.js'
@@ -17,9 +18,23 @@ export interface CliParts {
     work: (directory: Directory) => Promise<Result>,
   ) => Promise<Result>
   readonly metering: () => Promise<MeteringTools>
+  readonly receipts: () => Promise<ReceiptsTools>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** For people with keys of their own: plans, vaults, provider. */
   readonly desks: DeskParts
+}
+
+export interface ReceiptsTools {
+  /**
+   * The receipts of one period, its start in seconds; without one, of the only one that there is.
+   * `periods` are all of the account, for whoever has to choose.
+   */
+  make(
+    account: bigint,
+    periodStart: number | undefined,
+  ): Promise<{ readonly periods: readonly number[]; readonly receipts?: Receipts }>
+  /** @throws ConfigError `receipts_file` */
+  read(path: string): Promise<Receipts>
 }
 
 export interface DemoOptions {

@@ -1,5 +1,6 @@
-import { type Hash, type Hex, join, keccak, u16, u32, u64 } from './bytes.js'
+import { type Hash, type Hex, hash, join, keccak, u16, u32, u64 } from './bytes.js'
 import { assert } from './errors.js'
+import { accountNumber, modelId } from './ids.js'
 import type { EntryKey, UsageTotal } from './usage-total.js'
 
 /** The state of one (vault, period): every model row of it, cumulative in the period. */
@@ -12,6 +13,8 @@ export interface Entry extends EntryKey {
 // They tell entries from chunks. Neither is ever 64 bytes long, so neither can pose as a node.
 const ENTRY_TAG = '0x01'
 const CHUNK_TAG = '0x02'
+/** Hexadecimal digits of an entry without rows, `0x` included, and of a row. */
+const [HEAD_DIGITS, ROW_DIGITS] = [92, 60]
 export const ROWS_MAX = 32
 export const CHUNK_MAX = 128
 
@@ -22,6 +25,29 @@ export function entryBytes({ accountNumber, periodStart, recordsRoot, rows }: En
   assert(ascending, 'the model ids of an entry ascend')
   const head = join(ENTRY_TAG, u64(accountNumber), u32(periodStart), recordsRoot)
   return join(head, ...rows.map(rowBytes))
+}
+
+/** The entry that these bytes are the canonical form of; any others are a bug of the caller. */
+export function readEntry(bytes: Hex): Entry {
+  const number = (from: number, digits: number) => BigInt(`0x${bytes.slice(from, from + digits)}`)
+  const rows = Math.floor((bytes.length - HEAD_DIGITS) / ROW_DIGITS)
+  const entry = {
+    accountNumber: accountNumber(number(4, 16)),
+    periodStart: Number(number(20, 8)),
+    recordsRoot: hash(`0x${bytes.slice(28, HEAD_DIGITS)}`),
+    rows: Array.from({ length: rows }, (_, i) => {
+      const row = HEAD_DIGITS + i * ROW_DIGITS
+      return {
+        modelId: modelId(Number(number(row, 4))),
+        promptTokens: number(row + 4, 16),
+        cachedPromptTokens: number(row + 20, 16),
+        completionTokens: number(row + 36, 16),
+        requests: number(row + 52, 8),
+      }
+    }),
+  }
+  assert(entryBytes(entry) === bytes, 'these are not the bytes of an entry')
+  return entry
 }
 
 export function entryLeaf(entry: Entry): Hash {

@@ -1,7 +1,8 @@
 import type { Hash, Hex } from '../domain/bytes.js'
 import type { Ufix64Units, Wad } from '../domain/money.js'
-import type { UsageTotal } from '../domain/usage-total.js'
+import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { PlanTerms } from '../pricing/plan.js'
+import type { AppliedRecord } from './settler.js'
 
 /**
  * What people do on the settlement chain with keys of their own: nothing here is the daemon's.
@@ -74,6 +75,14 @@ export interface PublicDesk {
   quote(plan: bigint, rows: readonly UsageTotal[], signal: AbortSignal): Promise<Quote | undefined>
   /** In the order of their opening. */
   vaults(provider: bigint, signal: AbortSignal): Promise<readonly VaultCard[]>
+  /** Of batches of the provider's current meter, one each; undefined: not held. */
+  roots(
+    provider: bigint,
+    seqs: readonly bigint[],
+    signal: AbortSignal,
+  ): Promise<readonly (Hash | undefined)[]>
+  /** What was applied of a (vault, period); all zero: nothing, or there is no such vault. */
+  applied(provider: bigint, key: EntryKey, signal: AbortSignal): Promise<AppliedRecord>
   /** Undefined: there is no such vault. */
   money(provider: bigint, account: bigint, signal: AbortSignal): Promise<VaultMoney | undefined>
 }

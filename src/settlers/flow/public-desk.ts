@@ -1,6 +1,7 @@
 import type { z } from 'zod'
-import { RetryableError } from '../../domain/errors.js'
-import type { UsageTotal } from '../../domain/usage-total.js'
+import type { Hash } from '../../domain/bytes.js'
+import { assert, RetryableError } from '../../domain/errors.js'
+import type { EntryKey, UsageTotal } from '../../domain/usage-total.js'
 import type {
   ProviderCard,
   PublicDesk,
@@ -9,13 +10,14 @@ import type {
   VaultCard,
   VaultMoney,
 } from '../../ports/desk.js'
+import type { AppliedRecord } from '../../ports/settler.js'
 import { column } from './arguments.js'
 import { CadenceFiles } from './cadence.js'
 import { FlowClient } from './client.js'
 import { nodeOf, type PublicDeskConfig } from './desk-config.js'
 import * as view from './desk-parse.js'
 import { array, type CadenceValue, int, uint } from './json-cadence.js'
-import { modelsView, readCadence } from './parse.js'
+import { modelsView, readCadence, recordsView, rootsView } from './parse.js'
 
 /** A script may use 100000 computation units, and a vault takes about a hundred. */
 const SCRIPT_ITEMS_MAX = 200
@@ -79,6 +81,36 @@ export class FlowPublicDesk implements PublicDesk {
       if (more.length < SCRIPT_ITEMS_MAX) return vaults
     }
     throw new RetryableError('settler_nonsense', 'the list of vaults does not end')
+  }
+
+  async roots(
+    provider: bigint,
+    seqs: readonly bigint[],
+    signal: AbortSignal,
+  ): Promise<readonly (Hash | undefined)[]> {
+    const roots: (Hash | undefined)[] = []
+    for (let from = 0; from < seqs.length; from += SCRIPT_ITEMS_MAX) {
+      const page = seqs.slice(from, from + SCRIPT_ITEMS_MAX)
+      const args = [uint('UInt64', provider), array(page.map((seq) => uint('UInt64', seq)))]
+      const found = await this.run('get_batches', args, rootsView, signal)
+      if (found.length !== page.length) {
+        throw new RetryableError('settler_nonsense', `${found.length} roots of ${page.length}`)
+      }
+      roots.push(...found.map((root) => root ?? undefined))
+    }
+    return roots
+  }
+
+  async applied(provider: bigint, key: EntryKey, signal: AbortSignal): Promise<AppliedRecord> {
+    const { accountNumber, periodStart } = key
+    const args = [
+      uint('UInt64', provider),
+      array([uint('UInt64', accountNumber)]),
+      array([uint('UInt32', periodStart)]),
+    ]
+    const [record] = await this.run('get_records', args, recordsView, signal)
+    assert(record !== undefined, 'get_records gives one record for each pair')
+    return { accountNumber, periodStart, ...record }
   }
 
   async money(

@@ -1,0 +1,131 @@
+import { keccak, utf8 } from '../domain/bytes.js'
+import { chunkHash, type Entry, readEntry } from '../domain/entry.js'
+import { rootFromPath } from '../domain/merkle.js'
+import { recordLeaf, recordsRoot } from '../domain/receipt.js'
+import type { BatchReceipt, Receipts, RecordReceipt } from '../domain/receipts.js'
+import { addUsage, NO_USAGE, type Usage } from '../domain/usage-total.js'
+import { correctionsOf } from './receipts.js'
+
+export interface CheckedReceipts {
+  /** What does not add up, in words; empty where everything does. */
+  readonly problems: readonly string[]
+  readonly calls: number
+  /** As the newest entry states them, cumulative in the period; absent where nothing was stated. */
+  readonly stated: Entry | undefined
+}
+
+type Counters = Map<number, Usage>
+
+const FIELDS = ['promptTokens', 'cachedPromptTokens', 'completionTokens', 'requests'] as const
+
+/**
+ * Adds a period up again from its single calls. Needs no network, and trusts no sum in the file: the
+ * roots that come out are what has to stand on the chains.
+ */
+export function checkReceipts(receipts: Receipts): CheckedReceipts {
+  const problems: string[] = []
+  const counted: Counters = new Map()
+  const seen = new Set<string>()
+  let stated: Entry | undefined
+  let lastSeq = 0n
+  for (const batch of receipts.batches) {
+    const { seq } = batch.header
+    const tell = (what: string) => void problems.push(`batch ${seq}: ${what}`)
+    if (seq <= lastSeq) tell('comes after a later one')
+    lastSeq = seq
+    if (keccak(utf8(batch.manifestJson)) !== batch.header.manifest) {
+      tell('its manifest is not the one that was signed')
+    }
+    takeCorrections(batch, receipts, counted, tell)
+    for (const record of batch.records) countRecord(record, receipts, counted, seen, tell)
+    const entry = readOwnEntry(batch, receipts, tell)
+    if (entry === undefined) continue
+    checkPlace(batch, entry, tell)
+    checkRows(entry, counted, tell)
+    stated = entry
+  }
+  return { problems, calls: seen.size, stated }
+}
+
+type Tell = (what: string) => void
+
+function readOwnEntry(
+  { entry, records }: BatchReceipt,
+  { accountNumber, periodStart }: Receipts,
+  tell: Tell,
+): Entry | undefined {
+  if (entry === undefined) {
+    if (records.length > 0) tell('it has calls, and no entry that states them')
+    return undefined
+  }
+  let read: Entry
+  try {
+    read = readEntry(entry)
+  } catch {
+    tell('its entry cannot be read')
+    return undefined
+  }
+  if (read.accountNumber === accountNumber && read.periodStart === periodStart) return read
+  tell(`its entry is of account ${read.accountNumber} and the period from ${read.periodStart}`)
+  return undefined
+}
+
+/** From the calls to the entry, and from the entry to the root. */
+function checkPlace(
+  { header, entry = '0x', leaves, path, records }: BatchReceipt,
+  { recordsRoot: committed }: Entry,
+  tell: Tell,
+): void {
+  const root = recordsRoot(records.map((record) => recordLeaf(record, record.modelId, record.salt)))
+  if (root !== committed) tell('its calls are not those that the entry commits to')
+  const isUnder =
+    leaves.includes(keccak(entry)) && rootFromPath(chunkHash(leaves), path) === header.root
+  if (!isUnder) tell('its entry is not under its root')
+}
+
+function checkRows({ rows }: Entry, counted: Counters, tell: Tell): void {
+  for (const id of new Set([...rows.map(({ modelId }) => modelId as number), ...counted.keys()])) {
+    const row = rows.find((one) => one.modelId === id) ?? NO_USAGE
+    const sum = counted.get(id) ?? NO_USAGE
+    for (const field of FIELDS) {
+      if (row[field] === sum[field]) continue
+      tell(`model ${id}: it states ${row[field]} ${field}, and the calls give ${sum[field]}`)
+    }
+  }
+}
+
+function countRecord(
+  { key, modelId, startedAtMs, ...tokens }: RecordReceipt,
+  { periodStart }: Receipts,
+  counted: Counters,
+  seen: Set<string>,
+  tell: Tell,
+): void {
+  const name = `${key.source}/${key.requestId}`
+  if (seen.has(name)) tell(`the call ${name} is counted twice`)
+  if (startedAtMs < periodStart * 1000) tell(`the call ${name} is older than the period`)
+  seen.add(name)
+  const used = { ...tokens, requests: 1n }
+  counted.set(modelId, addUsage(counted.get(modelId) ?? NO_USAGE, used))
+}
+
+/** What the provider took back, in public: the manifest is bound by the batch's signature. */
+function takeCorrections(
+  { manifestJson }: BatchReceipt,
+  receipts: Receipts,
+  counted: Counters,
+  tell: Tell,
+): void {
+  for (const { taken } of correctionsOf(manifestJson, receipts)) {
+    for (const row of taken) {
+      const id = Number(row.modelId)
+      const before = counted.get(id) ?? NO_USAGE
+      const left = Object.fromEntries(
+        FIELDS.map((field) => [field, before[field] - BigInt(row[field])]),
+      ) as unknown as Usage
+      if (FIELDS.some((field) => left[field] < 0n))
+        tell(`more of model ${id} is taken than counted`)
+      counted.set(id, left)
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import { CHUNK_MAX, chunkHash, chunksOf } from '../domain/entry.js'
+import { batchSeq } from '../domain/ids.js'
+import { merklePath } from '../domain/merkle.js'
+import { receiptSalt } from '../domain/receipt.js'
+import type { BatchReceipt, Receipts, RecordReceipt } from '../domain/receipts.js'
+import type { EntryKey } from '../domain/usage-total.js'
+import type { AttributedRecord, StoredBatch, StoredEntry, Stores } from '../ports/stores.js'
+import { keyOf, nameOf } from './restate.js'
+
+/** Every billing period that some batch states of an account; seconds, ascending. */
+export async function statedPeriods(
+  { totals }: Pick<Stores, 'totals'>,
+  account: bigint,
+): Promise<number[]> {
+  const ours = (await totals.all()).filter(({ accountNumber }) => accountNumber === account)
+  return ours.map(({ periodStart }) => periodStart).sort((a, b) => a - b)
+}
+
+/** Everything that one customer needs to check one period, and nothing of any other customer. */
+export async function makeReceipts(
+  key: EntryKey,
+  { provider, receiptSecret }: { readonly provider: bigint; readonly receiptSecret: string },
+  stores: Pick<Stores, 'batches' | 'records'>,
+): Promise<Receipts> {
+  const batches: BatchReceipt[] = []
+  const last = await stores.batches.last()
+  for (let seq = 1n; seq <= (last?.header.seq ?? 0n); seq += 1n) {
+    const batch = await stores.batches.get(batchSeq(seq))
+    const receipt = batch && (await batchReceipt(batch, key, receiptSecret, stores))
+    if (receipt !== undefined) batches.push(receipt)
+  }
+  const { accountNumber, periodStart } = key
+  return { provider, accountNumber, periodStart, batches }
+}
+
+async function batchReceipt(
+  { header, manifestJson }: StoredBatch,
+  key: EntryKey,
+  receiptSecret: string,
+  { batches, records }: Pick<Stores, 'batches' | 'records'>,
+): Promise<BatchReceipt | undefined> {
+  const entries = await batches.entries(header.seq)
+  const entry = entries.find((one) => nameOf(one) === nameOf(key))
+  if (entry === undefined) {
+    const isCorrecting = correctionsOf(manifestJson, key).length > 0
+    return isCorrecting ? { header, manifestJson, leaves: [], path: [], records: [] } : undefined
+  }
+  const claimed = await records.claimedBy(header.seq)
+  const ours = claimed.filter((record) => nameOf(keyOf(record)) === nameOf(key))
+  return {
+    header,
+    manifestJson,
+    entry: entry.bytes,
+    ...placeOf(entry, entries),
+    records: ours.map((record) => recordReceipt(record, receiptSecret)),
+  }
+}
+
+/** Where an entry stands in its batch. */
+function placeOf(
+  { position }: StoredEntry,
+  entries: readonly StoredEntry[],
+): Pick<BatchReceipt, 'leaves' | 'path'> {
+  const chunks = chunksOf(entries.map(({ leaf }) => leaf))
+  const chunk = Math.floor(position / CHUNK_MAX)
+  return { leaves: chunks[chunk] ?? [], path: merklePath(chunks.map(chunkHash), chunk) }
+}
+
+function recordReceipt(record: AttributedRecord, receiptSecret: string): RecordReceipt {
+  const { key, startedAtMs, model, modelId } = record
+  const { promptTokens, cachedPromptTokens, completionTokens } = record
+  const tokens = { promptTokens, cachedPromptTokens, completionTokens }
+  return { key, startedAtMs, model, modelId, ...tokens, salt: receiptSalt(receiptSecret, key) }
+}
+
+/** What a manifest lists of one (vault, period): totals that an operator lowered, by model. */
+export function correctionsOf(manifestJson: string, key: EntryKey): readonly ManifestCorrection[] {
+  const { corrections = [] } = JSON.parse(manifestJson) as {
+    readonly corrections?: readonly ManifestCorrection[]
+  }
+  return corrections.filter(
+    ({ account, periodStart }) =>
+      account === key.accountNumber.toString() && periodStart === key.periodStart.toString(),
+  )
+}
+
+/** As manifests have it: integers are text. */
+export interface ManifestCorrection {
+  readonly account: string
+  readonly periodStart: string
+  readonly taken: readonly {
+    readonly modelId: string
+    readonly promptTokens: string
+    readonly cachedPromptTokens: string
+    readonly completionTokens: string
+    readonly requests: string
+  }[]
+}
