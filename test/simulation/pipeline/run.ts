@@ -99,7 +99,7 @@ class Run {
     const world = this.#world
     const { random, schedule } = world
     const isFree = !this.#daemon.process.isInTransaction
-    if (isFree && random.next() < 0.02) {
+    if (isFree && random.next() < 0.03) {
       world.pass(random.whole(1, 15) * 1_000)
       if (random.next() < schedule.troubleShare) await makeTrouble(world)
     } else if (!(await this.#turn())) {

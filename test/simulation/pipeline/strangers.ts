@@ -16,68 +16,66 @@ export const strangers = {
   /** Takes our call out of the pool and pays for it first. */
   strangerAnchors: ({ evm }: World) => {
     const ours = evm.pool.find(({ from, body }) => from === 'us' && body.kind === 'anchor')
-    if (ours !== undefined) evm.sendAs('stranger', ours.body)
+    if (ours === undefined) return false
+    return evm.sendAs('stranger', ours.body)
   },
   strangerRequests: ({ evm, random }: World) => {
     const { anchors } = evm.view()
-    if (anchors.length === 0) return
-    evm.sendAs('stranger', { kind: 'request', anchor: random.pick(anchors).anchor })
+    if (anchors.length === 0) return false
+    return evm.sendAs('stranger', { kind: 'request', anchor: random.pick(anchors).anchor })
   },
   strangerBringsPolicy: ({ rounds, flow }: World) => {
     const next = flow.state().client.lastEpoch + 1
-    if (!rounds.isPolicySigned(next)) return
-    flow.runAsStranger({ kind: 'policy', proof: policyProofOf(rounds, next) })
+    if (!rounds.isPolicySigned(next)) return false
+    return flow.runAsStranger({ kind: 'policy', proof: policyProofOf(rounds, next) })
   },
   strangerAccepts: (world: World) => {
     const proofs = proofsOf(world, world.meterKey.address)
-    if (proofs.length > 0) {
-      world.flow.runAsStranger({ kind: 'accept', proof: world.random.pick(proofs) })
-    }
+    const { roots } = world.flow.state().stream
+    const fresh = proofs.filter(({ header }) => !roots.has(header.seq))
+    if (fresh.length === 0) return false
+    return world.flow.runAsStranger({ kind: 'accept', proof: world.random.pick(fresh) })
   },
   strangerPoisons: ({ rounds, flow, random }: World) => {
     const double = [...rounds.all].filter(([, { otherRoot }]) => otherRoot !== undefined)
-    if (double.length === 0) return
+    if (double.length === 0) return false
     const [round, { otherRoot: root = ZERO_HASH }] = random.pick(double)
     const signatures = signaturesOf(rounds.epochOf(round), rootMessage(round, root))
-    flow.runAsStranger({ kind: 'root', proof: { round, root, signatures } })
+    return flow.runAsStranger({ kind: 'root', proof: { round, root, signatures } })
   },
   strangerSettles: async ({ flow, store, random }: World) => {
     const seqs = [...flow.state().stream.roots.keys()]
-    if (seqs.length === 0) return
+    if (seqs.length === 0) return false
     const seq = random.pick(seqs)
     const entries = await store.batches.entries(batchSeq(seq))
-    if (entries.length === 0) return
+    if (entries.length === 0) return false
     const first = random.whole(0, entries.length - 1)
     const size = Math.min(random.whole(1, entries.length), flow.rules.entriesMax)
-    flow.runAsStranger({ kind: 'settle', seq, runs: runsFrom(entries, first, size) })
+    return flow.runAsStranger({ kind: 'settle', seq, runs: runsFrom(entries, first, size) })
   },
   /** Alters the signature without breaking it: the same effect under another id. */
   strangerAlters: ({ flow, random }: World) => {
     const ours = flow.pool.filter(({ key, id }) => key !== 'stranger' && !id.startsWith('altered'))
-    if (ours.length > 0) {
-      const tx = random.pick(ours)
-      flow.submit({ ...tx, id: `altered ${tx.id}` })
-    }
+    if (ours.length === 0) return false
+    const tx = random.pick(ours)
+    return flow.submit({ ...tx, id: `altered ${tx.id}` })
   },
   /** Has the key of a meter that was revoked long ago, and bills our customers with it. */
   oldMeterBills: async (world: World) => {
-    const { evm, oldMeter, flow, nowMs } = world
+    const { evm, oldMeter, flow } = world
     const meter = oldMeter.address
     const { header, run } = fraudOf(world)
     if (lastOf(evm.view().anchors, meter).seq === 0n) {
       const signature = await oldMeter.sign(header)
-      evm.sendAs('thief', { kind: 'anchor', header, signature })
-      return
+      return evm.sendAs('thief', { kind: 'anchor', header, signature })
     }
     const [proof] = proofsOf(world, meter)
     if (proof === undefined) {
       const anchor = evm.view().anchors.find((one) => one.meter === meter)?.anchor
-      if (anchor !== undefined) evm.sendAs('thief', { kind: 'request', anchor })
-      return
+      return anchor !== undefined && evm.sendAs('thief', { kind: 'request', anchor })
     }
-    world.trace(() => `  thief at ${nowMs}`)
     flow.runAsStranger({ kind: 'accept', proof: { ...proof, meter } })
-    flow.runAsStranger({ kind: 'settle', seq: proof.header.seq, runs: [run] })
+    return flow.runAsStranger({ kind: 'settle', seq: proof.header.seq, runs: [run] })
   },
   somebodyPaysOwed: (world: World) =>
     changeVault(world, (vault, now, state) => pay(vault, 0n, { ...state, now })),

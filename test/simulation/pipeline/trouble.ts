@@ -5,15 +5,21 @@ import { changeVault, OUR_FLOW_KEY, openVault, type World } from './world.js'
 
 const CENT = 10n ** 16n
 
-type Trouble = (world: World) => void | Promise<void>
+/** Returns false when there is nothing to do it to. */
+type Trouble = (world: World) => unknown
 
 /** What happens outside of our process at any time. Most of it is everyday life. */
 const ALL = {
   ...strangers,
-  evmReorganises: ({ evm, random }) => evm.reorganise(random.whole(1, 3)),
-  evmPoolForgets: ({ evm }) => evm.forget(),
+  evmReorganises: ({ evm, random }) => {
+    const depth = random.whole(1, 3)
+    const isEmpty = Array.from({ length: depth }, (_, lag) => evm.view(lag).txs.length)
+    if (isEmpty.every((txs) => txs === 0)) return false
+    return evm.reorganise(depth)
+  },
+  evmPoolForgets: ({ evm }) => evm.pool.length > 0 && evm.forget(),
   evmPriceMoves: ({ evm, random }) => {
-    evm.basePrice = random.pick([1, 1, 3, 30])
+    evm.basePrice = random.pick([1, 1, 5, 30])
   },
   evmNumberBurnt: ({ evm }) => evm.sendAs('us', { kind: 'nothing' }),
   roundLossy: ({ rounds }) => {
@@ -28,7 +34,7 @@ const ALL = {
   proofsLate: ({ rounds, random }) => {
     rounds.plan.serveDelayMs = random.whole(60_000, 900_000)
   },
-  flowPoolForgets: ({ flow }) => flow.forget(),
+  flowPoolForgets: ({ flow }) => flow.pool.length > 0 && flow.forget(),
   flowPoolMoody: ({ flow, random }) => {
     const isMoody = random.next() < 0.7
     flow.poolFaults = isMoody
@@ -78,12 +84,16 @@ const ALL = {
 export type TroubleName = keyof typeof ALL
 export const TROUBLES = Object.keys(ALL) as readonly TroubleName[]
 
+const TRIES_MAX = 4
+
 export async function makeTrouble(world: World): Promise<void> {
   const { troubles } = world.schedule
-  if (troubles.length === 0) return
-  const name = world.random.pick(troubles)
-  world.trace(() => `* ${name}`)
-  await ALL[name](world)
+  for (let tries = 0; tries < TRIES_MAX && troubles.length > 0; tries += 1) {
+    const name = world.random.pick(troubles)
+    if ((await ALL[name](world)) === false) continue
+    world.trace(() => `* ${name}`)
+    return
+  }
 }
 
 /** Wad; often none. */

@@ -120,12 +120,14 @@ export class World {
       wire.isDown = false
     }
     this.evm.basePrice = 1
+    this.evm.emptyShare = 0
     this.rounds.plan = {}
     this.flow.poolFaults = { dropped: 0, late: 0, lateMax: 0 }
     this.flow.change((state) => ({ ...state, tokenPrice: WAD / 2n }))
   }
 
   #setFaults(): void {
+    this.evm.emptyShare = 0.3
     for (const name of ['source', 'evm', 'da', 'flow'] as const) {
       this.wires[name].faults = this.schedule.wires[name]
     }
@@ -202,8 +204,8 @@ export function openVault({ flow, nowMs }: World, account: bigint): void {
 }
 
 let database: Kysely<Tables> | undefined
-/** Children before parents: entries and stated totals name their batch. */
-let tables: readonly string[] = ['entries', 'stated_totals']
+/** Children before parents. */
+let tables: readonly string[] = ['entries', 'stated_totals', 'outbox_variants']
 
 /** One database in memory for all schedules: emptied each time, since migrations take longer. */
 export async function emptyDatabase(): Promise<Kysely<Tables>> {

@@ -10,7 +10,7 @@ import { meterOf } from './meter.js'
 const HEADROOM = 2
 const PRICE_MAX = 1_000
 /** From when this process first saw it. */
-const STUCK_MS = 180_000
+const STUCK_MS = 60_000
 /** What FDC asks for an attestation. */
 const FEE = 1_000n
 

@@ -56,6 +56,8 @@ const GENESIS: EvmBlock = {
 export class EvmChain {
   /** What a block asks for gas; whoever offers less waits. */
   basePrice = 1
+  /** Share of blocks that take nothing of the pool. */
+  emptyShare = 0
   readonly #random: Random
   readonly #blocks: EvmBlock[] = [GENESIS]
   readonly #pool = new Map<string, EvmTx>()
@@ -106,7 +108,8 @@ export class EvmChain {
 
   mine(timestamp: number): void {
     const parent = this.view()
-    const txs = this.#takeFromPool()
+    const isEmpty = this.#random.next() < this.emptyShare
+    const txs = isEmpty ? [] : this.#takeFromPool()
     this.#blocks.push(execute(parent, txs, timestamp, this.#fork))
     for (const [place, tx] of this.#pool) {
       if (tx.nonce < this.nonce(tx.from)) this.#pool.delete(place)
