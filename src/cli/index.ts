@@ -8,6 +8,7 @@ import { demoCommand } from './demo-command.js'
 import { deployCommand } from './deploy.js'
 import { directoryCommand } from './directory.js'
 import { doctorCommand } from './doctor.js'
+import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
@@ -33,6 +34,7 @@ export function createProgram(parts: CliParts): Command {
     correctCommand(parts),
     backfillCommand(parts),
     auditCommand(parts),
+    logCommand(parts),
     statusCommand(parts),
     doctorCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),

@@ -1,10 +1,11 @@
 import { batchSeq } from '../domain/ids.js'
 import type { Settler } from '../ports/settler.js'
 import type { Store } from '../ports/stores.js'
+import { applyCorrection } from './apply-correction.js'
 
 /**
- * Reads the results of entries from sealed blocks, one window of them, and saves them with the
- * cursor. Returns how many there were. Called by whoever needs them: reading again is harmless.
+ * Reads the results of entries, and corrections, from sealed blocks, one window of them, and saves
+ * them with the cursor. Returns how many there were. Called by whoever needs them: reading again is harmless.
  */
 export async function readResults(
   { store, settler }: { readonly store: Store; readonly settler: Settler },
@@ -16,12 +17,13 @@ export async function readResults(
     await store.books.saveReadHeight(await settler.sealedHeight(signal))
     return 0
   }
-  const { events, untilHeight } = await settler.settledSince(from, signal)
-  await store.transaction(async ({ batches, books }) => {
+  const { events, corrections, untilHeight } = await settler.settledSince(from, signal)
+  await store.transaction(async (stores) => {
     for (const event of events) {
-      await batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
+      await stores.batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
     }
-    await books.saveReadHeight(untilHeight)
+    for (const event of corrections) await applyCorrection(stores, event)
+    await stores.books.saveReadHeight(untilHeight)
   })
-  return events.length
+  return events.length + corrections.length
 }

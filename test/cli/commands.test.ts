@@ -31,6 +31,7 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
     readStatus: unused,
     withDirectory: unused,
     metering: unused,
+    operations: unused,
     examine: unused,
     demo: unused,
     desks: {

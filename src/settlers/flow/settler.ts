@@ -11,7 +11,6 @@ import type {
   AppliedRecord,
   Balance,
   Conservation,
-  EntrySettled,
   SettledPage,
   Settler,
   SettlerIdentity,
@@ -136,16 +135,31 @@ export class FlowSettler implements Settler {
 
   async settledSince(fromHeight: number, signal: AbortSignal): Promise<SettledPage> {
     const sealed = await this.sealedHeight(signal)
-    if (fromHeight > sealed) return { events: [], untilHeight: fromHeight }
-    const to = Math.min(sealed, fromHeight + EVENT_BLOCKS_MAX - 1)
-    const type = `A.${this.#config.contractsAddress.slice(2)}.SubscriptionVaults.EntrySettled`
-    const raw = await this.#client.events(type, { from: fromHeight, to }, signal)
-    const events = raw.flatMap(({ height, txId, payload }): EntrySettled[] => {
-      const event = json(payload, type)
-      const { provider, ...fields } = view.readCadence(event, view.entrySettledView, type)
+    if (fromHeight > sealed) return { events: [], corrections: [], untilHeight: fromHeight }
+    const range = {
+      from: fromHeight,
+      to: Math.min(sealed, fromHeight + EVENT_BLOCKS_MAX - 1),
+    }
+    return {
+      events: await this.#events('EntrySettled', view.entrySettledView, range, signal),
+      corrections: await this.#events('UsageCorrected', view.usageCorrectedView, range, signal),
+      untilHeight: range.to + 1,
+    }
+  }
+
+  /** Of our provider alone. */
+  async #events<Fields extends { readonly provider: bigint }>(
+    name: string,
+    shape: z.ZodType<Fields>,
+    range: { readonly from: number; readonly to: number },
+    signal: AbortSignal,
+  ): Promise<(Omit<Fields, 'provider'> & { readonly height: number; readonly txId: string })[]> {
+    const type = `A.${this.#config.contractsAddress.slice(2)}.SubscriptionVaults.${name}`
+    const raw = await this.#client.events(type, range, signal)
+    return raw.flatMap(({ height, txId, payload }) => {
+      const { provider, ...fields } = view.readCadence(json(payload, type), shape, type)
       return provider === this.identity.provider ? [{ ...fields, height, txId }] : []
     })
-    return { events, untilHeight: to + 1 }
   }
 
   async sealedHeight(signal: AbortSignal): Promise<number> {
