@@ -29,6 +29,9 @@ access(all) contract SubscriptionVaults {
     /// Allows taking earnings out
     access(all) entitlement Collect
 
+    /// Allows lowering what was charged
+    access(all) entitlement Correct
+
     /// Allows opening vaults, taking balance out and changing limits. Only the customer holds it.
     access(all) entitlement Manage
 
@@ -61,6 +64,19 @@ access(all) contract SubscriptionVaults {
     access(all) event EntrySettled(
         provider: UInt64, seq: UInt64, account: UInt64, periodStart: UInt32, result: String,
         charge: UInt, charged: UInt, paid: UInt, owed: UInt, balance: UInt
+    )
+
+    /// Emitted when a provider lowers the total of a period
+    ///
+    /// @param billable, charged of the period, after it: 1e-4 tokens, wad
+    /// @param afterSeq batches of the meter epoch up to it change the period no more
+    /// @param refunded wad that went from earnings back to the balance
+    /// @param owed, balance of the vault, after it: wad, units
+    ///
+    access(all) event UsageCorrected(
+        provider: UInt64, account: UInt64, periodStart: UInt32,
+        billable: UInt128, charged: UInt, afterSeq: UInt64, meterEpoch: UInt32,
+        refunded: UInt, owed: UInt, balance: UInt, reason: String
     )
 
     /// Emitted when debts are paid between settlements; wad, wad, units
@@ -249,6 +265,60 @@ access(all) contract SubscriptionVaults {
             self.balances = self.balances - units
             self.earnings = self.earnings + units
         }
+
+        access(contract) fun corrected(_ relief: Relief) {
+            pre {
+                relief.units <= self.earnings:
+                    "SubscriptionVaults.Book.corrected: \(relief.units) units are above the earnings of \(self.earnings)"
+            }
+            post {
+                self.charged == self.paid + self.owed + self.writtenOff:
+                    "SubscriptionVaults.Book.corrected: Charged \(self.charged) is not what is paid, owed and written off"
+                self.balances + self.earnings == before(self.balances + self.earnings):
+                    "SubscriptionVaults.Book.corrected: Units were made or lost"
+            }
+            self.charged = self.charged - UInt256(relief.sum())
+            self.owed = self.owed - UInt256(relief.owed)
+            self.writtenOff = self.writtenOff - UInt256(relief.writtenOff)
+            self.paid = self.paid - UInt256(relief.refunded)
+            self.balances = self.balances + relief.units
+            self.earnings = self.earnings - relief.units
+        }
+    }
+
+    /// Relief
+    ///
+    /// Where a charge that is taken back goes: first to what is still owed.
+    ///
+    access(all) struct Relief {
+        /// Wad: taken off what is owed, off what was written off, and off what was paid
+        access(all) let owed: UInt
+        access(all) let writtenOff: UInt
+        access(all) let refunded: UInt
+
+        /// Tokens from earnings to the balance for what was paid. Part of a unit counts as one.
+        access(all) let units: UInt64
+
+        /// @param charge wad taken back
+        /// @param owed, writtenOff of the vault, in wad
+        /// @param price wad for a whole token; 0: nothing that was paid can be given back now
+        ///
+        view init(_ charge: UInt, owed: UInt, writtenOff: UInt, price: UInt) {
+            self.owed = charge < owed ? charge : owed
+            let rest = charge - self.owed
+            self.writtenOff = rest < writtenOff ? rest : writtenOff
+            self.refunded = rest - self.writtenOff
+            assert(
+                self.refunded == 0 || price > 0,
+                message: "SubscriptionVaults.Relief.init: Without a price of the token nothing can be given back. Try again when there is one."
+            )
+            let exact = self.refunded * 100_000_000
+            self.units = exact == 0 ? 0 : UInt64((exact + price - 1) / price)
+        }
+
+        access(all) view fun sum(): UInt {
+            return self.owed + self.writtenOff + self.refunded
+        }
     }
 
     /// Agreement
@@ -430,7 +500,7 @@ access(all) contract SubscriptionVaults {
 
         /// Why nothing can be charged for a period: 3 badPeriod, 4 tooOld; 0: it can
         ///
-        access(self) view fun faultOf(_ periodStart: UInt, clock: UInt): UInt {
+        access(contract) view fun faultOf(_ periodStart: UInt, clock: UInt): UInt {
             let start = UInt64(periodStart)
             let isPeriod = start >= UInt64(self.openingPeriod())
                 && periodStart <= clock & 0xffffffffffffffff
@@ -439,6 +509,38 @@ access(all) contract SubscriptionVaults {
                 return 3
             }
             return start < UInt64(self.floor()) ? 4 : 0
+        }
+
+        /// Lowers the total of a period, and what it costs. Without a record, to nothing: then it
+        /// only keeps out entries up to `position`.
+        ///
+        /// @param position see `settle`
+        ///
+        access(contract) fun correct(
+            periodStart: UInt, billable: UInt, plan: &PricePlans.Plan,
+            position: UInt, price: UInt
+        ): Relief {
+            let last = self.records[periodStart] ?? 0
+            let known = last / (1 << 120) & 0xffffffffffffffffffffffffffffffff
+            assert(
+                billable <= known,
+                message: "SubscriptionVaults.Vault.correct: A total of \(known) is not lowered to \(billable)"
+            )
+            let before = last & 0xffffffffffffffffffffffffffffff
+            let cost = plan.price(billable)
+            let charged = cost < before ? cost : before
+            let applied = last / (1 << 248)
+            self.records[periodStart] = (position > applied ? position : applied) << 248
+                | billable << 120 | charged
+            let relief = Relief(
+                before - charged,
+                owed: UInt(self.owed()),
+                writtenOff: UInt(self.writtenOff()),
+                price: price
+            )
+            self.ledger = self.ledger + UInt(relief.units) - (relief.owed << 64)
+                - (relief.sum() << 224) - (relief.refunded << 384) - (relief.writtenOff << 544)
+            return relief
         }
 
         access(contract) fun deposited(_ units: UInt64) {
@@ -845,6 +947,45 @@ access(all) contract SubscriptionVaults {
             )
         }
 
+        /// Lowers what one vault used in a period, and gives back what it was charged too much
+        ///
+        access(contract) fun correct(
+            _ account: UInt64, periodStart: UInt32, billable: UInt128, afterSeq: UInt64,
+            reason: String
+        ) {
+            let vault = self.vaultOf(account)
+            let period = UInt(periodStart)
+            let fault = vault.faultOf(period, clock: SubscriptionVaults.clock())
+            assert(
+                fault == 0,
+                message: "SubscriptionVaults.Desk.correct: Period \(periodStart) of vault \(account) is \(self.resultName(fault))"
+            )
+            let stream = UsageBatches.borrowStream(provider: self.provider)
+                ?? panic("SubscriptionVaults.Desk.correct: Provider \(self.provider) has no meter")
+            let relief = vault.correct(
+                periodStart: period,
+                billable: UInt(billable),
+                plan: PricePlans.borrowPlan(UInt64(vault.planIn(periodStart: period)))!,
+                position: UInt(stream.meterEpoch) << 64 | UInt(afterSeq),
+                price: self.priceOf(UInt(vault.bookIndex()))
+            )
+            (&self.books[vault.bookIndex()] as &Book).corrected(relief)
+            let record = vault.record(periodStart: periodStart)!
+            emit UsageCorrected(
+                provider: self.provider,
+                account: account,
+                periodStart: periodStart,
+                billable: record.billable,
+                charged: UInt(record.charged),
+                afterSeq: record.lastSeq,
+                meterEpoch: record.meterEpoch,
+                refunded: relief.refunded,
+                owed: UInt(vault.owed()),
+                balance: UInt(SubscriptionVaults.units(vault.balance())),
+                reason: reason
+            )
+        }
+
         access(contract) fun collect(token: Type, currency: String, amount: UFix64) {
             let units = SubscriptionVaults.units(amount)
             let book = &self.books[self.bookOf(token: token, currency: currency)] as &Book
@@ -1157,6 +1298,30 @@ access(all) contract SubscriptionVaults {
         ///
         access(SetMeter) fun setMeter(_ meter: String) {
             UsageBatches.setMeter(provider: self.id, meter: meter)
+        }
+
+        /// Lowers the total of a billing period. What was charged for the difference is owed no
+        /// more; what of it was paid goes from earnings back to the balance.
+        ///
+        /// @param billable 1e-4 tokens; 0 if nothing was applied of the period
+        /// @param afterSeq batches of the current meter up to it change the period no more
+        /// @param reason for the customer
+        ///
+        access(Correct) fun correct(
+            account: UInt64, periodStart: UInt32, billable: UInt128, afterSeq: UInt64,
+            reason: String
+        ) {
+            pre {
+                reason.length > 0 && reason.length <= 256:
+                    "SubscriptionVaults.Provider.correct: A reason has 1 to 256 characters"
+            }
+            SubscriptionVaults.desk(self.id).correct(
+                account,
+                periodStart: periodStart,
+                billable: billable,
+                afterSeq: afterSeq,
+                reason: reason
+            )
         }
 
         /// Takes earnings out
