@@ -32,6 +32,7 @@ export interface RecordedCorrection {
 
 /** One transaction's worth, and what a person can look over. */
 const RECORDS_A_CORRECTION_MAX = 100_000
+const REASON_MAX = 256
 
 /**
  * Takes sealed usage out of the totals that today's mapping would not put it in, and lets it count
@@ -123,6 +124,10 @@ async function recordAll(
 ): Promise<RecordedCorrection[]> {
   if (corrected.length === 0) {
     throw new TerminalError('nothing_to_correct', 'all sealed usage is where it belongs')
+  }
+  if (ordered.reason.length > REASON_MAX) {
+    const message = `the reason has ${ordered.reason.length} characters, and Flow takes ${REASON_MAX}`
+    throw new TerminalError('reason_too_long', message)
   }
   if (corrected.length > RECORDS_A_CORRECTION_MAX) {
     const message = `${corrected.length} records are more than ${RECORDS_A_CORRECTION_MAX} at once`

@@ -1,7 +1,7 @@
 import { batchSeq } from '../domain/ids.js'
 import type { Settler } from '../ports/settler.js'
 import type { Store } from '../ports/stores.js'
-import { applyCorrection } from './apply-correction.js'
+import { applyCorrections } from './apply-correction.js'
 
 /**
  * Reads the results of entries, and corrections, from sealed blocks, one window of them, and saves
@@ -22,7 +22,7 @@ export async function readResults(
     for (const event of events) {
       await stores.batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
     }
-    for (const event of corrections) await applyCorrection(stores, event)
+    await applyCorrections(stores, corrections)
     await stores.books.saveReadHeight(untilHeight)
   })
   return events.length + corrections.length

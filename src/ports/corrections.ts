@@ -36,7 +36,7 @@ export interface Correction extends Omit<NewCorrection, 'records'> {
   /** How many records. */
   readonly records: number
   /** Absent until a sealed block of the chain has it. */
-  readonly sealed?: { readonly height: number; readonly txId: string; readonly billable: bigint }
+  readonly sealed?: SealedCorrection
   /** The batch whose manifest names it. */
   readonly listedBy?: BatchSeq
 }
@@ -49,13 +49,19 @@ export interface MovedRecord extends AttributedRecord {
 /** A record where a batch counts it now. */
 export interface CountedRecord extends AttributedRecord {}
 
-/** A correction that the chain has and nobody wrote down here. */
-export interface UnrecordedCorrection extends EntryKey {
+/** What the chain says of it. */
+export interface SealedCorrection {
   readonly txId: string
+  /** No entry of a batch up to it is applied any more. At least what was recorded. */
   readonly afterSeq: bigint
+  /** At most what was recorded. */
   readonly billable: bigint
-  readonly reason: string
   readonly height: number
+}
+
+/** A correction on the chain, whoever put it there. */
+export interface SeenCorrection extends EntryKey, SealedCorrection {
+  readonly reason: string
 }
 
 /** Which counted records are meant. */
@@ -76,7 +82,7 @@ export interface Corrections {
   pending(): Promise<readonly Correction[]>
   /** Newest first. */
   list(limit: number): Promise<readonly Correction[]>
-  saveSealed(id: number, sealed: NonNullable<Correction['sealed']>): Promise<void>
+  saveSealed(id: number, sealed: SealedCorrection): Promise<void>
   /** On the chain, and stated by no batch since: the next one says what the total is now. */
   unstated(): Promise<readonly EntryKey[]>
   /** On the chain, and in no manifest. Oldest first. */
@@ -91,7 +97,7 @@ export interface Corrections {
   /** Records that this batch counted after a correction. */
   movedBy(seq: BatchSeq): Promise<readonly MovedRecord[]>
 
-  saveUnrecorded(correction: UnrecordedCorrection): Promise<void>
-  /** Those that no recorded correction of the same (vault, period) has followed. */
-  unrecorded(): Promise<readonly UnrecordedCorrection[]>
+  saveSeen(correction: SeenCorrection): Promise<void>
+  /** Seen, and no recorded correction of the same (vault, period) is that one or later. In order. */
+  unrecorded(): Promise<readonly SeenCorrection[]>
 }

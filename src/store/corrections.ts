@@ -34,7 +34,8 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
             reason: fresh.reason,
             recorded_by: fresh.by,
             recorded_at_ms: BigInt(clock.now()),
-            ...{ sealed_height: null, sealed_tx_id: null, sealed_billable: null, listed_by: null },
+            ...{ sealed_height: null, sealed_tx_id: null, sealed_billable: null },
+            ...{ sealed_after_seq: null, listed_by: null },
           })
           .execute()
         for (const { key, modelId: from, to } of fresh.records) {
@@ -66,12 +67,13 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
     list: async (limit) =>
       whole(await select().orderBy('correction_id', 'desc').limit(limit).execute()),
 
-    async saveSealed(id, { height, txId, billable }) {
+    async saveSealed(id, { height, txId, afterSeq, billable }) {
       await db
         .updateTable('corrections')
         .set({
           sealed_height: BigInt(height),
           sealed_tx_id: txId,
+          sealed_after_seq: afterSeq,
           sealed_billable: billable.toString(),
         })
         .where('correction_id', '=', BigInt(id))
@@ -87,7 +89,7 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
         )
         .select(['c.account', 'c.period_start'])
         .where('c.sealed_height', 'is not', null)
-        .whereRef('s.stated_by', '<=', 'c.after_seq')
+        .whereRef('s.stated_by', '<=', 'c.sealed_after_seq')
         .groupBy(['c.account', 'c.period_start'])
         .execute()
       return rows.map((row) => ({
@@ -141,9 +143,9 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
 
     movedBy: (seq) => movedRecords(db, (moves) => moves.where('counted_by', '=', seq)),
 
-    async saveUnrecorded(one) {
+    async saveSeen(one) {
       await db
-        .insertInto('unrecorded_corrections')
+        .insertInto('seen_corrections')
         .values({
           tx_id: one.txId,
           account: accountText(one.accountNumber),
@@ -159,7 +161,7 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
 
     async unrecorded() {
       const rows = await db
-        .selectFrom('unrecorded_corrections as u')
+        .selectFrom('seen_corrections as u')
         .selectAll()
         .where(({ not, exists, selectFrom }) =>
           not(
@@ -168,7 +170,7 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
                 .select('c.correction_id')
                 .whereRef('c.account', '=', 'u.account')
                 .whereRef('c.period_start', '=', 'u.period_start')
-                .whereRef('c.sealed_height', '>', 'u.height'),
+                .whereRef('c.sealed_height', '>=', 'u.height'),
             ),
           ),
         )
@@ -227,6 +229,7 @@ async function takenBy(db: Kysely<Tables>, id: bigint): Promise<UsageTotal[]> {
 
 function correction(row: Selectable<CorrectionsTable>, taken: UsageTotal[]): Correction {
   const { sealed_height: height, sealed_tx_id: txId, sealed_billable: billable } = row
+  const { sealed_after_seq: afterSeq } = row
   return {
     id: Number(row.correction_id),
     accountNumber: accountOf(row.account),
@@ -238,9 +241,9 @@ function correction(row: Selectable<CorrectionsTable>, taken: UsageTotal[]): Cor
     recordedAtMs: Number(row.recorded_at_ms),
     taken,
     records: Number(taken.reduce((sum, { requests }) => sum + requests, 0n)),
-    ...(height === null || txId === null || billable === null
+    ...(height === null || txId === null || billable === null || afterSeq === null
       ? {}
-      : { sealed: { height: Number(height), txId, billable: BigInt(billable) } }),
+      : { sealed: { height: Number(height), txId, afterSeq, billable: BigInt(billable) } }),
     ...(row.listed_by === null ? {} : { listedBy: batchSeq(row.listed_by) }),
   }
 }

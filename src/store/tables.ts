@@ -125,6 +125,7 @@ export interface CorrectionsTable {
   sealed_height: bigint | null
   sealed_tx_id: string | null
   sealed_billable: string | null
+  sealed_after_seq: bigint | null
   listed_by: bigint | null
 }
 
@@ -140,8 +141,8 @@ export interface RecordMovesTable {
   counted_by: bigint | null
 }
 
-/** Corrections on Flow that nobody wrote down here. */
-export interface UnrecordedCorrectionsTable {
+/** Corrections in sealed blocks of Flow, whoever put them there. */
+export interface SeenCorrectionsTable {
   tx_id: string
   account: string
   period_start: bigint
@@ -323,7 +324,7 @@ export interface Tables {
   entries: EntriesTable
   corrections: CorrectionsTable
   record_moves: RecordMovesTable
-  unrecorded_corrections: UnrecordedCorrectionsTable
+  seen_corrections: SeenCorrectionsTable
   counted_records: CountedRecordsView
   operator_log: OperatorLogTable
   outbox: OutboxTable

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber, batchSeq } from '../../src/domain/ids.js'
+import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
 import { recordRemapping, recordWaiver } from '../../src/pipeline/record-correction.js'
 import type { Correction } from '../../src/ports/corrections.js'
+import { type Billable, billableOf, priceOf } from '../../src/pricing/price.js'
 import { decodeEntry } from '../support/test-flow.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
 import { attributionOf, type Daemon, runUntil, SEAL_INTERVAL_MS, World } from '../support/world.js'
@@ -42,20 +43,20 @@ async function moveAlice(): Promise<Correction> {
 const charged = (account: bigint) => world.flow.record(key(account)).charged
 const checks = async () => (await daemon.store.books.checks())?.checks ?? {}
 const differing = async () => Object.entries(await checks()).filter(([, value]) => value !== 0n)
-const billOf = async (...ids: string[]) => {
-  const { billableOf, priceOf } = await import('../../src/pricing/price.js')
+function billableBy(...ids: string[]): Billable {
   const rows = world.source.rows.filter((row) => ids.includes(row.key.requestId))
   const sum = (of: (row: (typeof rows)[number]) => bigint) =>
     rows.reduce((total, row) => total + of(row), 0n)
   const usage = {
-    modelId: 1 as never,
+    modelId: modelId(1),
     promptTokens: sum((row) => row.promptTokens),
     cachedPromptTokens: sum((row) => row.cachedPromptTokens),
     completionTokens: sum((row) => row.completionTokens),
     requests: BigInt(rows.length),
   }
-  return priceOf(world.flow.plan, billableOf(world.flow.plan, [usage]))
+  return billableOf(world.flow.plan, [usage])
 }
+const billOf = (...ids: string[]) => priceOf(world.flow.plan, billableBy(...ids))
 
 async function settleAll(seq: bigint): Promise<void> {
   world.tick(SEAL_INTERVAL_MS)
@@ -74,7 +75,7 @@ describe('sealed usage that belongs to somebody else', () => {
     expect(await daemon.store.corrections.pending()).toEqual([])
     await settleAll(2n)
 
-    expect([charged(7n), charged(9n)]).toEqual([await billOf('c'), await billOf('a', 'b')])
+    expect([charged(7n), charged(9n)]).toEqual([billOf('c'), billOf('a', 'b')])
     expect(await differing()).toEqual([])
     const second = (await daemon.store.batches.entries(batchSeq(2n))).map(({ bytes }) =>
       decodeEntry(bytes),
@@ -112,7 +113,7 @@ describe('sealed usage that belongs to somebody else', () => {
     expect(back.correction).toMatchObject({ ...key(9n), records: 2, billable: 0n })
     world.flow.correctNow(key(9n), 0n, back.correction.afterSeq)
     await settleAll(3n)
-    expect(charged(7n)).toBe(await billOf('a', 'b', 'c'))
+    expect(charged(7n)).toBe(billOf('a', 'b', 'c'))
     expect(world.flow.record(key(9n)).billable).toBe(0n)
     expect(await differing()).toEqual([])
     const nothing = recordRemapping(daemon.store, attributionOf(), undefined, ordered)
@@ -134,17 +135,14 @@ describe('until the correction is on Flow', () => {
       (await daemon.store.batches.entries(batchSeq(2n))).map((one) => one.accountNumber),
     ).toEqual([9n])
     expect((await daemon.store.records.counts()).attributed).toBe(1)
-    expect(charged(9n)).toBe(await billOf('other'))
+    expect(charged(9n)).toBe(billOf('other'))
     expect(await differing()).toEqual([])
 
     const [correction] = await daemon.store.corrections.pending()
     if (correction === undefined) throw new Error('nothing is pending')
     world.flow.correctNow(key(7n), correction.billable, correction.afterSeq)
     await settleAll(3n)
-    expect([charged(7n), charged(9n)]).toEqual([
-      await billOf('c', 'late'),
-      await billOf('other', 'a', 'b'),
-    ])
+    expect([charged(7n), charged(9n)]).toEqual([billOf('c', 'late'), billOf('other', 'a', 'b')])
     expect(await differing()).toEqual([])
   })
 
@@ -177,7 +175,7 @@ describe('until the correction is on Flow', () => {
       [2n, 'stale'],
       [3n, 'applied'],
     ])
-    expect(charged(7n)).toBe(await billOf('a', 'b', 'd'))
+    expect(charged(7n)).toBe(billOf('a', 'b', 'd'))
     expect(await differing()).toEqual([])
   })
 })
@@ -190,7 +188,7 @@ test('records that are waived count nowhere', async () => {
   const { billable, afterSeq } = recorded.correction
   world.flow.correctNow(key(7n), billable, afterSeq)
   await settleAll(2n)
-  expect(charged(7n)).toBe(await billOf('b'))
+  expect(charged(7n)).toBe(billOf('b'))
   expect(await differing()).toEqual([])
   const unknown = recordWaiver(daemon.store, keys, ordered)
   await expect(unknown).rejects.toMatchObject({ code: 'record_not_counted' })
@@ -208,6 +206,19 @@ describe('a correction on Flow that is not the recorded one', () => {
     world.use(usageRecord('d', { user: '9', startedAtMs: world.clock.now() }))
     await settleAll(2n)
     expect(await checks()).toMatchObject({ corrections_unrecorded: 1n })
+  })
+
+  test('and is recorded afterwards needs no second one', async () => {
+    await runUntil(world, daemon, 'settled')
+    world.flow.correctNow(key(7n), billableBy('c'), 1n)
+    await daemon.run('reconcile')
+    expect(await daemon.store.corrections.unrecorded()).toHaveLength(1)
+    await moveAlice()
+    await daemon.run('reconcile')
+    expect(await daemon.store.corrections.unrecorded()).toEqual([])
+    await settleAll(2n)
+    expect([charged(7n), charged(9n)]).toEqual([billOf('c'), billOf('a', 'b')])
+    expect(await differing()).toEqual([])
   })
 
   test('and leaves more than was recorded leaves it pending', async () => {

@@ -17,11 +17,13 @@ export const corrections: Migration = {
       .addColumn('sealed_height', 'bigint')
       .addColumn('sealed_tx_id', 'text')
       .addColumn('sealed_billable', 'text')
+      .addColumn('sealed_after_seq', 'bigint')
       .addColumn('listed_by', 'bigint')
       .addCheckConstraint(
         'corrections_sealed_whole',
         sql`(sealed_height is null) = (sealed_tx_id is null)
           and (sealed_height is null) = (sealed_billable is null)
+          and (sealed_height is null) = (sealed_after_seq is null)
           and (listed_by is null or sealed_height is not null)`,
       )
       .execute()
@@ -65,7 +67,7 @@ export const corrections: Migration = {
         .execute()
     }
     await db.schema
-      .createTable('unrecorded_corrections')
+      .createTable('seen_corrections')
       .addColumn('tx_id', 'text', (c) => c.notNull())
       .addColumn('account', 'text', (c) => c.notNull())
       .addColumn('period_start', 'bigint', (c) => c.notNull())
@@ -73,7 +75,7 @@ export const corrections: Migration = {
       .addColumn('billable', 'text', (c) => c.notNull())
       .addColumn('reason', 'text', (c) => c.notNull())
       .addColumn('height', 'bigint', (c) => c.notNull())
-      .addPrimaryKeyConstraint('unrecorded_corrections_once', ['tx_id', 'account', 'period_start'])
+      .addPrimaryKeyConstraint('seen_corrections_once', ['tx_id', 'account', 'period_start'])
       .execute()
     await countedRecords().execute(db)
   },
