@@ -25,6 +25,14 @@ export const personDeskConfig = publicDeskConfig.extend({
 /** To deploy: the contracts are to be on the account itself. */
 export const deployerConfig = personDeskConfig.omit({ contractsAddress: true, providerId: true })
 
+/** The daemon's own settings, as far as its account goes. */
+export const laneKeysConfig = flowConfig.omit({
+  kind: true,
+  contractsAddress: true,
+  providerId: true,
+})
+
+export type LaneKeysConfig = z.infer<typeof laneKeysConfig>
 export type PublicDeskConfig = z.infer<typeof publicDeskConfig>
 export type PersonDeskConfig = z.infer<typeof personDeskConfig>
 export type DeployerConfig = z.infer<typeof deployerConfig>
@@ -43,6 +51,9 @@ export const deployerSettings = {
   ...{ network, accessNodes, requestTimeoutMs, scriptsPerSecond, transactionExpiryBlocks },
   ...personSettings('DEPLOYER'),
 }
+
+const { contractsAddress: _contracts, providerId: _provider, ...ofTheAccount } = flowSettings
+export const laneKeysSettings = ofTheAccount
 
 function personSettings<Role extends string>(role: Role) {
   const whose = role.toLowerCase()
