@@ -27,6 +27,8 @@ export interface CliParts {
 export interface DemoOptions {
   readonly isJson: boolean
   readonly isKept: boolean
+  /** Whether the nodes of both chains misbehave, and by which row of faults. */
+  readonly faultSeed?: number
 }
 
 /** One JSON object, large integers as text. */

@@ -27,3 +27,19 @@ export async function readResults(
   })
   return events.length + corrections.length
 }
+
+/** Windows of blocks that one step reads; after a long time away, the next step goes on. */
+const WINDOWS_MAX = 100
+
+/** Reads results up to a sealed block, that one included. Returns whether it came so far. */
+export async function readResultsTo(
+  height: number,
+  parts: { readonly store: Store; readonly settler: Settler },
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (let window = 0; window < WINDOWS_MAX; window += 1) {
+    await readResults(parts, signal)
+    if (((await parts.store.books.readHeight()) ?? 0) > height) return true
+  }
+  return false
+}

@@ -133,3 +133,11 @@ export interface CustomerDesk extends PublicDesk {
     signal: AbortSignal,
   ): Promise<Done>
 }
+
+/** Keys of the account that the daemon sends with. */
+export interface LaneKeys {
+  readonly address: string
+  /** All that the daemon can use, ascending. */
+  readonly indexes: readonly number[]
+  readonly added: number
+}

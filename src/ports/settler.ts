@@ -108,9 +108,12 @@ export interface SettledPage {
  * RetryableError (`settler_unreachable`, `settler_nonsense`) when it cannot be read.
  */
 export interface Settler {
-  readonly lane: Lane
+  /** They may be used at the same time. */
+  readonly lanes: readonly [Lane, ...Lane[]]
   readonly identity: SettlerIdentity
 
+  /** @throws ConfigError where a lane's key on chain is not the one of the settings */
+  checkLanes(signal: AbortSignal): Promise<void>
   stream(signal: AbortSignal): Promise<Stream>
   /** Every vault of the provider. */
   vaults(signal: AbortSignal): Promise<readonly Vault[]>

@@ -211,6 +211,8 @@ export interface Outbox {
   variants(tx: SavedTx): Promise<readonly SignedTx[]>
   /** What the lane's transactions saved since then spend beside gas, those that failed left out. */
   spentSince(lane: string, sinceMs: number): Promise<bigint>
+  /** What failed of those whose purpose begins so. */
+  refused(purposePrefix: string): Promise<readonly SavedTx[]>
   /** The newest transactions, for status and demo. */
   newest(limit: number): Promise<readonly SavedTx[]>
 }

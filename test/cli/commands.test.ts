@@ -41,6 +41,7 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
       openCustomerDesk: unused,
       readDeployment: unused,
       openDeployer: unused,
+      ensureLaneKeys: unused,
       readCheckpoint: unused,
     },
     ...parts,

@@ -39,7 +39,7 @@ type Account = { -readonly [Field in keyof Balance]: Balance[Field] }
 /** Light client, batches and vaults in memory. Obeys the contract of the port. */
 export class TestFlow implements Settler {
   readonly identity = { network: 'test', target: hash(`0x${'33'.repeat(32)}`), provider: 1n }
-  readonly lane = new TestLane('test/flow', (body) => this.#execute(body as Body))
+  readonly lanes: readonly [TestLane, ...TestLane[]]
   readonly vaultsHeld: Vault[] = []
   readonly modelsHeld: string[] = [...defaultPlanModels]
   /** Everything that became of entries, whoever brought them. */
@@ -49,6 +49,10 @@ export class TestFlow implements Settler {
   readonly accepted = new Map<bigint, Hash>()
   /** Rounds of which this light client takes no root any more. */
   readonly poisonedRounds = new Set<number>()
+  /** Accounts whose entries make the whole transaction that brings them fail. */
+  readonly breaking = new Set<bigint>()
+  /** More entries in one transaction are refused. */
+  entriesMax = Number.POSITIVE_INFINITY
   /** Entries that are refused, by account, with the result. */
   readonly refusals = new Map<bigint, EntryResult>()
   plan: Plan = defaultPlan
@@ -59,7 +63,10 @@ export class TestFlow implements Settler {
   readonly #accounts = new Map<bigint, Account>()
   #earnings = 0n
 
-  constructor(meter: Hex, lastEpoch: number) {
+  constructor(meter: Hex, lastEpoch: number, lanes = 1) {
+    const laneOf = (key: number): TestLane =>
+      new TestLane(`test/flow/${key}`, (body) => this.#execute(body as Body))
+    this.lanes = [laneOf(0), ...Array.from({ length: lanes - 1 }, (_, i) => laneOf(i + 1))]
     this.#meter = meter
     this.lastEpoch = lastEpoch
   }
@@ -77,6 +84,13 @@ export class TestFlow implements Settler {
     const nothing = { charged: wad(0n), paid: wad(0n), owed: wad(0n), writtenOff: wad(0n) }
     this.#accounts.set(number, { account, balance: units as Ufix64Units, ...nothing })
   }
+
+  /** The only lane, or the first of them. */
+  get lane(): TestLane {
+    return this.lanes[0]
+  }
+
+  async checkLanes(): Promise<void> {}
 
   async stream(): Promise<Stream> {
     return { meter: this.#meter, meterEpoch: 1 }
@@ -161,7 +175,7 @@ export class TestFlow implements Settler {
   /** A block is sealed. */
   tick(): void {
     this.height += 1
-    this.lane.mine()
+    for (const lane of this.lanes) lane.mine()
   }
 
   /** Whoever brings it. Returns why it is refused. */
@@ -218,7 +232,11 @@ export class TestFlow implements Settler {
       const isProven = rootFromPath(chunkHash(leaves), path) === this.accepted.get(seq)
       if (!isProven) return 'entries, leaves and path miss the root'
     }
-    for (const bytes of runs.flatMap(({ entries }) => entries)) {
+    const brought = runs.flatMap(({ entries }) => entries)
+    if (brought.length > this.entriesMax) return 'above the limit of computation'
+    const broken = brought.find((bytes) => this.breaking.has(decodeEntry(bytes).accountNumber))
+    if (broken !== undefined) return `account ${decodeEntry(broken).accountNumber} breaks it`
+    for (const bytes of brought) {
       const { accountNumber: account, periodStart, rows } = decodeEntry(bytes)
       const result = this.#apply(seq, { accountNumber: account, periodStart }, rows)
       const event = { seq, result, height: this.height, txId: `block ${this.height}` }
