@@ -40,6 +40,10 @@ const program = createProgram({
     const { meteringTools } = await import('./cli/metering.js')
     return meteringTools(process.env, folder, shutdownSignal())
   },
+  async operations() {
+    const { operationsTools } = await import('./cli/operations.js')
+    return operationsTools(process.env, folder)
+  },
   async demo(options) {
     const { runDemo } = await import('./cli/demo.js')
     return runDemo(options, { print, signal: shutdownSignal() })

@@ -4,6 +4,7 @@ import type { Finding } from '../ports/finding.js'
 import type { Directory } from '../ports/stores.js'
 import type { DeskParts } from './desk-parts.js'
 import type { MeteringTools } from './metering-tools.js'
+import type { OperationsTools } from './operations-tools.js'
 
 /** What commands are given, so that a test can hand them something else. Each loads on demand. */
 export interface CliParts {
@@ -17,6 +18,7 @@ export interface CliParts {
     work: (directory: Directory) => Promise<Result>,
   ) => Promise<Result>
   readonly metering: () => Promise<MeteringTools>
+  readonly operations: () => Promise<OperationsTools>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** For people with keys of their own: plans, vaults, provider. */
   readonly desks: DeskParts
@@ -25,6 +27,8 @@ export interface CliParts {
 export interface DemoOptions {
   readonly isJson: boolean
   readonly isKept: boolean
+  /** Whether the nodes of both chains misbehave, and by which row of faults. */
+  readonly faultSeed?: number
 }
 
 /** One JSON object, large integers as text. */

@@ -31,6 +31,7 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
     readStatus: unused,
     withDirectory: unused,
     metering: unused,
+    operations: unused,
     examine: unused,
     demo: unused,
     desks: {
@@ -40,6 +41,7 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
       openCustomerDesk: unused,
       readDeployment: unused,
       openDeployer: unused,
+      ensureLaneKeys: unused,
       readCheckpoint: unused,
     },
     ...parts,
