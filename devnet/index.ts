@@ -1,6 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Wallet } from 'ethers'
+import { type FaultPlan, followPlan } from './fault-plan.js'
+import { type FaultProxy, startFaultProxy } from './fault-proxy.js'
 import { type LocalFlare, startFlare } from './flare/index.js'
 import type { FlowAccount, FlowClient } from './flow/client.js'
 import {
@@ -28,6 +30,8 @@ export interface DevnetOptions {
   readonly hasLitellm?: boolean
   /** Calls that LiteLLM has already served; 300 unless told. */
   readonly calls?: number
+  /** Two proxies before each chain, which the daemon is told to ask; they misbehave by this plan. */
+  readonly faults?: FaultPlan
 }
 
 /** A running local network: everything the daemon talks to. */
@@ -38,6 +42,8 @@ export interface Devnet {
   readonly flow: FlowDevnet
   readonly litellm: Litellm | undefined
   readonly vaults: readonly DevnetVault[]
+  /** What stands between the daemon and the chains: none without a fault plan. */
+  readonly proxies: readonly FaultProxy[]
   stop(): Promise<void>
 }
 
@@ -135,7 +141,32 @@ async function assemble(
     METER_KEY: meter.privateKey,
     ...ownFiles(dir),
   }
-  return { env, flare, flow, litellm, vaults, stop }
+  if (options.faults === undefined) return { env, flare, flow, litellm, vaults, proxies: [], stop }
+  const { proxies, urls } = await startProxies({ flare, flow }, options.faults)
+  releases.push(async () => {
+    for (const proxy of proxies) await proxy.stop()
+  })
+  return { env: { ...env, ...urls }, flare, flow, litellm, vaults, proxies, stop }
+}
+
+/** Two nodes of each chain, as an operator would name them. */
+async function startProxies(
+  { flare, flow }: Pick<Devnet, 'flare' | 'flow'>,
+  plan: FaultPlan,
+): Promise<{ proxies: FaultProxy[]; urls: Record<string, string> }> {
+  const { rpcUrl } = flare
+  const { restUrl } = flow.emulator
+  const proxies = await Promise.all([rpcUrl, rpcUrl, restUrl, restUrl].map(startFaultProxy))
+  for (const [i, proxy] of proxies.entries()) followPlan(proxy, { ...plan, seed: plan.seed + i })
+  const [first, second, third, fourth] = proxies.map(({ url }) => url)
+  const urls = {
+    FLARE_ENDPOINT: `${first},${second}`,
+    FLOW_ACCESS_NODE: `${third},${fourth}`,
+    // An answer that never ends must not hold a step for half a minute.
+    FLARE_REQUEST_TIMEOUT_MS: '2000',
+    FLOW_REQUEST_TIMEOUT_MS: '2000',
+  }
+  return { proxies, urls }
 }
 
 /** Calls since the beginning of the month, at most six hours back. All of them can be read. */
@@ -186,6 +217,7 @@ function settingsOf({
     FLOW_PRIVATE_KEY: Buffer.from(flow.relayer.privateKey).toString('hex'),
     FLOW_CONTRACTS_ADDRESS: flow.contractsAddress,
     FLOW_PROVIDER_ID: String(flow.provider.id),
+    FLOW_KEY_INDEXES: `0-${RELAYER_KEYS - 1}`,
     RECEIPT_SECRET: newWallet().privateKey.slice(2),
     // Rounds last seconds here, not minutes, and the rest follows them.
     POLL_INTERVAL: '2000',

@@ -74,6 +74,13 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       // A chain that is silent now is no reason to be silent too: sealing looks again.
       log.warn({ code: error.code }, `the meter is not checked yet: ${error.message}`)
     }
+    try {
+      await settler.checkLanes(shutdown)
+    } catch (error) {
+      if (!(error instanceof RetryableError)) throw error
+      // Each key is looked at again before it signs.
+      log.warn({ code: error.code }, `the keys are not checked yet: ${error.message}`)
+    }
     for (const { name, collectFrom = config.collectFrom } of config.sources) {
       await store.records.addSource(name, instantOf(collectFrom))
     }
@@ -145,7 +152,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         next: bells.attribute,
       }),
     )
-    const settlePass = { share: 1 }
+    const settlePass = {}
     const workers: Worker[] = [
       ...collectors,
       ...rescanners,
@@ -237,7 +244,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       },
       {
         name: 'reconcile',
-        step: reconcileStep({ store, settler, lanes: [attestor.lane, settler.lane], clock }),
+        step: reconcileStep({ store, settler, lanes: [attestor.lane, ...settler.lanes], clock }),
         idleMs,
         bell: bells.reconcile,
         next: bells.attribute,

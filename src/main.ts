@@ -44,6 +44,10 @@ const program = createProgram({
     const { receiptsTools } = await import('./cli/receipts-tools.js')
     return receiptsTools(process.env, folder)
   },
+  async operations() {
+    const { operationsTools } = await import('./cli/operations.js')
+    return operationsTools(process.env, folder)
+  },
   async demo(options) {
     const { runDemo } = await import('./cli/demo.js')
     return runDemo(options, { print, signal: shutdownSignal() })

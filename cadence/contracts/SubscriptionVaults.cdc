@@ -23,11 +23,23 @@ access(all) contract SubscriptionVaults {
     /// Allows publishing plans and models, and reserving account numbers
     access(all) entitlement Operate
 
+    /// Allows appending to the model table, and nothing else: a daemon may be given it
+    access(all) entitlement RegisterModels
+
     /// Allows naming the key that signs usage
     access(all) entitlement SetMeter
 
     /// Allows taking earnings out
     access(all) entitlement Collect
+
+    /// Allows lowering what was charged, and giving tokens
+    access(all) entitlement Correct
+
+    /// Allows saying which charges are too great to be applied unseen, and approving them
+    access(all) entitlement Approve
+
+    /// Allows ending vaults, with notice
+    access(all) entitlement Close
 
     /// Allows opening vaults, taking balance out and changing limits. Only the customer holds it.
     access(all) entitlement Manage
@@ -37,6 +49,9 @@ access(all) contract SubscriptionVaults {
 
     /// Emitted when vaults may be opened in a token
     access(all) event TokenAllowed(token: String)
+
+    /// Emitted when opening a vault takes another deposit for its storage
+    access(all) event StorageDepositSet(token: String, amount: UFix64)
 
     /// Emitted when a provider keeps an account number for an address
     access(all) event NumberReserved(provider: UInt64, number: UInt64, holder: Address)
@@ -61,6 +76,19 @@ access(all) contract SubscriptionVaults {
     access(all) event EntrySettled(
         provider: UInt64, seq: UInt64, account: UInt64, periodStart: UInt32, result: String,
         charge: UInt, charged: UInt, paid: UInt, owed: UInt, balance: UInt
+    )
+
+    /// Emitted when a provider lowers the total of a period
+    ///
+    /// @param billable, charged of the period, after it: 1e-4 tokens, wad
+    /// @param afterSeq batches of the meter epoch up to it change the period no more
+    /// @param refunded wad that went from earnings back to the balance
+    /// @param owed, balance of the vault, after it: wad, units
+    ///
+    access(all) event UsageCorrected(
+        provider: UInt64, account: UInt64, periodStart: UInt32,
+        billable: UInt128, charged: UInt, afterSeq: UInt64, meterEpoch: UInt32,
+        refunded: UInt, owed: UInt, balance: UInt, reason: String
     )
 
     /// Emitted when debts are paid between settlements; wad, wad, units
@@ -89,6 +117,45 @@ access(all) contract SubscriptionVaults {
         provider: UInt64, account: UInt64, amount: UFix64, balance: UFix64
     )
 
+    /// Emitted when a customer leaves, or a provider closes a vault. From `endsAt` (unix seconds) on
+    /// anybody may end it.
+    access(all) event VaultEnding(
+        provider: UInt64, account: UInt64, isByCustomer: Bool, endsAt: UInt64
+    )
+
+    /// Emitted when a vault is closed for ever
+    ///
+    /// @param writtenOff wad that was owed and could not be paid
+    /// @param refund units to be paid back, the storage deposit among them
+    ///
+    access(all) event VaultClosed(
+        provider: UInt64, account: UInt64, writtenOff: UInt, refund: UInt
+    )
+
+    /// Emitted when what was left in a closed vault is paid back
+    access(all) event Refunded(provider: UInt64, account: UInt64, amount: UFix64, to: Address?)
+
+    /// Emitted when a customer names who gets what is left
+    access(all) event RefundReceiverSet(provider: UInt64, account: UInt64, receiver: Address)
+
+    /// Emitted when records of a vault that are too old to change are given up
+    access(all) event FloorRaised(
+        provider: UInt64, account: UInt64, floor: UInt32, records: Int
+    )
+
+    /// Emitted when a provider says which charge of one entry is too great to be applied unseen
+    access(all) event MaxChargeSet(provider: UInt64, limit: UInt128?)
+
+    /// Emitted when a provider lets charges of a period be applied up to a sum, in wad
+    access(all) event ChargeApproved(
+        provider: UInt64, account: UInt64, periodStart: UInt32, chargedUpTo: UInt128
+    )
+
+    /// Emitted when a provider gives tokens to a vault
+    access(all) event Credited(
+        provider: UInt64, account: UInt64, amount: UFix64, balance: UFix64, reason: String
+    )
+
     /// Emitted when a provider takes earnings out
     access(all) event EarningsCollected(
         provider: UInt64, token: String, currency: String, amount: UFix64, earnings: UFix64
@@ -99,8 +166,14 @@ access(all) contract SubscriptionVaults {
     access(all) let ProviderPath: StoragePath
     access(all) let CustomerPath: StoragePath
 
+    /// Seconds that a record stays: no floor is nearer to block time
+    access(all) let recordsKept: UInt64
+
     /// By token type
     access(self) let pools: @{Type: {FungibleToken.Vault}}
+
+    /// Units that opening a vault takes, by token type
+    access(self) let storageDeposits: {Type: UInt64}
 
     /// By provider, from 1
     access(self) let desks: @{UInt64: Desk}
@@ -195,9 +268,10 @@ access(all) contract SubscriptionVaults {
         access(all) let token: Type
         access(all) let currency: String
 
-        /// Units, in all vaults, and paid but not collected
+        /// Units: in all vaults, paid but not collected, and put aside for storage
         access(all) var balances: UInt64
         access(all) var earnings: UInt64
+        access(all) var storageDeposits: UInt64
 
         /// Wad
         access(all) var charged: UInt256
@@ -212,6 +286,7 @@ access(all) contract SubscriptionVaults {
             self.currency = currency
             self.balances = 0
             self.earnings = 0
+            self.storageDeposits = 0
             self.charged = 0
             self.paid = 0
             self.owed = 0
@@ -229,6 +304,26 @@ access(all) contract SubscriptionVaults {
 
         access(contract) fun collected(_ units: UInt64) {
             self.earnings = self.earnings - units
+        }
+
+        access(contract) fun putAside(_ units: UInt64) {
+            self.storageDeposits = self.storageDeposits + units
+        }
+
+        /// Storage deposit that becomes balance again
+        ///
+        access(contract) fun released(_ units: UInt64) {
+            self.storageDeposits = self.storageDeposits - units
+            self.balances = self.balances + units
+        }
+
+        /// @param charge new, which nobody will pay
+        /// @param owed until now
+        ///
+        access(contract) fun wroteOff(charge: UInt, owed: UInt) {
+            self.charged = self.charged + UInt256(charge)
+            self.owed = self.owed - UInt256(owed)
+            self.writtenOff = self.writtenOff + UInt256(charge + owed)
         }
 
         /// @param moved from the lowest bit: charge u160 and paid u160 in wad, units moved
@@ -249,6 +344,60 @@ access(all) contract SubscriptionVaults {
             self.balances = self.balances - units
             self.earnings = self.earnings + units
         }
+
+        access(contract) fun corrected(_ relief: Relief) {
+            pre {
+                relief.units <= self.earnings:
+                    "SubscriptionVaults.Book.corrected: \(relief.units) units are above the earnings of \(self.earnings)"
+            }
+            post {
+                self.charged == self.paid + self.owed + self.writtenOff:
+                    "SubscriptionVaults.Book.corrected: Charged \(self.charged) is not what is paid, owed and written off"
+                self.balances + self.earnings == before(self.balances + self.earnings):
+                    "SubscriptionVaults.Book.corrected: Units were made or lost"
+            }
+            self.charged = self.charged - UInt256(relief.sum())
+            self.owed = self.owed - UInt256(relief.owed)
+            self.writtenOff = self.writtenOff - UInt256(relief.writtenOff)
+            self.paid = self.paid - UInt256(relief.refunded)
+            self.balances = self.balances + relief.units
+            self.earnings = self.earnings - relief.units
+        }
+    }
+
+    /// Relief
+    ///
+    /// Where a charge that is taken back goes: first to what is still owed.
+    ///
+    access(all) struct Relief {
+        /// Wad: taken off what is owed, off what was written off, and off what was paid
+        access(all) let owed: UInt
+        access(all) let writtenOff: UInt
+        access(all) let refunded: UInt
+
+        /// Tokens from earnings to the balance for what was paid. Part of a unit counts as one.
+        access(all) let units: UInt64
+
+        /// @param charge wad taken back
+        /// @param owed, writtenOff of the vault, in wad
+        /// @param price wad for a whole token; 0: nothing that was paid can be given back now
+        ///
+        view init(_ charge: UInt, owed: UInt, writtenOff: UInt, price: UInt) {
+            self.owed = charge < owed ? charge : owed
+            let rest = charge - self.owed
+            self.writtenOff = rest < writtenOff ? rest : writtenOff
+            self.refunded = rest - self.writtenOff
+            assert(
+                self.refunded == 0 || price > 0,
+                message: "SubscriptionVaults.Relief.init: Without a price of the token nothing can be given back. Try again when there is one."
+            )
+            let exact = self.refunded * 100_000_000
+            self.units = exact == 0 ? 0 : UInt64((exact + price - 1) / price)
+        }
+
+        access(all) view fun sum(): UInt {
+            return self.owed + self.writtenOff + self.refunded
+        }
     }
 
     /// Agreement
@@ -260,27 +409,30 @@ access(all) contract SubscriptionVaults {
         /// The address that opened the vault
         access(all) let customer: Address
 
-        /// Gets what is refunded
-        access(all) let refund: Capability<&{FungibleToken.Receiver}>
+        /// Gets what is left when the vault is closed
+        access(contract) var refund: Capability<&{FungibleToken.Receiver}>
 
-        /// Units put aside for the storage that the vault takes up
-        access(all) let storageDeposit: UInt64
+        /// Units put aside for the storage that the vault takes up; 0 when it is closed
+        access(all) var storageDeposit: UInt64
 
         /// nil: none is under way
         access(all) var withdrawal: Withdrawal?
 
-        /// By period start: up to where a charge was approved, in wad
-        access(contract) let ceilings: {UInt32: UInt}
+        /// Unix seconds from which the vault may be ended; nil: nobody wants that, or it is closed
+        access(all) var endsAt: UInt64?
 
         /// Room for later versions: an upgrade cannot add fields
         access(contract) let extensions: {String: AnyStruct}
 
-        init(customer: Address, refund: Capability<&{FungibleToken.Receiver}>) {
+        init(
+            customer: Address, refund: Capability<&{FungibleToken.Receiver}>,
+            storageDeposit: UInt64
+        ) {
             self.customer = customer
             self.refund = refund
-            self.storageDeposit = 0
+            self.storageDeposit = storageDeposit
             self.withdrawal = nil
-            self.ceilings = {}
+            self.endsAt = nil
             self.extensions = {}
         }
 
@@ -293,6 +445,26 @@ access(all) contract SubscriptionVaults {
         access(contract) fun setWithdrawal(_ withdrawal: Withdrawal?) {
             self.withdrawal = withdrawal
         }
+
+        access(contract) fun setRefund(_ refund: Capability<&{FungibleToken.Receiver}>) {
+            self.refund = refund
+        }
+
+        access(contract) fun setEndsAt(_ endsAt: UInt64) {
+            self.endsAt = endsAt
+        }
+
+        /// Nothing is under way any more
+        ///
+        /// @return the storage deposit, in units
+        ///
+        access(contract) fun end(): UInt64 {
+            let storageDeposit = self.storageDeposit
+            self.storageDeposit = 0
+            self.withdrawal = nil
+            self.endsAt = nil
+            return storageDeposit
+        }
     }
 
     /// Vault
@@ -302,9 +474,9 @@ access(all) contract SubscriptionVaults {
     ///
     access(all) resource Vault {
         /// What settling only looks at. From the lowest bit: floor u32, opening period u32, period
-        /// kind u8, status u8 (0 open), reserved number u8, spare u8, book u16, spare u16; from bit
-        /// 128 the limits; from bit 456 the plans, newest lowest, each plan id u64 and first
-        /// period u32.
+        /// kind u8, status u8 (0 open, 1 its customer leaves, 2 its provider closes it, 3 closed),
+        /// reserved number u8, spare u8, book u16, spare u16; from bit 128 the limits; from bit 456
+        /// the plans, newest lowest, each plan id u64 and first period u32.
         access(contract) var terms: UInt
 
         /// From the lowest bit: balance u64 in units; owed, charged, paid, writtenOff and spent
@@ -312,7 +484,8 @@ access(all) contract SubscriptionVaults {
         /// since a period's price is below 2^120.
         access(self) var ledger: UInt
 
-        /// By period start, see Record
+        /// By period start, see Record. By period start and 2^32: up to where charges of the
+        /// period are approved, in wad. (A second dictionary would be read with every vault.)
         access(self) let records: {UInt: UInt}
 
         init(terms: UInt) {
@@ -330,12 +503,13 @@ access(all) contract SubscriptionVaults {
         /// @param position meter epoch << 64 | seq: entries of a period apply in this order
         /// @param clock see `SubscriptionVaults.clock`
         /// @param price wad for a whole token; 0: payment waits
+        /// @param maxCharge wad above which a charge needs to be approved
         /// @return from the lowest bit: result u8; charge u120 and charged u120 of the period, paid
         /// u160, owed u160, all in wad; balance u64 and moved u64 in units
         ///
         access(contract) fun settle(
             _ entry: UInt, periodStart: UInt, terms: UInt, plan: &PricePlans.Plan?,
-            position: UInt, clock: UInt, price: UInt
+            position: UInt, clock: UInt, price: UInt, maxCharge: UInt
         ): UInt {
             let records = &self.records as auth(Mutate) &{UInt: UInt}
             let last = records[periodStart] ?? 0
@@ -363,7 +537,13 @@ access(all) contract SubscriptionVaults {
             }
             let before = last & 0xffffffffffffffffffffffffffffff
             let charged = cost > before ? cost : before
+            if charged - before > maxCharge && charged > records[periodStart | 1 << 32] ?? 0 {
+                return self.refusal(6, last)
+            }
             records[periodStart] = position << 248 | billable << 120 | charged
+            if terms & 0xff << 72 == 3 << 72 {
+                return self.writeOff(charged - before) | charged << 128
+            }
             return self.pay(charged - before, terms: terms, clock: clock, price: price)
                 | charged << 128
         }
@@ -394,6 +574,15 @@ access(all) contract SubscriptionVaults {
             }
             return charge << 8 | paid << 248 | (owed - paid) << 408
                 | (balance - units) << 568 | units << 632
+        }
+
+        /// Takes a charge of a closed vault, which nobody will pay
+        ///
+        /// @return as `settle`, without `charged`
+        ///
+        access(self) fun writeOff(_ charge: UInt): UInt {
+            self.ledger = self.ledger + (charge << 224) + (charge << 544)
+            return 7 | charge << 8 | (self.ledger & 0xffffffffffffffff) << 568
         }
 
         /// How much of a debt the customer's limits let be paid
@@ -430,7 +619,7 @@ access(all) contract SubscriptionVaults {
 
         /// Why nothing can be charged for a period: 3 badPeriod, 4 tooOld; 0: it can
         ///
-        access(self) view fun faultOf(_ periodStart: UInt, clock: UInt): UInt {
+        access(contract) view fun faultOf(_ periodStart: UInt, clock: UInt): UInt {
             let start = UInt64(periodStart)
             let isPeriod = start >= UInt64(self.openingPeriod())
                 && periodStart <= clock & 0xffffffffffffffff
@@ -439,6 +628,38 @@ access(all) contract SubscriptionVaults {
                 return 3
             }
             return start < UInt64(self.floor()) ? 4 : 0
+        }
+
+        /// Lowers the total of a period, and what it costs. Without a record, to nothing: then it
+        /// only keeps out entries up to `position`.
+        ///
+        /// @param position see `settle`
+        ///
+        access(contract) fun correct(
+            periodStart: UInt, billable: UInt, plan: &PricePlans.Plan,
+            position: UInt, price: UInt
+        ): Relief {
+            let last = self.records[periodStart] ?? 0
+            let known = last / (1 << 120) & 0xffffffffffffffffffffffffffffffff
+            assert(
+                billable <= known,
+                message: "SubscriptionVaults.Vault.correct: A total of \(known) is not lowered to \(billable)"
+            )
+            let before = last & 0xffffffffffffffffffffffffffffff
+            let cost = plan.price(billable)
+            let charged = cost < before ? cost : before
+            let applied = last / (1 << 248)
+            self.records[periodStart] = (position > applied ? position : applied) << 248
+                | billable << 120 | charged
+            let relief = Relief(
+                before - charged,
+                owed: UInt(self.owed()),
+                writtenOff: UInt(self.writtenOff()),
+                price: price
+            )
+            self.ledger = self.ledger + UInt(relief.units) - (relief.owed << 64)
+                - (relief.sum() << 224) - (relief.refunded << 384) - (relief.writtenOff << 544)
+            return relief
         }
 
         access(contract) fun deposited(_ units: UInt64) {
@@ -451,6 +672,45 @@ access(all) contract SubscriptionVaults {
                     "SubscriptionVaults.Vault.withdrawn: \(units) units are above the balance"
             }
             self.ledger = self.ledger - UInt(units)
+        }
+
+        access(contract) fun setStatus(_ status: UInt8) {
+            self.terms = self.terms - (UInt(self.status()) << 72) + (UInt(status) << 72)
+        }
+
+        /// Closes the vault for ever
+        ///
+        /// @return wad that was owed, and is written off
+        ///
+        access(contract) fun close(): UInt {
+            let owed = UInt(self.owed())
+            self.ledger = self.ledger - (owed << 64) + (owed << 544)
+            self.setStatus(3)
+            return owed
+        }
+
+        /// Raises the floor, and gives up the records below it
+        ///
+        /// @return how many there were
+        ///
+        access(contract) fun raiseFloor(_ floor: UInt32): Int {
+            pre {
+                floor > self.floor():
+                    "SubscriptionVaults.Vault.raiseFloor: Nothing is between the floor of \(self.floor()) and \(floor)"
+            }
+            self.terms = self.terms - UInt(self.floor()) + UInt(floor)
+            var records = 0
+            for key in self.records.keys {
+                if key & 0xffffffff < UInt(floor) {
+                    self.records.remove(key: key)
+                    records = records + (key < 1 << 32 ? 1 : 0)
+                }
+            }
+            return records
+        }
+
+        access(contract) fun approve(periodStart: UInt32, chargedUpTo: UInt128) {
+            self.records[UInt(periodStart) | 1 << 32] = UInt(chargedUpTo)
         }
 
         access(contract) fun setLimits(_ limits: Limits) {
@@ -531,6 +791,11 @@ access(all) contract SubscriptionVaults {
             return nil
         }
 
+        /// Wad up to which charges of a period are approved; nil: none is
+        access(all) view fun approvedUpTo(periodStart: UInt32): UInt? {
+            return self.records[UInt(periodStart) | 1 << 32]
+        }
+
         /// 0 day, 1 week, 2 month
         access(all) view fun period(): UInt8 {
             return UInt8(self.terms / (1 << 64) & 0xff)
@@ -546,8 +811,14 @@ access(all) contract SubscriptionVaults {
             return UInt32(self.terms & 0xffffffff)
         }
 
+        /// Its usage is paid for. Also while it is ending; not when it is closed.
         access(all) view fun isOpen(): Bool {
-            return self.terms / (1 << 72) & 0xff == 0
+            return self.status() != 3
+        }
+
+        /// 0 open, 1 its customer leaves, 2 its provider closes it, 3 closed
+        access(all) view fun status(): UInt8 {
+            return UInt8(self.terms / (1 << 72) & 0xff)
         }
 
         /// The provider kept the number for this customer
@@ -624,6 +895,7 @@ access(all) contract SubscriptionVaults {
             let provider = self.provider
             let position = UInt(meterEpoch) << 64 | UInt(seq)
             let clock = SubscriptionVaults.clock()
+            let maxCharge = UInt(self.maxChargePerEntry ?? UInt128.max)
             // Neighbours mostly have the same book and plan, so these are looked up when they change.
             var book: UInt = 65536
             var price: UInt = 0
@@ -656,7 +928,7 @@ access(all) contract SubscriptionVaults {
                 }
                 let outcome = vault!.settle(
                     entry, periodStart: key & 0xffffffff, terms: terms, plan: plan,
-                    position: position, clock: clock, price: price
+                    position: position, clock: clock, price: price, maxCharge: maxCharge
                 )
                 let charge = outcome / (1 << 8) & 0xffffffffffffffffffffffffffffff
                 let paid = outcome / (1 << 248) & 0xffffffffffffffffffffffffffffffffffffffff
@@ -672,6 +944,10 @@ access(all) contract SubscriptionVaults {
                     owed: outcome / (1 << 408) & 0xffffffffffffffffffffffffffffffffffffffff,
                     balance: outcome / (1 << 568) & 0xffffffffffffffff
                 )
+                if outcome & 0xff == 7 {
+                    (&self.books[book] as &Book).wroteOff(charge: charge, owed: 0)
+                    continue
+                }
                 moved = moved + charge + (paid << 160) + (outcome / (1 << 632) << 320)
             }
             self.settled(book, moved)
@@ -701,7 +977,7 @@ access(all) contract SubscriptionVaults {
         ///
         access(contract) fun open(
             customer: Address, plan: UInt64, number: UInt64?, token: Type,
-            refund: Capability<&{FungibleToken.Receiver}>
+            storageDeposit: UInt64, refund: Capability<&{FungibleToken.Receiver}>
         ): UInt64 {
             let agreed = self.planOf(plan).terms
             let account = number ?? self.takeNextNumber()
@@ -726,7 +1002,10 @@ access(all) contract SubscriptionVaults {
                     | limits.pack() << 128
                     | UInt(plan) << 456 | opening << 520
             )
-            self.agreements[account] = Agreement(customer: customer, refund: refund)
+            self.agreements[account] = Agreement(
+                customer: customer, refund: refund, storageDeposit: storageDeposit
+            )
+            (&self.books[book] as &Book).putAside(storageDeposit)
             self.numbers.append(account)
             emit VaultOpened(
                 provider: self.provider,
@@ -763,11 +1042,7 @@ access(all) contract SubscriptionVaults {
         }
 
         access(contract) fun requestWithdrawal(_ account: UInt64, amount: UFix64) {
-            let vault = self.vaultOf(account)
-            let now = UInt64(getCurrentBlock().timestamp)
-            let period = PricePlans.periodStart(vault.period(), at: now)
-            let plan = PricePlans.borrowPlan(UInt64(vault.planIn(periodStart: UInt(period))))!
-            let maturesAt = now + UInt64(plan.terms.notice)
+            let maturesAt = self.noticeEnd(account)
             let withdrawal = Withdrawal(
                 amount: amount, maturesAt: maturesAt, lapsesAt: maturesAt + 86400
             )
@@ -845,6 +1120,178 @@ access(all) contract SubscriptionVaults {
             )
         }
 
+        /// Begins a vault's notice
+        ///
+        /// @param status 1: its customer leaves, 2: its provider closes it
+        ///
+        access(contract) fun beginEnding(_ account: UInt64, status: UInt8) {
+            let vault = self.vaultOf(account)
+            assert(
+                vault.status() == 0,
+                message: "SubscriptionVaults.Desk.beginEnding: Vault \(account) is closed, or will be"
+            )
+            let endsAt = self.noticeEnd(account)
+            vault.setStatus(status)
+            self.borrowAgreement(account)!.setEndsAt(endsAt)
+            emit VaultEnding(
+                provider: self.provider,
+                account: account,
+                isByCustomer: status == 1,
+                endsAt: endsAt
+            )
+        }
+
+        /// Closes a vault whose notice is over: pays what is owed, writes off what cannot be paid, and
+        /// leaves the rest to be refunded
+        ///
+        /// A customer who leaves pays whatever the limits say. A provider who closes gets no more
+        /// than the customer's limits allow.
+        ///
+        access(contract) fun end(_ account: UInt64) {
+            let vault = self.vaultOf(account)
+            let agreement = self.borrowAgreement(account)!
+            let endsAt = agreement.endsAt
+                ?? panic("SubscriptionVaults.Desk.end: Vault \(account) is closed, or nobody has asked for that")
+            let now = UInt64(getCurrentBlock().timestamp)
+            assert(
+                now >= endsAt,
+                message: "SubscriptionVaults.Desk.end: Vault \(account) can be ended from \(endsAt) on, and it is \(now)"
+            )
+            let book = UInt(vault.bookIndex())
+            assert(
+                vault.owed() == 0 || vault.balance() == 0.0 || self.priceOf(book) > 0,
+                message: "SubscriptionVaults.Desk.end: Without a price of the token the debt of vault \(account) cannot be paid. Until there is one, what is free can be withdrawn."
+            )
+            if vault.status() == 1 {
+                vault.setLimits(Limits(
+                    isAutopayOn: true, isPaused: false, cap: nil, entitled: nil, validUntil: nil
+                ))
+            }
+            self.payOwed(account)
+            let sums = &self.books[book] as &Book
+            let writtenOff = vault.close()
+            sums.wroteOff(charge: 0, owed: writtenOff)
+            let storageDeposit = agreement.end()
+            vault.deposited(storageDeposit)
+            sums.released(storageDeposit)
+            emit VaultClosed(
+                provider: self.provider,
+                account: account,
+                writtenOff: writtenOff,
+                refund: UInt(SubscriptionVaults.units(vault.balance()))
+            )
+        }
+
+        /// Takes all that is left off a closed vault
+        ///
+        /// @return the amount
+        ///
+        access(contract) fun takeRest(_ account: UInt64, to: Address?): UFix64 {
+            let vault = self.vaultOf(account)
+            assert(
+                !vault.isOpen(),
+                message: "SubscriptionVaults.Desk.takeRest: Vault \(account) is not closed"
+            )
+            let amount = vault.balance()
+            assert(
+                amount > 0.0,
+                message: "SubscriptionVaults.Desk.takeRest: Nothing is left in vault \(account)"
+            )
+            vault.withdrawn(SubscriptionVaults.units(amount))
+            (&self.books[vault.bookIndex()] as &Book).withdrawn(SubscriptionVaults.units(amount))
+            emit Refunded(provider: self.provider, account: account, amount: amount, to: to)
+            return amount
+        }
+
+        access(contract) fun setRefund(
+            _ account: UInt64, _ refund: Capability<&{FungibleToken.Receiver}>
+        ) {
+            self.borrowAgreement(account)!.setRefund(refund)
+            emit RefundReceiverSet(
+                provider: self.provider, account: account, receiver: refund.address
+            )
+        }
+
+        /// Gives up the records of a vault that are too old to change
+        ///
+        access(contract) fun prune(_ account: UInt64) {
+            let vault = self.vaultOf(account)
+            let now = UInt64(getCurrentBlock().timestamp)
+            let floor = UInt32(PricePlans.periodStart(
+                vault.period(),
+                at: now.saturatingSubtract(SubscriptionVaults.recordsKept)
+            ))
+            emit FloorRaised(
+                provider: self.provider,
+                account: account,
+                floor: floor,
+                records: vault.raiseFloor(floor)
+            )
+        }
+
+        access(contract) fun setMaxCharge(_ limit: UInt128?) {
+            self.maxChargePerEntry = limit
+            emit MaxChargeSet(provider: self.provider, limit: limit)
+        }
+
+        access(contract) fun approve(
+            _ account: UInt64, periodStart: UInt32, chargedUpTo: UInt128
+        ) {
+            self.periodOf(account, periodStart).approve(
+                periodStart: periodStart, chargedUpTo: chargedUpTo
+            )
+            emit ChargeApproved(
+                provider: self.provider,
+                account: account,
+                periodStart: periodStart,
+                chargedUpTo: chargedUpTo
+            )
+        }
+
+        access(contract) fun credited(_ account: UInt64, _ amount: UFix64, reason: String) {
+            emit Credited(
+                provider: self.provider,
+                account: account,
+                amount: amount,
+                balance: self.vaultOf(account).balance(),
+                reason: reason
+            )
+        }
+
+        /// Lowers what one vault used in a period, and gives back what it was charged too much
+        ///
+        access(contract) fun correct(
+            _ account: UInt64, periodStart: UInt32, billable: UInt128, afterSeq: UInt64,
+            reason: String
+        ) {
+            let vault = self.periodOf(account, periodStart)
+            let period = UInt(periodStart)
+            let stream = UsageBatches.borrowStream(provider: self.provider)
+                ?? panic("SubscriptionVaults.Desk.correct: Provider \(self.provider) has no meter")
+            let relief = vault.correct(
+                periodStart: period,
+                billable: UInt(billable),
+                plan: PricePlans.borrowPlan(UInt64(vault.planIn(periodStart: period)))!,
+                position: UInt(stream.meterEpoch) << 64 | UInt(afterSeq),
+                price: self.priceOf(UInt(vault.bookIndex()))
+            )
+            (&self.books[vault.bookIndex()] as &Book).corrected(relief)
+            let record = vault.record(periodStart: periodStart)!
+            emit UsageCorrected(
+                provider: self.provider,
+                account: account,
+                periodStart: periodStart,
+                billable: record.billable,
+                charged: UInt(record.charged),
+                afterSeq: record.lastSeq,
+                meterEpoch: record.meterEpoch,
+                refunded: relief.refunded,
+                owed: UInt(vault.owed()),
+                balance: UInt(SubscriptionVaults.units(vault.balance())),
+                reason: reason
+            )
+        }
+
         access(contract) fun collect(token: Type, currency: String, amount: UFix64) {
             let units = SubscriptionVaults.units(amount)
             let book = &self.books[self.bookOf(token: token, currency: currency)] as &Book
@@ -862,8 +1309,8 @@ access(all) contract SubscriptionVaults {
             )
         }
 
-        /// Tokens of a vault that may be asked back: all that no debt locks. Without a price nobody
-        /// knows how much a debt locks.
+        /// Tokens of a vault that may be asked back: all that no debt locks. Without a price a debt
+        /// locks twice what it would at the last good one, so that a dead feed locks no balance.
         ///
         access(all) view fun free(_ account: UInt64): UFix64 {
             let vault = self.vaultOf(account)
@@ -872,10 +1319,13 @@ access(all) contract SubscriptionVaults {
                 return vault.balance()
             }
             let price = self.priceOf(UInt(vault.bookIndex()))
-            if price == 0 {
+            let book = &self.books[vault.bookIndex()] as &Book
+            let lastGood = UInt(TokenPrices.lastGood(token: book.token, currency: book.currency) ?? 0)
+            let rate = price == 0 ? lastGood : price
+            if rate == 0 {
                 return 0.0
             }
-            let locked = (owed * 100_000_000 + price - 1) / price
+            let locked = (owed * (price == 0 ? 200_000_000 : 100_000_000) + rate - 1) / rate
             let balance = UInt(SubscriptionVaults.units(vault.balance()))
             return balance > locked ? SubscriptionVaults.tokens(UInt64(balance - locked)) : 0.0
         }
@@ -891,6 +1341,28 @@ access(all) contract SubscriptionVaults {
         access(self) view fun vaultOf(_ account: UInt64): &Vault {
             return self.borrowVault(account)
                 ?? panic("SubscriptionVaults.Desk.vaultOf: Provider \(self.provider) has no vault \(account)")
+        }
+
+        /// A vault that a period can be charged to
+        ///
+        access(self) view fun periodOf(_ account: UInt64, _ periodStart: UInt32): &Vault {
+            let vault = self.vaultOf(account)
+            let fault = vault.faultOf(UInt(periodStart), clock: SubscriptionVaults.clock())
+            assert(
+                fault == 0,
+                message: "SubscriptionVaults.Desk.periodOf: Period \(periodStart) of vault \(account) is \(self.resultName(fault))"
+            )
+            return vault
+        }
+
+        /// When a notice that is given now is over, by the plan in force: unix seconds
+        ///
+        access(self) view fun noticeEnd(_ account: UInt64): UInt64 {
+            let vault = self.vaultOf(account)
+            let now = UInt64(getCurrentBlock().timestamp)
+            let period = PricePlans.periodStart(vault.period(), at: now)
+            let plan = PricePlans.borrowPlan(UInt64(vault.planIn(periodStart: UInt(period))))!
+            return now + UInt64(plan.terms.notice)
         }
 
         /// A plan of this provider that exists
@@ -920,7 +1392,10 @@ access(all) contract SubscriptionVaults {
         }
 
         access(self) view fun resultName(_ result: UInt): String {
-            return ["applied", "stale", "regressed", "badPeriod", "tooOld", "malformed"][result]
+            return [
+                "applied", "stale", "regressed", "badPeriod", "tooOld", "malformed", "held",
+                "writtenOff"
+            ][result]
         }
 
         /// Says that an entry is of no vault, or is none at all
@@ -1059,6 +1534,29 @@ access(all) contract SubscriptionVaults {
             self.desk().choosePlan(self.number, plan: plan)
         }
 
+        /// Gives notice. When it is over, anybody may end the vault: what is owed is paid, whatever
+        /// the limits say, and what is left goes to the refund receiver.
+        ///
+        access(Manage) fun leave() {
+            self.desk().beginEnding(self.number, status: 1)
+        }
+
+        /// Names who gets what is left when the vault is closed
+        ///
+        access(Manage) fun setRefundReceiver(_ refund: Capability<&{FungibleToken.Receiver}>) {
+            let book = self.desk().books[self.vault().bookIndex()]
+            SubscriptionVaults.checkReceiver(refund, of: book.token)
+            self.desk().setRefund(self.number, refund)
+        }
+
+        /// Takes what is left in a closed vault, where its refund receiver does not
+        ///
+        access(Manage) fun takeRefund(): @{FungibleToken.Vault} {
+            let token = self.desk().books[self.vault().bookIndex()].token
+            let amount = self.desk().takeRest(self.number, to: nil)
+            return <-SubscriptionVaults.takeFromPool(token: token, amount: amount)
+        }
+
         access(self) view fun desk(): &Desk {
             return SubscriptionVaults.desk(self.provider)
         }
@@ -1078,8 +1576,9 @@ access(all) contract SubscriptionVaults {
         /// Opens a vault
         ///
         /// @param number one that the provider keeps for this address; nil: the next free one
-        /// @param deposit names the token, and may be empty
-        /// @param refund gets what is paid back when the vault is closed
+        /// @param deposit names the token, and holds the storage deposit at least: what is above it
+        /// is the first balance
+        /// @param refund gets what is left when the vault is closed
         ///
         access(Manage) fun open(
             provider: UInt64, plan: UInt64, number: UInt64?,
@@ -1088,26 +1587,24 @@ access(all) contract SubscriptionVaults {
             pre {
                 self.owner != nil:
                     "SubscriptionVaults.Customer.open: The customer is in nobody's storage"
-                refund.check():
-                    "SubscriptionVaults.Customer.open: The refund receiver is not there"
             }
-            let desk = SubscriptionVaults.desk(provider)
             let token = deposit.getType()
+            let storageDeposit = SubscriptionVaults.storageDeposit(token: token)
+                ?? panic("SubscriptionVaults.Customer.open: \(token.identifier) is not allowed")
             assert(
-                SubscriptionVaults.pools[token] != nil,
-                message: "SubscriptionVaults.Customer.open: \(token.identifier) is not allowed"
+                deposit.balance >= storageDeposit,
+                message: "SubscriptionVaults.Customer.open: \(deposit.balance) is below the storage deposit of \(storageDeposit)"
             )
-            assert(
-                refund.borrow()!.isSupportedVaultType(type: token),
-                message: "SubscriptionVaults.Customer.open: The refund receiver takes no \(token.identifier)"
-            )
-            let account = desk.open(
+            SubscriptionVaults.checkReceiver(refund, of: token)
+            let account = SubscriptionVaults.desk(provider).open(
                 customer: self.owner!.address,
                 plan: plan,
                 number: number,
                 token: token,
+                storageDeposit: SubscriptionVaults.units(storageDeposit),
                 refund: refund
             )
+            SubscriptionVaults.putIntoPool(<-deposit.withdraw(amount: storageDeposit))
             SubscriptionVaults.deposit(
                 provider: provider,
                 account: account,
@@ -1133,7 +1630,7 @@ access(all) contract SubscriptionVaults {
 
         /// Appends to the model table. A name that is in it keeps its id.
         ///
-        access(Operate) fun registerModels(_ names: [String]) {
+        access(Operate | RegisterModels) fun registerModels(_ names: [String]) {
             PricePlans.registerModels(provider: self.id, names: names)
         }
 
@@ -1157,6 +1654,72 @@ access(all) contract SubscriptionVaults {
         ///
         access(SetMeter) fun setMeter(_ meter: String) {
             UsageBatches.setMeter(provider: self.id, meter: meter)
+        }
+
+        /// Lowers the total of a billing period. What was charged for the difference is owed no
+        /// more; what of it was paid goes from earnings back to the balance.
+        ///
+        /// @param billable 1e-4 tokens; 0 if nothing was applied of the period
+        /// @param afterSeq batches of the current meter up to it change the period no more
+        /// @param reason for the customer
+        ///
+        access(Correct) fun correct(
+            account: UInt64, periodStart: UInt32, billable: UInt128, afterSeq: UInt64,
+            reason: String
+        ) {
+            pre {
+                reason.length > 0 && reason.length <= 256:
+                    "SubscriptionVaults.Provider.correct: A reason has 1 to 256 characters"
+            }
+            SubscriptionVaults.desk(self.id).correct(
+                account,
+                periodStart: periodStart,
+                billable: billable,
+                afterSeq: afterSeq,
+                reason: reason
+            )
+        }
+
+        /// Gives tokens to a vault
+        ///
+        /// @param reason for the customer
+        ///
+        access(Correct) fun credit(
+            account: UInt64, from: @{FungibleToken.Vault}, reason: String
+        ) {
+            pre {
+                reason.length > 0 && reason.length <= 256:
+                    "SubscriptionVaults.Provider.credit: A reason has 1 to 256 characters"
+            }
+            let amount = from.balance
+            SubscriptionVaults.deposit(provider: self.id, account: account, from: <-from)
+            SubscriptionVaults.desk(self.id).credited(account, amount, reason: reason)
+        }
+
+        /// Says which charge of one entry is too great to be applied unseen: it is held, and nothing
+        /// of it is stored
+        ///
+        /// @param limit wad; nil: none is
+        ///
+        access(Approve) fun setMaxChargePerEntry(_ limit: UInt128?) {
+            SubscriptionVaults.desk(self.id).setMaxCharge(limit)
+        }
+
+        /// Lets entries be applied that charge a period up to a sum, however much at once
+        ///
+        /// @param chargedUpTo wad, of the whole period
+        ///
+        access(Approve) fun approve(account: UInt64, periodStart: UInt32, chargedUpTo: UInt128) {
+            SubscriptionVaults.desk(self.id).approve(
+                account, periodStart: periodStart, chargedUpTo: chargedUpTo
+            )
+        }
+
+        /// Gives a customer notice. When it is over, anybody may end the vault: what is owed is paid
+        /// within the customer's limits, and what is left goes to the refund receiver.
+        ///
+        access(Close) fun close(account: UInt64) {
+            SubscriptionVaults.desk(self.id).beginEnding(account, status: 2)
         }
 
         /// Takes earnings out
@@ -1183,6 +1746,12 @@ access(all) contract SubscriptionVaults {
         ///
         access(Govern) fun allowToken(pool: @{FungibleToken.Vault}) {
             SubscriptionVaults.addPool(<-pool)
+        }
+
+        /// Says what opening a vault takes for its storage. It comes back when the vault is closed.
+        ///
+        access(Govern) fun setStorageDeposit(token: Type, amount: UFix64) {
+            SubscriptionVaults.setStorageDeposit(token: token, amount: amount)
         }
     }
 
@@ -1231,6 +1800,35 @@ access(all) contract SubscriptionVaults {
         self.desk(provider).payOwed(account)
     }
 
+    /// Closes a vault whose customer or provider gave notice, when that is over. Anybody may.
+    ///
+    access(all) fun end(provider: UInt64, account: UInt64) {
+        self.desk(provider).end(account)
+    }
+
+    /// Pays what is left in a closed vault to its refund receiver. Anybody may ask for it.
+    ///
+    /// The numbers are right before the receiver gets a say. Where it takes nothing, its customer
+    /// can name another, or take what is left.
+    ///
+    access(all) fun refund(provider: UInt64, account: UInt64) {
+        let desk = self.desk(provider)
+        let agreement = desk.borrowAgreement(account)
+            ?? panic("SubscriptionVaults.refund: Provider \(provider) has no vault \(account)")
+        let receiver = agreement.refund.borrow()
+            ?? panic("SubscriptionVaults.refund: The refund receiver of vault \(account) is not there")
+        let token = desk.books[desk.borrowVault(account)!.bookIndex()].token
+        let amount = desk.takeRest(account, to: agreement.refund.address)
+        receiver.deposit(from: <-self.takeFromPool(token: token, amount: amount))
+    }
+
+    /// Gives up the records of a vault that are too old to change, and so the storage that they
+    /// take. Anybody may.
+    ///
+    access(all) fun prune(provider: UInt64, account: UInt64) {
+        self.desk(provider).prune(account)
+    }
+
     /// Puts tokens into anybody's vault
     ///
     access(all) fun deposit(provider: UInt64, account: UInt64, from: @{FungibleToken.Vault}) {
@@ -1244,7 +1842,7 @@ access(all) contract SubscriptionVaults {
         )
         assert(vault.isOpen(), message: "SubscriptionVaults.deposit: Vault \(account) is closed")
         desk.deposited(account, from.balance)
-        (&self.pools[token] as &{FungibleToken.Vault}?)!.deposit(from: <-from)
+        self.putIntoPool(<-from)
     }
 
     /// Where a customer keeps the subscription of a vault
@@ -1289,6 +1887,12 @@ access(all) contract SubscriptionVaults {
         return self.pools.keys
     }
 
+    /// What opening a vault takes for its storage; nil: the token is not allowed
+    ///
+    access(all) view fun storageDeposit(token: Type): UFix64? {
+        return self.pools[token] == nil ? nil : self.tokens(self.storageDeposits[token] ?? 0)
+    }
+
     /// What lies in a token's pool
     ///
     access(all) view fun poolBalance(token: Type): UFix64 {
@@ -1323,8 +1927,44 @@ access(all) contract SubscriptionVaults {
     }
 
     access(contract) fun takeFromPool(token: Type, amount: UFix64): @{FungibleToken.Vault} {
+        post {
+            result.balance == amount:
+                "SubscriptionVaults.takeFromPool: \(amount) were taken, and \(result.balance) given"
+        }
         let pool = (&self.pools[token] as auth(FungibleToken.Withdraw) &{FungibleToken.Vault}?)!
         return <-pool.withdraw(amount: amount)
+    }
+
+    /// A token that keeps a part of what is moved could leave the pool short, so it is refused.
+    ///
+    access(contract) fun putIntoPool(_ from: @{FungibleToken.Vault}) {
+        let pool = (&self.pools[from.getType()] as &{FungibleToken.Vault}?)!
+        let expected = pool.balance + from.balance
+        pool.deposit(from: <-from)
+        assert(
+            pool.balance == expected,
+            message: "SubscriptionVaults.putIntoPool: The pool has \(pool.balance), and should have \(expected)"
+        )
+    }
+
+    access(contract) view fun checkReceiver(
+        _ receiver: Capability<&{FungibleToken.Receiver}>, of token: Type
+    ) {
+        let borrowed = receiver.borrow()
+            ?? panic("SubscriptionVaults.checkReceiver: The refund receiver is not there")
+        assert(
+            borrowed.isSupportedVaultType(type: token),
+            message: "SubscriptionVaults.checkReceiver: The refund receiver takes no \(token.identifier)"
+        )
+    }
+
+    access(contract) fun setStorageDeposit(token: Type, amount: UFix64) {
+        pre {
+            self.pools[token] != nil:
+                "SubscriptionVaults.setStorageDeposit: \(token.identifier) is not allowed"
+        }
+        self.storageDeposits[token] = self.units(amount)
+        emit StorageDepositSet(token: token.identifier, amount: amount)
     }
 
     access(contract) fun addPool(_ pool: @{FungibleToken.Vault}) {
@@ -1343,10 +1983,14 @@ access(all) contract SubscriptionVaults {
         self.GovernorPath = StoragePath(identifier: "SubscriptionVaultsGovernor_\(address)")!
         self.ProviderPath = StoragePath(identifier: "FlowmeterProvider_\(address)")!
         self.CustomerPath = StoragePath(identifier: "FlowmeterCustomer_\(address)")!
+        self.recordsKept = 400 * 86400
         self.pools <- {}
+        self.storageDeposits = {}
         self.desks <- {}
         self.extensions = {}
         self.addPool(<-FlowToken.createEmptyVault(vaultType: Type<@FlowToken.Vault>()))
+        // Many times what a vault's storage costs, so that filling it costs a stranger more.
+        self.setStorageDeposit(token: Type<@FlowToken.Vault>(), amount: 0.01)
         self.account.storage.save(<-create Governor(), to: self.GovernorPath)
     }
 }

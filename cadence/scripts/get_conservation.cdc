@@ -4,7 +4,7 @@ access(all) struct Pool {
     access(all) let token: String
     /// The tokens that are there
     access(all) let balance: UFix64
-    /// All vault balances and earnings of all providers: must be the same
+    /// All vault balances, earnings and storage deposits of all providers: must be the same
     access(all) let accounted: UFix64
 
     view init(token: String, balance: UFix64, accounted: UFix64) {
@@ -20,6 +20,7 @@ access(all) struct BookView {
     /// Tokens
     access(all) let balances: UFix64
     access(all) let earnings: UFix64
+    access(all) let storageDeposits: UFix64
     /// Wad: charged = paid + owed + writtenOff
     access(all) let charged: UInt256
     access(all) let paid: UInt256
@@ -31,6 +32,7 @@ access(all) struct BookView {
         self.currency = book.currency
         self.balances = SubscriptionVaults.tokens(book.balances)
         self.earnings = SubscriptionVaults.tokens(book.earnings)
+        self.storageDeposits = SubscriptionVaults.tokens(book.storageDeposits)
         self.charged = book.charged
         self.paid = book.paid
         self.owed = book.owed
@@ -41,6 +43,7 @@ access(all) struct BookView {
 access(all) struct Sums {
     access(all) var vaults: Int
     access(all) var balances: UFix64
+    access(all) var storageDeposits: UFix64
     access(all) var charged: UInt256
     access(all) var paid: UInt256
     access(all) var owed: UInt256
@@ -49,14 +52,19 @@ access(all) struct Sums {
     view init() {
         self.vaults = 0
         self.balances = 0.0
+        self.storageDeposits = 0.0
         self.charged = 0
         self.paid = 0
         self.owed = 0
         self.writtenOff = 0
     }
 
-    access(all) fun add(_ vault: &SubscriptionVaults.Vault) {
+    access(all) fun add(
+        _ vault: &SubscriptionVaults.Vault, _ agreement: &SubscriptionVaults.Agreement
+    ) {
         self.vaults = self.vaults + 1
+        self.storageDeposits = self.storageDeposits
+            + SubscriptionVaults.tokens(agreement.storageDeposit)
         self.balances = self.balances + vault.balance()
         self.charged = self.charged + vault.charged()
         self.paid = self.paid + vault.paid()
@@ -92,7 +100,7 @@ access(all) fun main(provider: UInt64, from: Int, limit: Int): Conservation {
         while other > 0 {
             for book in SubscriptionVaults.borrowDesk(provider: other)!.books {
                 if book.token == token {
-                    accounted = accounted + book.balances + book.earnings
+                    accounted = accounted + book.balances + book.earnings + book.storageDeposits
                 }
             }
             other = other - 1
@@ -111,7 +119,8 @@ access(all) fun main(provider: UInt64, from: Int, limit: Int): Conservation {
     }
     let page = Sums()
     for number in SubscriptionVaults.numbers(provider: provider, from: from, limit: limit) {
-        page.add(SubscriptionVaults.borrowVault(provider: provider, account: number)!)
+        let desk = SubscriptionVaults.borrowDesk(provider: provider)!
+        page.add(desk.borrowVault(number)!, desk.borrowAgreement(number)!)
     }
     return Conservation(pools: pools, books: books, page: page)
 }

@@ -8,6 +8,8 @@ access(all) struct ProviderView {
     /// The first has id 1
     access(all) let models: [String]
     access(all) let plans: [UInt64]
+    /// Wad: a greater charge of one entry is held; nil: none is
+    access(all) let maxChargePerEntry: UInt128?
 
     view init(_ desk: &SubscriptionVaults.Desk) {
         self.id = desk.provider
@@ -15,6 +17,7 @@ access(all) struct ProviderView {
         self.nextNumber = desk.nextNumber
         self.models = PricePlans.modelsOf(provider: desk.provider)
         self.plans = PricePlans.plansOf(provider: desk.provider)
+        self.maxChargePerEntry = desk.maxChargePerEntry
     }
 }
 

@@ -25,6 +25,12 @@ access(all) struct VaultView {
     /// No period before it can be charged any more
     access(all) let floor: UInt32
     access(all) let isOpen: Bool
+    /// open, leaving (its customer gave notice), closing (its provider did), closed
+    access(all) let state: String
+    /// Unix seconds from which it may be ended; nil: nobody gave notice, or it is closed
+    access(all) let endsAt: UInt64?
+    /// Tokens that come back when it is closed
+    access(all) let storageDeposit: UFix64
     /// The provider kept the number for this customer
     access(all) let isReserved: Bool
     access(all) let isAutopayOn: Bool
@@ -34,7 +40,10 @@ access(all) struct VaultView {
         let vault = desk.borrowVault(account)!
         let book = desk.books[vault.bookIndex()]
         self.account = account
-        self.customer = desk.borrowAgreement(account)!.customer
+        let agreement = desk.borrowAgreement(account)!
+        self.customer = agreement.customer
+        self.endsAt = agreement.endsAt
+        self.storageDeposit = SubscriptionVaults.tokens(agreement.storageDeposit)
         self.token = book.token.identifier
         self.currency = book.currency
         self.period = PricePlans.periodName(vault.period())
@@ -45,6 +54,7 @@ access(all) struct VaultView {
         self.openingPeriod = vault.openingPeriod()
         self.floor = vault.floor()
         self.isOpen = vault.isOpen()
+        self.state = ["open", "leaving", "closing", "closed"][vault.status()]
         self.isReserved = vault.isReserved()
         let limits = vault.limits()
         self.isAutopayOn = limits.isAutopayOn

@@ -1,29 +1,112 @@
+import { userInfo } from 'node:os'
 import { Command } from 'commander'
+import { TerminalError } from '../domain/errors.js'
+import { type AccountNumber, accountNumber } from '../domain/ids.js'
 import { formatWad } from '../domain/money.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { CorrectionPreview, TotalChange } from '../pipeline/correct.js'
+import type { RecordedCorrection } from '../pipeline/record-correction.js'
+import type { MeteringTools } from './metering-tools.js'
 import { type CliParts, toJson } from './parts.js'
 
-const NOTHING_DONE =
-  'Nothing was changed. This version does not record a correction, nor put one on Flow: what is ' +
-  'in a batch stays charged as it was sealed.'
+type CorrectParts = Pick<CliParts, 'metering' | 'print'>
 
-/** What today's mapping would make of usage that is in batches. */
-export function correctCommand({ metering, print }: Pick<CliParts, 'metering' | 'print'>): Command {
-  return new Command('correct')
-    .description('Show what a correction of sealed usage would be under the mapping of now')
-    .option('--dry-run', 'show it and change nothing; the one thing that can be done yet')
-    .option('--json', 'print one JSON object')
-    .action(async (options: { dryRun?: true; json?: true }, command: Command) => {
-      if (options.dryRun !== true) {
-        const why = 'a correction can only be looked at in this version: use --dry-run'
-        command.error(`error: ${why}`, { exitCode: 2 })
-      }
-      const preview = await (await metering()).correction()
-      if (options.json) return print(toJson({ ...preview, executed: false, note: NOTHING_DONE }))
-      for (const line of toLines(preview)) print(line)
-      print(NOTHING_DONE)
+interface Options {
+  readonly dryRun?: true
+  readonly account?: string
+  readonly reason?: string
+  readonly by: string
+  readonly json?: true
+}
+
+const NOTHING_DONE =
+  'Nothing was changed. Without --dry-run, and with --reason, the corrections are recorded.'
+
+const LISTED = 50
+
+/** Lowers totals of sealed usage: written down here first, then signed for by the provider. */
+export function correctCommand(parts: CorrectParts): Command {
+  const correct = ordered(new Command('correct'))
+    .description('Move sealed usage to where the mapping of now puts it, or let it count nowhere')
+    .option('--dry-run', 'show what would be recorded, and change nothing')
+    .option('--account <number>', 'only where the total of this account falls')
+    .action(async (options: Options, command: Command) => {
+      if (options.dryRun === true) return preview(parts, options)
+      const account = accountOf(options.account, command)
+      await record(parts, options, command, account === undefined ? {} : { account })
     })
+  ordered(correct.command('waive'))
+    .description('Let sealed records count nowhere: calls that should never have been billed')
+    .argument('<source>', 'the source that they came from')
+    .argument('<request-ids...>', 'as LiteLLM logged them')
+    .action(async (source: string, ids: string[], _: Options, command: Command) => {
+      const waived = ids.map((requestId) => ({ source, requestId }))
+      await record(parts, command.optsWithGlobals<Options>(), command, { waived })
+    })
+  correct
+    .command('list')
+    .description('Corrections that were recorded, newest first, and what each still needs')
+    .option('--json', 'print one JSON object')
+    .action(async (_: Options, command: Command) => {
+      const recorded = await (await parts.metering()).corrections(LISTED)
+      if (command.optsWithGlobals<Options>().json) return parts.print(toJson(recorded))
+      for (const line of recorded.flatMap(recordedLines)) parts.print(line)
+      if (recorded.length === 0) parts.print('No correction was ever recorded.')
+    })
+  return correct
+}
+
+function ordered(command: Command): Command {
+  return command
+    .option('--reason <text>', 'why: kept for ever, and on Flow')
+    .option('--by <name>', 'who orders it', userInfo().username)
+    .option('--json', 'print one JSON object')
+}
+
+async function preview({ metering, print }: CorrectParts, options: Options): Promise<void> {
+  const found = await (await metering()).correction()
+  if (options.json) return print(toJson({ ...found, executed: false, note: NOTHING_DONE }))
+  for (const line of toLines(found)) print(line)
+  print(NOTHING_DONE)
+}
+
+async function record(
+  { metering, print }: CorrectParts,
+  { reason, by, json }: Options,
+  command: Command,
+  what: Partial<Parameters<MeteringTools['correct']>[0]>,
+): Promise<void> {
+  if (reason === undefined || reason.trim() === '') {
+    command.error('error: say why, with --reason; or look first, with --dry-run', { exitCode: 2 })
+  }
+  const tools = await metering()
+  const recorded = await tools.correct({ ...what, reason, by }).catch((error: unknown) => {
+    if (!(error instanceof TerminalError)) throw error
+    return command.error(`error: ${error.message}`, { exitCode: 2 })
+  })
+  if (json) return print(toJson({ executed: true, recorded }))
+  for (const line of recorded.flatMap(recordedLines)) print(line)
+}
+
+function recordedLines({ correction, callBillable }: RecordedCorrection): string[] {
+  const { id, records, reason, by, sealed, listedBy } = correction
+  const head = `correction ${id} of ${nameOf(correction)}: ${records} records, "${reason}" (${by})`
+  if (sealed !== undefined) {
+    const stated = listedBy === undefined ? 'the next batch states it' : `in batch ${listedBy}`
+    return [`${head}; on Flow in block ${sealed.height}, ${stated}`]
+  }
+  return [
+    `${head}; waits for Flow, and nothing of it is sealed until then. The provider signs it with:`,
+    `  flowmeter provider correct ${correction.accountNumber} ${correction.periodStart} ` +
+      `${callBillable} --after-seq ${correction.afterSeq} --reason ${JSON.stringify(reason)}`,
+  ]
+}
+
+function accountOf(text: string | undefined, command: Command): AccountNumber | undefined {
+  if (text === undefined) return undefined
+  const isNumber = /^(0|[1-9]\d{0,19})$/.test(text) && BigInt(text) < 1n << 64n
+  if (isNumber) return accountNumber(BigInt(text))
+  return command.error(`error: "${text}" is no account number`, { exitCode: 2 })
 }
 
 function toLines({ payers, moves, changes }: CorrectionPreview): string[] {
@@ -48,7 +131,7 @@ function changeLine(change: TotalChange): string {
   return `total of ${nameOf(change)} ${how}: ${tokens}, ${bill}`
 }
 
-function nameOf({ accountNumber, periodStart }: EntryKey): string {
+function nameOf({ accountNumber: account, periodStart }: EntryKey): string {
   const since = new Date(periodStart * 1000).toISOString().slice(0, 10)
-  return `account ${accountNumber}, period of ${since}`
+  return `account ${account}, period of ${since}`
 }

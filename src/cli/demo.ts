@@ -22,6 +22,8 @@ const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
 const KEPT_PORT = 3000
 const SETTLED_MS_MAX = 240_000
 const POLL_MS = 300
+/** Of all requests to nodes, with `--faults`. */
+const FAULT_RATE = 0.2
 const STOP_MS_MAX = 25_000
 
 /**
@@ -36,7 +38,9 @@ export async function runDemo(options: DemoOptions, surroundings: Surroundings):
   const progress = progressOf(print)
   const dir = await mkdtemp(join(tmpdir(), 'flowmeter-demo-'))
   const devnet = await loadDevnet()
-  const network = await devnet.startDevnet({ dir, progress })
+  const { faultSeed: seed } = options
+  const faults = seed === undefined ? {} : { faults: { seed, rate: FAULT_RATE } }
+  const network = await devnet.startDevnet({ dir, progress, ...faults })
   let daemon: Daemon | undefined
   try {
     await fillDirectory(network)
@@ -55,6 +59,7 @@ export async function runDemo(options: DemoOptions, surroundings: Surroundings):
 
     const report = makeReport(await statusOf(daemon.url), await devnet.reckon(network))
     for (const line of reportLines(report)) print(line)
+    if (network.proxies.length > 0) print(faultLine(network))
     if (options.isKept) {
       print(`Everything goes on running: ${daemon.url}/status. Ctrl-C ends it.`)
       await untilAborted(signal)
@@ -191,4 +196,14 @@ function progressOf(print: (line: string) => void): Progress {
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
     print(`[${seconds.padStart(5)} s] ${line}`)
   }
+}
+
+/** How often which fault struck. */
+function faultLine({ proxies }: Network): string {
+  const counts = new Map<string, number>()
+  for (const [kind, count] of proxies.flatMap(({ struck }) => [...struck])) {
+    counts.set(kind, (counts.get(kind) ?? 0) + count)
+  }
+  const told = [...counts].toSorted().map(([kind, count]) => `${kind} ${count}`)
+  return `faults of the nodes: ${told.join(', ')}`
 }

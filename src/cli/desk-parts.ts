@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { TerminalError } from '../domain/errors.js'
 import type { Deployer } from '../ports/deployer.js'
-import type { CustomerDesk, ProviderDesk, PublicDesk } from '../ports/desk.js'
+import type { CustomerDesk, LaneKeys, ProviderDesk, PublicDesk } from '../ports/desk.js'
 import type { DeploymentFile, PlanFile } from '../settlers/index.js'
 import type { Checkpoint } from './checkpoint.js'
 
@@ -29,6 +29,8 @@ export interface DeskParts {
   readonly readDeployment: (path: string) => Promise<DeploymentFile>
   /** Without a key nothing can be sent. */
   readonly openDeployer: (options: { readonly hasKey: boolean }) => Promise<Opened<Deployer>>
+  /** Adds keys to the daemon's account on Flow until it has so many. */
+  readonly ensureLaneKeys: (count: number) => Promise<LaneKeys>
   /** Of the reward epoch in force unless told. */
   readonly readCheckpoint: (epoch: number | undefined) => Promise<Checkpoint>
 }
@@ -42,6 +44,7 @@ export function lazyDesks(load: () => Promise<DeskParts>): DeskParts {
     openCustomerDesk: async (options) => (await load()).openCustomerDesk(options),
     readDeployment: async (path) => (await load()).readDeployment(path),
     openDeployer: async (options) => (await load()).openDeployer(options),
+    ensureLaneKeys: async (count) => (await load()).ensureLaneKeys(count),
     readCheckpoint: async (epoch) => (await load()).readCheckpoint(epoch),
   }
 }

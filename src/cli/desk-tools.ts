@@ -6,6 +6,9 @@ import {
   customerSettings,
   deployerConfig,
   deployerSettings,
+  ensureLaneKeys,
+  laneKeysConfig,
+  laneKeysSettings,
   openCustomerDesk,
   openDeployer,
   openProviderDesk,
@@ -57,6 +60,10 @@ export function deskParts(surroundings: DeskSurroundings): DeskParts {
       const config = loadSettings(publicDeskConfig, publicDeskSettings, env, folder)
       const desk = await openPublicDesk(config)
       return { desk, providerId: config.providerId, signal: shutdownSignal() }
+    },
+    async ensureLaneKeys(count) {
+      const config = loadSettings(laneKeysConfig, laneKeysSettings, env, folder)
+      return ensureLaneKeys(config, count, tell, shutdownSignal())
     },
     async readCheckpoint(epoch) {
       const { readCheckpoint } = await import('./checkpoint-tools.js')

@@ -8,6 +8,8 @@ import { demoCommand } from './demo-command.js'
 import { deployCommand } from './deploy.js'
 import { directoryCommand } from './directory.js'
 import { doctorCommand } from './doctor.js'
+import { flowCommand } from './flow.js'
+import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
@@ -35,12 +37,14 @@ export function createProgram(parts: CliParts): Command {
     backfillCommand(parts),
     auditCommand(parts),
     receiptsCommand({ print: parts.print, receipts: parts.receipts, ...parts.desks }),
+    logCommand(parts),
     statusCommand(parts),
     doctorCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),
     vaultsCommand({ print: parts.print, ...parts.desks }),
     providerCommand({ print: parts.print, ...parts.desks }),
     deployCommand({ print: parts.print, ...parts.desks }),
+    flowCommand({ print: parts.print, ...parts.desks }),
     checkpointCommand({ print: parts.print, ...parts.desks }),
   ]
   for (const command of commands) program.addCommand(command)

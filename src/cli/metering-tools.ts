@@ -3,6 +3,7 @@ import type { PayerField, RecordKey } from '../domain/usage-record.js'
 import type { Mapped } from '../mapping/index.js'
 import type { BackfillCounts, BackfillPreview } from '../pipeline/backfill.js'
 import type { CorrectionPreview } from '../pipeline/correct.js'
+import type { Ordered, RecordedCorrection } from '../pipeline/record-correction.js'
 import type { DayComparison } from '../ports/control-totals.js'
 import type { Decision } from '../ports/decisions.js'
 import type { WaitingUsage } from '../ports/payers.js'
@@ -14,11 +15,21 @@ export interface MeteringTools {
   listUnmapped(): Promise<readonly WaitingUsage[]>
   release(payer: string, source: string | undefined, to: AccountNumber | undefined): Promise<number>
   correction(): Promise<CorrectionPreview>
+  /** Records the corrections that today's mapping asks for, or that take these records out. */
+  correct(order: CorrectionOrder): Promise<readonly RecordedCorrection[]>
+  corrections(limit: number): Promise<readonly RecordedCorrection[]>
   decisions(
     limit: number,
   ): Promise<readonly { readonly key: RecordKey; readonly decision: Decision }[]>
   audit(source: string | undefined, days: DayRange | undefined): Promise<readonly DayComparison[]>
   backfill(options: BackfillOptions): Promise<readonly BackfillOutcome[]>
+}
+
+export interface CorrectionOrder extends Ordered {
+  /** Whose totals fall; all unless given. */
+  readonly account?: AccountNumber
+  /** These records count nowhere any more; absent: where the mapping puts them. */
+  readonly waived?: readonly RecordKey[]
 }
 
 /** Both included, `2026-11-21`, UTC. */

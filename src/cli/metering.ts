@@ -16,6 +16,12 @@ import {
 } from '../pipeline/control-totals.js'
 import { previewCorrection } from '../pipeline/correct.js'
 import { Estimates } from '../pipeline/estimate.js'
+import {
+  callBillable,
+  type RecordedCorrection,
+  recordRemapping,
+  recordWaiver,
+} from '../pipeline/record-correction.js'
 import type { DayComparison } from '../ports/control-totals.js'
 import type { WaitingUsage } from '../ports/payers.js'
 import type { Store } from '../ports/stores.js'
@@ -29,6 +35,7 @@ import type {
   MapAll,
   MeteringTools,
 } from './metering-tools.js'
+import { withStore } from './operations.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -68,6 +75,20 @@ export function meteringTools(
         return records
       }),
     correction: () => withStored(previewCorrection),
+    correct: ({ account, waived, ...ordered }) =>
+      withStored((store, settings) =>
+        waived === undefined
+          ? recordRemapping(store, settings, account, ordered)
+          : recordWaiver(store, waived, ordered),
+      ),
+    corrections: (limit) =>
+      withStored(async (store) => {
+        const recorded: RecordedCorrection[] = []
+        for (const correction of await store.corrections.list(limit)) {
+          recorded.push({ correction, callBillable: await callBillable(correction, store) })
+        }
+        return recorded
+      }),
     decisions: (limit) => withStored((store) => store.decisions.list(limit)),
     audit: (source, days) => audit(loadConfig(env, folder), source, days, signal),
     backfill: (options) => backfill(loadConfig(env, folder), options, signal),
@@ -257,26 +278,4 @@ async function chosenSources(store: Store, only: string | undefined): Promise<st
 
 function fieldOf({ payerField, sources = {} }: AttributeSettings, source: string) {
   return payerFieldOf({ payerField, sources }, source)
-}
-
-/** @throws ConfigError `no_store` before the first start */
-async function withStore<Result>(
-  file: string,
-  work: (store: Store) => Promise<Result>,
-): Promise<Result> {
-  if (!existsSync(file)) {
-    throw new ConfigError(
-      'no_store',
-      `There is no store at ${file} yet. Start the daemon once (flowmeter start), or set ` +
-        'DATABASE_URL to where its store is.',
-    )
-  }
-  const { openStore } = await import('../store/index.js')
-  const store = openStore(file, clock)
-  try {
-    await store.migrate()
-    return await work(store)
-  } finally {
-    await store.close()
-  }
 }

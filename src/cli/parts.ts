@@ -5,6 +5,7 @@ import type { Finding } from '../ports/finding.js'
 import type { Directory } from '../ports/stores.js'
 import type { DeskParts } from './desk-parts.js'
 import type { MeteringTools } from './metering-tools.js'
+import type { OperationsTools } from './operations-tools.js'
 
 /** What commands are given, so that a test can hand them something else. Each loads on demand. */
 export interface CliParts {
@@ -19,6 +20,7 @@ export interface CliParts {
   ) => Promise<Result>
   readonly metering: () => Promise<MeteringTools>
   readonly receipts: () => Promise<ReceiptsTools>
+  readonly operations: () => Promise<OperationsTools>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** For people with keys of their own: plans, vaults, provider. */
   readonly desks: DeskParts
@@ -40,6 +42,8 @@ export interface ReceiptsTools {
 export interface DemoOptions {
   readonly isJson: boolean
   readonly isKept: boolean
+  /** Whether the nodes of both chains misbehave, and by which row of faults. */
+  readonly faultSeed?: number
 }
 
 /** One JSON object, large integers as text. */

@@ -35,5 +35,21 @@ export const purpose = {
   request: (seq: BatchSeq, attempt: number) => `request/${seq}/${attempt}` as Purpose,
   policy: (rewardEpoch: number) => `policy/${rewardEpoch}` as Purpose,
   accept: (seq: BatchSeq) => `accept/${seq}` as Purpose,
-  settle: (seq: BatchSeq, firstEntry: number) => `settle/${seq}/${firstEntry}` as Purpose,
+  /** Names its entries by their positions, both inclusive: `settle/7/0-127`. */
+  settle: (seq: BatchSeq, { first, count }: EntrySpan) =>
+    `settle/${seq}/${first}-${first + count - 1}` as Purpose,
+}
+
+/** Entries of a batch that stand one after the other. */
+export interface EntrySpan {
+  /** Position in the batch, from 0. */
+  readonly first: number
+  readonly count: number
+}
+
+/** Undefined unless the purpose is to settle entries of this batch. */
+export function settledSpan(seq: BatchSeq, name: Purpose): EntrySpan | undefined {
+  const [, batch, first, last] = /^settle\/(\d+)\/(\d+)-(\d+)$/.exec(name) ?? []
+  if (batch !== seq.toString()) return undefined
+  return { first: Number(first), count: Number(last) - Number(first) + 1 }
 }

@@ -37,3 +37,18 @@ export function addUsage(a: Usage, b: Usage): Usage {
   assert(sum.cachedPromptTokens <= sum.promptTokens, 'cached tokens are part of the prompt')
   return sum
 }
+
+/** What is left of `a` without `b`, which is a part of it. */
+export function subtractUsage(a: Usage, b: Usage): Usage {
+  const left = {
+    promptTokens: a.promptTokens - b.promptTokens,
+    cachedPromptTokens: a.cachedPromptTokens - b.cachedPromptTokens,
+    completionTokens: a.completionTokens - b.completionTokens,
+    requests: a.requests - b.requests,
+  }
+  assert(
+    Object.values(left).every((value) => value >= 0n),
+    'more is taken than there is',
+  )
+  return left
+}

@@ -51,7 +51,7 @@ async function accept(
     await followPolicies(parts, signal)
     return undefined
   }
-  const way = { lane: settler.lane, outbox }
+  const way = { lanes: settler.lanes, outbox }
   const sent = await deliver(
     purpose.accept(header.seq),
     () => settler.acceptCall(proof),
@@ -75,7 +75,7 @@ async function followPolicies(
   const nextEpoch = (await settler.lastPolicyEpoch(signal)) + 1
   const proof = await attestor.policyProof(nextEpoch, signal)
   if (proof === undefined) return 'idle'
-  const way = { lane: settler.lane, outbox }
+  const way = { lanes: settler.lanes, outbox }
   await deliver(purpose.policy(nextEpoch), () => settler.policyCall(proof), way, signal)
   return 'idle'
 }

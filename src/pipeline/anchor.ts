@@ -28,7 +28,7 @@ export async function anchorNext(parts: AnchorParts, signal: AbortSignal): Promi
     await batches.saveLife(header.seq, advance(life, { type: 'anchored', anchor }))
     return 'advanced'
   }
-  const way = { lane: attestor.lane, outbox }
+  const way = { lanes: [attestor.lane], outbox }
   const makeCall = () => attestor.anchorCall(header, signature)
   const sent = await deliver(purpose.anchor(header.seq), makeCall, way, signal).catch(retried)
   if (sent === 'refused') throw new RetryableError('anchor_refused', `batch ${header.seq}`)

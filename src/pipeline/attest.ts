@@ -79,7 +79,7 @@ async function request(
   }
   const name = purpose.request(header.seq, missedRounds.length)
   const makeCall = () => attestor.requestCall(anchor, signal)
-  const sent = await deliver(name, makeCall, { lane: attestor.lane, outbox }, signal)
+  const sent = await deliver(name, makeCall, { lanes: [attestor.lane], outbox }, signal)
   if (sent === 'refused') throw new RetryableError('request_refused', `batch ${header.seq}`)
   return undefined
 }

@@ -3,7 +3,7 @@ import { merkleRoot } from '../domain/merkle.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { AppliedRecord, Conservation } from '../ports/settler.js'
 import type { Checks, Stores } from '../ports/stores.js'
-import { billableOf, priceOf } from '../pricing/price.js'
+import { type Billable, billableOf, priceOf } from '../pricing/price.js'
 import { planOf } from './due.js'
 import { nameOf } from './restate.js'
 
@@ -15,7 +15,7 @@ const BATCHES_CHECKED = 20
  * in wad or token units, the others are counts.
  */
 export async function computeChecks(
-  stores: Pick<Stores, 'records' | 'totals' | 'batches' | 'books'>,
+  stores: Pick<Stores, 'records' | 'totals' | 'batches' | 'books' | 'corrections'>,
   conservation: Conservation,
 ): Promise<Checks> {
   const totals = await stores.totals.rows()
@@ -25,7 +25,9 @@ export async function computeChecks(
     totals_vs_entries: await entriesDifference(stores, totals),
     seq_gaps: await seqGaps(stores),
     roots: await rootsDifference(stores),
-    charged_vs_price: await chargedDifference(stores, totals, applied),
+    charged_vs_price: await chargedDifference(stores, applied),
+    totals_vs_applied: await appliedDifference(stores, totals, applied),
+    corrections_unrecorded: BigInt((await stores.corrections.unrecorded()).length),
     charged_split: await splitDifference(stores, applied),
     pool: magnitude(conservation.pool - conservation.vaultBalances - conservation.earnings),
   }
@@ -93,9 +95,28 @@ async function rootsDifference({ batches }: Pick<Stores, 'batches'>): Promise<bi
   return differing
 }
 
-/** charged(vault, period) = price(plan of that period, total applied), to the wad. */
+/** charged(vault, period) = price(plan of that period, what is applied), to the wad. */
 async function chargedDifference(
-  stores: Pick<Stores, 'totals' | 'books'>,
+  { books }: Pick<Stores, 'books'>,
+  applied: readonly AppliedRecord[],
+): Promise<bigint> {
+  const plans = await books.plans()
+  const vaults = new Map((await books.vaults()).map((vault) => [vault.account, vault]))
+  let difference = 0n
+  for (const record of applied.filter(({ lastSeq }) => lastSeq > 0n)) {
+    // Corrected before anything was applied: minimum and fee are due with the first entry.
+    if (record.billable === 0n && record.charged === 0n) continue
+    const plan = planOf(vaults.get(record.accountNumber), record.periodStart, plans)
+    // A charge that cannot be explained is a difference.
+    if (plan === undefined) difference += 1n
+    else difference += magnitude(priceOf(plan, record.billable as Billable) - record.charged)
+  }
+  return difference
+}
+
+/** What is applied of a (vault, period) = our total, once its newest statement is applied. 1e-4 tokens. */
+async function appliedDifference(
+  stores: Pick<Stores, 'totals' | 'books' | 'corrections'>,
   totals: readonly (EntryKey & UsageTotal)[],
   applied: readonly AppliedRecord[],
 ): Promise<bigint> {
@@ -103,17 +124,15 @@ async function chargedDifference(
   const plans = await stores.books.plans()
   const vaults = new Map((await stores.books.vaults()).map((vault) => [vault.account, vault]))
   const stated = new Map((await stores.totals.all()).map((one) => [nameOf(one), one.statedBy]))
+  const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
   let difference = 0n
   for (const record of applied) {
     // Totals that went on since are applied by a batch that is still on its way.
-    if (record.lastSeq === 0n || record.lastSeq < (stated.get(nameOf(record)) ?? 0n)) continue
+    const isBehind = record.lastSeq < (stated.get(nameOf(record)) ?? 0n)
+    if (record.lastSeq === 0n || isBehind || corrected.has(nameOf(record))) continue
     const plan = planOf(vaults.get(record.accountNumber), record.periodStart, plans)
-    if (plan === undefined) {
-      difference += 1n // A charge that cannot be explained is a difference.
-      continue
-    }
-    const expected = priceOf(plan, billableOf(plan, rows.get(nameOf(record)) ?? []))
-    difference += magnitude(expected - record.charged)
+    if (plan === undefined) continue // It is a difference of `charged_vs_price` already.
+    difference += magnitude(billableOf(plan, rows.get(nameOf(record)) ?? []) - record.billable)
   }
   return difference
 }

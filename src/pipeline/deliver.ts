@@ -11,31 +11,79 @@ export type Delivery =
   /** It landed and failed. The next call signs anew. */
   | 'refused'
 
+/** Ways onto a chain that may be used at the same time, and where what goes on them is kept. */
+export interface Ways {
+  readonly lanes: readonly Lane[]
+  readonly outbox: Outbox
+}
+
 /**
  * Gets one call onto its chain. Called again until the effect shows: every call is harmless. A lane
- * carries one transaction at a time, so another purpose's comes first and is brought to its end.
+ * carries one transaction at a time, so where none is free another purpose's comes first and is
+ * brought to its end.
  */
 export async function deliver(
   purpose: Purpose,
   makeCall: () => Call | Promise<Call>,
-  { lane, outbox }: { lane: Lane; outbox: Outbox },
+  { lanes, outbox }: Ways,
   signal: AbortSignal,
 ): Promise<Delivery> {
-  const open = await outbox.openOn(lane.name)
-  if (open !== undefined) {
-    const { fate, landedId } = await fateOf(open, { lane, outbox }, signal)
-    if (fate === 'open') {
-      await push(open, { lane, outbox }, signal)
-      return 'on-its-way'
-    }
-    // What never will land makes room, what landed is done: the next call signs anew.
-    await outbox.close(open, fate, landedId)
-    if (open.purpose === purpose && fate !== 'gone') return fate
+  const loads = await loadsOf({ lanes, outbox })
+  const own = loads.find(({ open }) => open?.purpose === purpose)
+  if (own?.open !== undefined) {
+    const fate = await bring(own.open, { lane: own.lane, outbox }, signal)
+    if (fate === 'open') return 'on-its-way'
+    if (fate !== 'gone') return fate
+    // What never will land is signed anew, at once.
   }
+  const lane = own?.lane ?? (await freeLane(loads, outbox, signal))
+  if (lane !== undefined) await sendCall(purpose, makeCall, { lane, outbox }, signal)
+  return 'on-its-way'
+}
+
+export interface Load {
+  readonly lane: Lane
+  readonly open: SavedTx | undefined
+}
+
+/** What is on each lane. */
+export function loadsOf({ lanes, outbox }: Ways): Promise<Load[]> {
+  return Promise.all(lanes.map(async (lane) => ({ lane, open: await outbox.openOn(lane.name) })))
+}
+
+/** A lane that carries nothing; where all do, one whose transaction just came to its end. */
+export async function freeLane(
+  loads: readonly Load[],
+  outbox: Outbox,
+  signal: AbortSignal,
+): Promise<Lane | undefined> {
+  const free = loads.find(({ open }) => open === undefined)
+  if (free !== undefined) return free.lane
+  for (const { lane, open } of loads) {
+    if (open === undefined) continue
+    if ((await bring(open, { lane, outbox }, signal)) !== 'open') return lane
+  }
+  return undefined
+}
+
+/** Sends an open transaction on, or closes it: what landed, failed or never will land makes room. */
+export async function bring(open: SavedTx, way: Way, signal: AbortSignal): Promise<Fate> {
+  const { fate, landedId } = await fateOf(open, way, signal)
+  if (fate === 'open') await push(open, way, signal)
+  else await way.outbox.close(open, fate, landedId)
+  return fate
+}
+
+/** Signs a call on a lane that is free. Another step may have taken it: then nothing happens. */
+export async function sendCall(
+  purpose: Purpose,
+  makeCall: () => Call | Promise<Call>,
+  { lane, outbox }: Way,
+  signal: AbortSignal,
+): Promise<void> {
   const tx = await lane.sign(await makeCall(), signal)
   // Saved before sending. Dying in between costs one more send of the same bytes.
   if (await outbox.save(purpose, lane.name, tx)) await lane.send(tx, signal)
-  return 'on-its-way'
 }
 
 /**
@@ -49,7 +97,7 @@ export async function closeLane(lane: Lane, outbox: Outbox, signal: AbortSignal)
   if (fate === 'landed' || fate === 'gone') await outbox.close(open, fate, landedId)
 }
 
-type Way = { readonly lane: Lane; readonly outbox: Outbox }
+export type Way = { readonly lane: Lane; readonly outbox: Outbox }
 
 /** Of a transaction with all its variants: they share a number, so at most one of them lands. */
 async function fateOf(

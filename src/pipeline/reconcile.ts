@@ -58,10 +58,14 @@ async function saveChainView(
 async function keysBehind({
   totals,
   books,
-}: Pick<Stores, 'totals' | 'books'>): Promise<EntryKey[]> {
+  corrections,
+}: Pick<Stores, 'totals' | 'books' | 'corrections'>): Promise<EntryKey[]> {
+  const corrected = new Set((await corrections.unstated()).map(nameOf))
   const applied = new Map((await books.applied()).map((one) => [nameOf(one), one.lastSeq]))
   const stated = await totals.all()
-  return stated.filter((one) => (applied.get(nameOf(one)) ?? 0n) < one.statedBy)
+  return stated.filter(
+    (one) => (applied.get(nameOf(one)) ?? 0n) < one.statedBy || corrected.has(nameOf(one)),
+  )
 }
 
 /** Copies records and balances, then compares everything with everything. */

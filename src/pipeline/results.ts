@@ -1,10 +1,11 @@
 import { batchSeq } from '../domain/ids.js'
 import type { Settler } from '../ports/settler.js'
 import type { Store } from '../ports/stores.js'
+import { applyCorrections } from './apply-correction.js'
 
 /**
- * Reads the results of entries from sealed blocks, one window of them, and saves them with the
- * cursor. Returns how many there were. Called by whoever needs them: reading again is harmless.
+ * Reads the results of entries, and corrections, from sealed blocks, one window of them, and saves
+ * them with the cursor. Returns how many there were. Called by whoever needs them: reading again is harmless.
  */
 export async function readResults(
   { store, settler }: { readonly store: Store; readonly settler: Settler },
@@ -16,12 +17,29 @@ export async function readResults(
     await store.books.saveReadHeight(await settler.sealedHeight(signal))
     return 0
   }
-  const { events, untilHeight } = await settler.settledSince(from, signal)
-  await store.transaction(async ({ batches, books }) => {
+  const { events, corrections, untilHeight } = await settler.settledSince(from, signal)
+  await store.transaction(async (stores) => {
     for (const event of events) {
-      await batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
+      await stores.batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
     }
-    await books.saveReadHeight(untilHeight)
+    await applyCorrections(stores, corrections)
+    await stores.books.saveReadHeight(untilHeight)
   })
-  return events.length
+  return events.length + corrections.length
+}
+
+/** Windows of blocks that one step reads; after a long time away, the next step goes on. */
+const WINDOWS_MAX = 100
+
+/** Reads results up to a sealed block, that one included. Returns whether it came so far. */
+export async function readResultsTo(
+  height: number,
+  parts: { readonly store: Store; readonly settler: Settler },
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (let window = 0; window < WINDOWS_MAX; window += 1) {
+    await readResults(parts, signal)
+    if (((await parts.store.books.readHeight()) ?? 0) > height) return true
+  }
+  return false
 }

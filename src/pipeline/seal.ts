@@ -6,6 +6,7 @@ import { type BatchSeq, batchSeq } from '../domain/ids.js'
 import { merkleRoot } from '../domain/merkle.js'
 import { receiptSalt, recordLeaf, recordsRoot } from '../domain/receipt.js'
 import type { Clock } from '../ports/clock.js'
+import type { Correction, MovedRecord } from '../ports/corrections.js'
 import type { AttributedRecord, Store, StoredBatch, Stores } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
 import { type AttributeSettings, mappingVersion } from './attribute.js'
@@ -39,6 +40,8 @@ interface Draft {
   readonly entries: readonly Entry[]
   /** By entry, with the ids they are billed under. */
   readonly records: ReadonlyMap<string, readonly AttributedRecord[]>
+  /** On Flow by now, and in no manifest yet. */
+  readonly corrections: readonly Correction[]
 }
 
 /**
@@ -96,30 +99,37 @@ async function seal(
   await stores.batches.add(header, manifestJson, rows)
   for (const entry of draft.entries) {
     await stores.totals.save(entry, entry.rows, seq)
-    await stores.records.claim(seq, draft.records.get(nameOf(entry)) ?? [])
+    const records = draft.records.get(nameOf(entry)) ?? []
+    const moved = records.filter(isMoved)
+    await stores.records.claim(
+      seq,
+      records.filter((record) => !isMoved(record)),
+    )
+    await stores.corrections.claimMoved(seq, moved)
   }
+  await stores.corrections.saveListed(
+    draft.corrections.map(({ id }) => id),
+    seq,
+  )
   return 'advanced'
+}
+
+function isMoved(record: AttributedRecord): record is MovedRecord {
+  return 'correctionId' in record
 }
 
 /** New totals = last totals + the sums of what is claimed, every model row of each entry. */
 async function draftBatch(stores: Stores, parts: SealParts): Promise<Draft> {
-  const version = await mappingVersion({ ...stores, settings: parts.attribution })
-  const claimable =
-    version === undefined ? [] : await stores.records.attributed(version, RECORDS_A_BATCH_MAX)
+  const fresh = await claimable(stores, parts)
   const keys = new Map((await entriesToRestate(stores)).map((key) => [nameOf(key), key]))
-  const fresh = new Map<string, AttributedRecord[]>()
-  for (const record of claimable) {
-    const key = keyOf(record)
-    keys.set(nameOf(key), key)
-    const records = fresh.get(nameOf(key)) ?? []
-    records.push(record)
-    fresh.set(nameOf(key), records)
-  }
+  for (const [name, [first]] of fresh) if (first !== undefined) keys.set(name, keyOf(first))
+  // Until Flow has lowered a total, nobody can say what comes on top of it.
+  for (const key of await stores.corrections.pending()) keys.delete(nameOf(key))
 
   const entries: Entry[] = []
   const records = new Map<string, AttributedRecord[]>()
-  // The first by number win; what is left over is in the next batch.
-  for (const key of [...keys.values()].sort(compareEntries).slice(0, ENTRIES_A_BATCH_MAX)) {
+  // Who waits longest comes first; what is left over is in the next batch.
+  for (const key of [...keys.values()].slice(0, ENTRIES_A_BATCH_MAX).sort(compareEntries)) {
     const before = await stores.totals.of(key)
     const claimed = withRowIds(fresh.get(nameOf(key)) ?? [], before)
     const leaves = claimed.map((record) => leafOf(record, parts.settings.receiptSecret))
@@ -130,7 +140,26 @@ async function draftBatch(stores: Stores, parts: SealParts): Promise<Draft> {
     })
     records.set(nameOf(key), claimed)
   }
-  return { entries, records }
+  return { entries, records, corrections: await stores.corrections.unlisted() }
+}
+
+/** By entry: what waits to be counted, and what a correction lets count again elsewhere. */
+async function claimable(
+  stores: Stores,
+  { attribution }: SealParts,
+): Promise<Map<string, AttributedRecord[]>> {
+  const version = await mappingVersion({ ...stores, settings: attribution })
+  const attributed =
+    version === undefined ? [] : await stores.records.attributed(version, RECORDS_A_BATCH_MAX)
+  const moved = await stores.corrections.recountable(RECORDS_A_BATCH_MAX)
+  const fresh = new Map<string, AttributedRecord[]>()
+  for (const record of [...attributed, ...moved]) {
+    const name = nameOf(keyOf(record))
+    const records = fresh.get(name) ?? []
+    records.push(record)
+    fresh.set(name, records)
+  }
+  return fresh
 }
 
 /** What the batch was made of, for whoever audits it: kept, served, and bound by its hash. */
@@ -152,8 +181,27 @@ async function manifestOf(
     ),
     mapping: parts.attribution.version,
     books: await stores.books.version(),
-    corrections: [],
-    operatorLog: ZERO_HASH,
+    corrections: draft.corrections.map(correctionOf),
+    operatorLog: await stores.operatorLog.head(),
+  }
+}
+
+function correctionOf(correction: Correction): CanonicalValue {
+  const { id, accountNumber, periodStart, afterSeq, billable, taken, reason } = correction
+  return {
+    id: id.toString(),
+    account: accountNumber.toString(),
+    periodStart: periodStart.toString(),
+    afterSeq: afterSeq.toString(),
+    billable: billable.toString(),
+    taken: taken.map((row) => ({
+      modelId: row.modelId.toString(),
+      promptTokens: row.promptTokens.toString(),
+      cachedPromptTokens: row.cachedPromptTokens.toString(),
+      completionTokens: row.completionTokens.toString(),
+      requests: row.requests.toString(),
+    })),
+    reason,
   }
 }
 

@@ -1,16 +1,15 @@
 import { advance, type BatchEvent } from '../domain/batch.js'
-import type { Hash } from '../domain/bytes.js'
-import { CHUNK_MAX, chunkHash, chunksOf } from '../domain/entry.js'
 import { RetryableError } from '../domain/errors.js'
-import { purpose } from '../domain/ids.js'
-import { merklePath } from '../domain/merkle.js'
-import type { EntryRun } from '../domain/proof.js'
+import { type BatchSeq, type EntrySpan, type Purpose, purpose, settledSpan } from '../domain/ids.js'
+import type { TxId } from '../ports/lane.js'
 import type { Settler } from '../ports/settler.js'
-import type { Store, StoredBatch, StoredEntry } from '../ports/stores.js'
+import type { SavedTx, Store, StoredBatch, StoredEntry } from '../ports/stores.js'
+import { inParallel } from '../runtime/in-parallel.js'
 import type { StepOutcome } from '../runtime/worker.js'
-import { deliver } from './deliver.js'
+import { bring, freeLane, type Load, loadsOf, sendCall } from './deliver.js'
 import { guard } from './guard.js'
-import { readResults } from './results.js'
+import { readResultsTo } from './results.js'
+import { learnt, planRuns, runsFrom } from './runs.js'
 
 export interface SettleParts {
   readonly store: Store
@@ -20,21 +19,18 @@ export interface SettleParts {
   readonly pass: SettlePass
 }
 
-/** How much of a full run this process sends: halved when Flow refuses one. */
+/** What this process has learnt. All of it is found out again after a restart, at a few fees. */
 export interface SettlePass {
-  share: number
+  /** How much an entry uses for each unit that it was measured to use. */
+  dearness?: number
+  /** Refusals from before this process, or before an operator had the batch tried again. */
+  forgiven?: { readonly seq: BatchSeq; readonly ids: ReadonlySet<TxId> } | undefined
+  /** Why Flow refused a run, in its own words. */
+  reasons?: Map<Purpose, string>
 }
 
-/**
- * What a transaction may cost, of Flow's limit of 9,999 computation units. Measured on the emulator
- * with the weights of July 2026: an entry costs 29.4 units with 3 models and 94 with 32, in the
- * dearest case (the first of its period).
- */
-const UNITS_A_RUN = 8_000
-const UNITS_AN_ENTRY = 24
-const UNITS_A_ROW = 2.3
-/** Bytes of an entry without rows, and of a row. */
-const [HEAD_BYTES, ROW_BYTES] = [45, 30]
+/** With so many entries that Flow refuses alone, something else is wrong, and each try costs. */
+const REFUSED_ALONE_MAX = 10
 
 /** Brings the accepted batch's entries to Flow, run by run, until each has a result. */
 export async function settleNext(parts: SettleParts, signal: AbortSignal): Promise<StepOutcome> {
@@ -48,85 +44,125 @@ export async function settleNext(parts: SettleParts, signal: AbortSignal): Promi
     signal,
   )
   if (event === undefined) return 'idle'
+  if (event.type === 'parked') parts.pass.forgiven = undefined
   await batches.saveLife(header.seq, advance(life, event))
   return 'advanced'
 }
 
 async function settle(
-  { header }: StoredBatch,
-  { store, settler, entriesMax, pass }: SettleParts,
+  batch: StoredBatch,
+  parts: SettleParts,
   signal: AbortSignal,
 ): Promise<BatchEvent | undefined> {
-  // Results come from sealed blocks alone, whoever brought the entries.
-  await readResults({ store, settler }, signal)
-  const entries = await store.batches.entries(header.seq)
-  const first = entries.find(({ result }) => result === undefined)
-  if (first === undefined) return { type: 'settled' }
-  if ((await settler.acceptedRoot(header.seq, signal)) === undefined) {
+  const { store, settler, entriesMax, pass } = parts
+  const { seq } = batch.header
+  const forgiven = await forgivenOf(seq, parts)
+  const { loads, refusal } = await bringRuns(seq, parts, signal)
+  // Results come from sealed blocks alone, whoever brought the entries. Read after the fates, so
+  // that what has landed has its results, and is not brought again.
+  if (!(await readResultsTo(await settler.sealedHeight(signal), parts, signal))) return undefined
+  const entries = await store.batches.entries(seq)
+  if (entries.every(({ result }) => result !== undefined)) return { type: 'settled' }
+  if ((await settler.acceptedRoot(seq, signal)) === undefined) {
     return { type: 'superseded' } // Flow gave the root up: a later batch states these again.
   }
-  const size = Math.max(1, Math.floor(sizeOfRun(entries, first.position, entriesMax) * pass.share))
-  const runs = runsFrom(entries, first.position, size)
-  const way = { lane: settler.lane, outbox: store.outbox }
-  const name = purpose.settle(header.seq, first.position)
-  const sent = await deliver(name, () => settler.settleCall(header, runs), way, signal)
-  if (sent === 'landed') pass.share = Math.min(1, pass.share * 2)
-  if (sent !== 'refused') return undefined
-  // A run reverts whole. Smaller ones find the entry that is at fault, and settle all the others.
-  const why = settler.lane.lastRefusal ?? 'no reason given'
-  if (size === 1) {
-    const { accountNumber, periodStart } = first
-    const entry = `account ${accountNumber}, period ${periodStart}`
-    return { type: 'parked', reason: `Flow refused the entry of ${entry} alone: ${why}` }
+  const refused = (await refusals(seq, store)).filter(({ id }) => !forgiven.has(id))
+  const busy = spansOf(
+    seq,
+    loads.flatMap(({ open }) => open ?? []),
+  )
+  const limits = { busy, refused: spansOf(seq, refused), entriesMax, dearness: pass.dearness ?? 1 }
+  const { spans, refusedAlone } = planRuns(entries, limits)
+  const isAtEnd = spans.length === 0 || refusedAlone.length >= REFUSED_ALONE_MAX
+  if (isAtEnd && busy.length === 0) {
+    return { type: 'parked', reason: reasonOf(entries, refusedAlone, pass) }
   }
-  pass.share /= 2
-  throw new RetryableError('settle_refused', `batch ${header.seq}, ${size} entries: ${why}`)
+  if (!isAtEnd) await sendRuns(batch, entries, { spans, loads }, parts, signal)
+  if (refusal !== undefined) throw new RetryableError('settle_refused', refusal)
+  return undefined
 }
 
-/** How many entries from `first` on fit one transaction. */
-function sizeOfRun(entries: readonly StoredEntry[], first: number, entriesMax: number): number {
-  let units = 0
-  let size = 0
-  for (const { bytes } of entries.slice(first, first + entriesMax)) {
-    const rows = ((bytes.length - 2) / 2 - HEAD_BYTES) / ROW_BYTES
-    units += UNITS_AN_ENTRY + UNITS_A_ROW * rows
-    if (units > UNITS_A_RUN) break
-    size += 1
+/** Brings what is under way of this batch further, and learns from what came to its end. */
+async function bringRuns(
+  seq: BatchSeq,
+  { store, settler, pass }: SettleParts,
+  signal: AbortSignal,
+): Promise<{ readonly loads: readonly Load[]; readonly refusal: string | undefined }> {
+  const { outbox } = store
+  const entries = await store.batches.entries(seq)
+  let refusal: string | undefined
+  const further = async ({ lane, open }: Load): Promise<Load> => {
+    const span = open === undefined ? undefined : settledSpan(seq, open.purpose)
+    if (open === undefined || span === undefined) return { lane, open }
+    const fate = await bring(open, { lane, outbox }, signal)
+    if (fate === 'open') return { lane, open }
+    const { lastUse: use, lastRefusal: why = 'no reason given' } = lane
+    if (fate !== 'gone' && use !== undefined) {
+      const brought = entries.slice(span.first, span.first + span.count)
+      pass.dearness = learnt(pass.dearness ?? 1, brought, use)
+    }
+    if (fate === 'refused') {
+      refusal = `${open.purpose}: ${why}`
+      pass.reasons?.set(open.purpose, why)
+    }
+    return { lane, open: undefined }
   }
-  return size
+  const loads = await loadsOf({ lanes: settler.lanes, outbox })
+  return { loads: await inParallel(loads.map((load) => () => further(load))), refusal }
 }
 
-/** Consecutive entries without a result from `first` on, cut where a chunk ends. */
-export function runsFrom(
+/** One run on each lane that is free. */
+async function sendRuns(
+  { header }: StoredBatch,
   entries: readonly StoredEntry[],
-  first: number,
-  entriesMax: number,
-): EntryRun[] {
-  const chunks = chunksOf(entries.map(({ leaf }) => leaf))
-  const hashes = chunks.map(chunkHash)
-  const runs: EntryRun[] = []
-  let position = first
-  while (position < entries.length && position < first + entriesMax) {
-    const chunk = Math.floor(position / CHUNK_MAX)
-    const start = chunk * CHUNK_MAX
-    const end = Math.min(start + (chunks[chunk]?.length ?? 0), first + entriesMax)
-    runs.push(runOf(entries, chunks[chunk] ?? [], { start, from: position, end }, hashes, chunk))
-    position = end
-  }
-  return runs
+  { spans, loads }: { readonly spans: readonly EntrySpan[]; readonly loads: readonly Load[] },
+  { store, settler }: SettleParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { outbox } = store
+  const free = loads.filter(({ open }) => open === undefined).map(({ lane }) => lane)
+  // Where others' transactions are on all of them, one of those is brought to its end.
+  const made = free.length > 0 ? undefined : await freeLane(loads, outbox, signal)
+  const lanes = made === undefined ? free : [made]
+  const pairs = lanes.flatMap((lane, i) => {
+    const span = spans[i]
+    return span === undefined ? [] : [{ lane, span }]
+  })
+  await inParallel(
+    pairs.map(({ lane, span }) => async () => {
+      const call = () => settler.settleCall(header, runsFrom(entries, span))
+      await sendCall(purpose.settle(header.seq, span), call, { lane, outbox }, signal)
+    }),
+  )
 }
 
-function runOf(
-  entries: readonly StoredEntry[],
-  leaves: readonly Hash[],
-  { start, from, end }: { start: number; from: number; end: number },
-  chunkHashes: readonly Hash[],
-  chunk: number,
-): EntryRun {
-  return {
-    leavesBefore: leaves.slice(0, from - start),
-    entries: entries.slice(from, end).map(({ bytes }) => bytes),
-    leavesAfter: leaves.slice(end - start),
-    path: merklePath(chunkHashes, chunk),
+/** What was refused before counts no more: its cause may have been mended since. */
+async function forgivenOf(seq: BatchSeq, { store, pass }: SettleParts): Promise<ReadonlySet<TxId>> {
+  if (pass.forgiven?.seq !== seq) {
+    pass.forgiven = { seq, ids: new Set((await refusals(seq, store)).map(({ id }) => id)) }
+    pass.reasons = new Map()
   }
+  return pass.forgiven.ids
+}
+
+function refusals(seq: BatchSeq, { outbox }: Pick<Store, 'outbox'>): Promise<readonly SavedTx[]> {
+  return outbox.refused(`settle/${seq}/`)
+}
+
+function spansOf(seq: BatchSeq, txs: readonly SavedTx[]): EntrySpan[] {
+  return txs.flatMap(({ purpose: name }) => settledSpan(seq, name) ?? [])
+}
+
+function reasonOf(
+  entries: readonly StoredEntry[],
+  refusedAlone: readonly number[],
+  { reasons }: SettlePass,
+): string {
+  const names = refusedAlone.flatMap((position) => {
+    const entry = entries[position]
+    if (entry === undefined) return []
+    const why = reasons?.get(purpose.settle(entry.seq, { first: position, count: 1 }))
+    return `account ${entry.accountNumber}, period ${entry.periodStart}: ${why ?? 'see the log'}`
+  })
+  return `Flow refused, each alone, the entries of ${names.join('; ')}`
 }

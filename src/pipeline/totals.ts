@@ -1,6 +1,7 @@
 import { ROWS_MAX } from '../domain/entry.js'
+import { assert } from '../domain/errors.js'
 import { OTHER_MODEL } from '../domain/ids.js'
-import { addUsage, NO_USAGE, type UsageTotal } from '../domain/usage-total.js'
+import { addUsage, NO_USAGE, subtractUsage, type UsageTotal } from '../domain/usage-total.js'
 import type { AttributedRecord } from '../ports/stores.js'
 
 /**
@@ -8,10 +9,10 @@ import type { AttributedRecord } from '../ports/stores.js'
  * in which they came; every other model counts in row 0. The records come back with the id that
  * they are billed under, which sealing writes down for ever.
  */
-export function withRowIds(
-  records: readonly AttributedRecord[],
+export function withRowIds<Record extends AttributedRecord>(
+  records: readonly Record[],
   before: readonly UsageTotal[],
-): AttributedRecord[] {
+): Record[] {
   const own = new Set(before.map(({ modelId }) => modelId).filter((id) => id !== OTHER_MODEL))
   return records.map((record) => {
     if (record.modelId === OTHER_MODEL || own.has(record.modelId)) return record
@@ -33,4 +34,18 @@ export function addRecords(
     rows.set(modelId, { modelId, ...addUsage(rows.get(modelId) ?? NO_USAGE, used) })
   }
   return [...rows.values()].sort((a, b) => a.modelId - b.modelId)
+}
+
+/** The totals less what a correction takes. A row stays where nothing is left: it was stated. */
+export function takeFrom(
+  before: readonly UsageTotal[],
+  taken: readonly UsageTotal[],
+): UsageTotal[] {
+  const byModel = new Map(taken.map((row) => [row.modelId, row]))
+  const missing = taken.filter(({ modelId }) => !before.some((row) => row.modelId === modelId))
+  assert(missing.length === 0, `no total of model ${missing[0]?.modelId} to take from`)
+  return before.map((row) => {
+    const less = byModel.get(row.modelId)
+    return less === undefined ? row : { ...row, ...subtractUsage(row, less) }
+  })
 }

@@ -87,6 +87,18 @@ export interface PublicDesk {
   money(provider: bigint, account: bigint, signal: AbortSignal): Promise<VaultMoney | undefined>
 }
 
+export interface Correction {
+  readonly account: bigint
+  /** Unix seconds. */
+  readonly periodStart: number
+  /** The total that is right, in 1e-4 tokens; 0 where nothing was applied of the period. */
+  readonly billable: bigint
+  /** Batches of the current meter up to it change the period no more. */
+  readonly afterSeq: bigint
+  /** 1 to 256 characters, for the customer. */
+  readonly reason: string
+}
+
 export interface ProviderDesk extends PublicDesk {
   /** The provider that the key's account is; undefined until it is one. */
   ownId(signal: AbortSignal): Promise<bigint | undefined>
@@ -103,6 +115,8 @@ export interface ProviderDesk extends PublicDesk {
   /** @param meter its address on Flare, 20 bytes. The one before is revoked at once. */
   setMeter(meter: Hex, signal: AbortSignal): Promise<Done>
   reserve(account: bigint, holder: string, signal: AbortSignal): Promise<Done>
+  /** Lowers the total of a period. That it is so already is a success. */
+  correct(correction: Correction, signal: AbortSignal): Promise<Done>
   /** FLOW that vaults of a currency have paid. Each call takes it once more. */
   collect(currency: string, amount: Ufix64Units, signal: AbortSignal): Promise<Done>
 }
@@ -127,4 +141,12 @@ export interface CustomerDesk extends PublicDesk {
     amount: Ufix64Units,
     signal: AbortSignal,
   ): Promise<Done>
+}
+
+/** Keys of the account that the daemon sends with. */
+export interface LaneKeys {
+  readonly address: string
+  /** All that the daemon can use, ascending. */
+  readonly indexes: readonly number[]
+  readonly added: number
 }

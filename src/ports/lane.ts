@@ -37,6 +37,8 @@ export interface Lane {
   readonly name: string
   /** Why the transaction last found `refused` failed, in the chain's words. For logs. */
   readonly lastRefusal?: string | undefined
+  /** How much of what one transaction may use the last one with a fate used: 0 to 1. */
+  readonly lastUse?: number | undefined
   /** @throws RetryableError where the chain cannot be asked; TerminalError where it refuses. */
   sign(call: Call, signal: AbortSignal): Promise<SignedTx>
   /** Returns when the node took it or had it already. @throws RetryableError */

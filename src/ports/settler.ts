@@ -83,9 +83,22 @@ export interface EntrySettled extends EntryKey {
   readonly txId: string
 }
 
+/** The provider lowered what was applied, from a sealed block. */
+export interface UsageCorrected extends EntryKey {
+  /** 1e-4 tokens that are applied now. */
+  readonly billable: bigint
+  /** Entries of batches up to it are stale since. */
+  readonly afterSeq: bigint
+  readonly meterEpoch: number
+  readonly reason: string
+  readonly height: number
+  readonly txId: string
+}
+
 /** `untilHeight` is exclusive: the next call goes on there. */
 export interface SettledPage {
   readonly events: readonly EntrySettled[]
+  readonly corrections: readonly UsageCorrected[]
   readonly untilHeight: number
 }
 
@@ -95,9 +108,12 @@ export interface SettledPage {
  * RetryableError (`settler_unreachable`, `settler_nonsense`) when it cannot be read.
  */
 export interface Settler {
-  readonly lane: Lane
+  /** They may be used at the same time. */
+  readonly lanes: readonly [Lane, ...Lane[]]
   readonly identity: SettlerIdentity
 
+  /** @throws ConfigError where a lane's key on chain is not the one of the settings */
+  checkLanes(signal: AbortSignal): Promise<void>
   stream(signal: AbortSignal): Promise<Stream>
   /** Every vault of the provider. */
   vaults(signal: AbortSignal): Promise<readonly Vault[]>
@@ -120,7 +136,7 @@ export interface Settler {
     signal: AbortSignal,
     atHeight?: number,
   ): Promise<readonly AppliedRecord[]>
-  /** Results of entries in sealed blocks from a height on, in order; at most one window of them. */
+  /** Results of entries, and corrections, in sealed blocks from a height on, in order; one window. */
   settledSince(fromHeight: number, signal: AbortSignal): Promise<SettledPage>
   /** The newest sealed block. */
   sealedHeight(signal: AbortSignal): Promise<number>

@@ -6,8 +6,10 @@ import type { RecordKey, UsageRecord } from '../domain/usage-record.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { Plan } from '../pricing/plan.js'
 import type { Controls } from './control-totals.js'
+import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
 import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
+import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
 import type { SealedUsages } from './sealed-usage.js'
 import type { AppliedRecord, Balance, Conservation, EntryResult, Vault } from './settler.js'
@@ -74,12 +76,15 @@ export interface Records {
   /** Billable, in no batch, and last looked at under another mapping. Oldest first. */
   unattributed(mappingVersion: string, limit: number): Promise<readonly UsageRecord[]>
   saveAttributions(mappingVersion: string, found: readonly RecordAttribution[]): Promise<void>
-  /** Attributed under this mapping and in no batch. Oldest first. */
+  /** Attributed under this mapping and in no batch; not where a correction waits. Oldest first. */
   attributed(mappingVersion: string, limit: number): Promise<readonly AttributedRecord[]>
   /** Fixes vault, period and model for ever. */
   claim(seq: BatchSeq, records: readonly AttributedRecord[]): Promise<void>
   claimedBy(seq: BatchSeq): Promise<readonly AttributedRecord[]>
-  /** What all batches claimed, added up by the database: the totals must say the same. */
+  /**
+   * What all batches claimed, corrections included, added up by the database: the totals must say
+   * the same.
+   */
   claimedUsage(): Promise<readonly (EntryKey & UsageTotal)[]>
 
   counts(): Promise<RecordCounts>
@@ -126,6 +131,8 @@ export interface RecordCounts {
 export interface Totals {
   of(key: EntryKey): Promise<readonly UsageTotal[]>
   save(key: EntryKey, rows: readonly UsageTotal[], statedBy: BatchSeq): Promise<void>
+  /** Changes the rows alone, by a correction: no batch states them yet. */
+  lower(key: EntryKey, rows: readonly UsageTotal[]): Promise<void>
   /** All of them, added up again. */
   rows(): Promise<readonly (EntryKey & UsageTotal)[]>
   /** Every (vault, period) with the batch that states it last. */
@@ -159,6 +166,8 @@ export interface Batches {
   get(seq: BatchSeq): Promise<StoredBatch | undefined>
   oldestIn(...states: readonly BatchState[]): Promise<StoredBatch | undefined>
   newest(limit: number): Promise<readonly StoredBatch[]>
+  /** In order. For commands that look at everything. */
+  all(): Promise<readonly StoredBatch[]>
   add(header: BatchHeader, manifestJson: string, entries: readonly NewEntry[]): Promise<void>
   saveSignature(seq: BatchSeq, signature: Hex): Promise<void>
   saveLife(seq: BatchSeq, life: BatchLife): Promise<void>
@@ -202,6 +211,8 @@ export interface Outbox {
   variants(tx: SavedTx): Promise<readonly SignedTx[]>
   /** What the lane's transactions saved since then spend beside gas, those that failed left out. */
   spentSince(lane: string, sinceMs: number): Promise<bigint>
+  /** What failed of those whose purpose begins so. */
+  refused(purposePrefix: string): Promise<readonly SavedTx[]>
   /** The newest transactions, for status and demo. */
   newest(limit: number): Promise<readonly SavedTx[]>
 }
@@ -271,6 +282,8 @@ export interface Stores {
   readonly decisions: Decisions
   readonly controls: Controls
   readonly sealedUsages: SealedUsages
+  readonly corrections: Corrections
+  readonly operatorLog: OperatorLog
   readonly books: Books
   readonly identity: Identity
   readonly sightings: Sightings

@@ -1,10 +1,15 @@
 import type { Deployer } from '../ports/deployer.js'
-import type { CustomerDesk, ProviderDesk, PublicDesk } from '../ports/desk.js'
+import type { CustomerDesk, LaneKeys, ProviderDesk, PublicDesk } from '../ports/desk.js'
 import type { Finding } from '../ports/finding.js'
 import type { Settler } from '../ports/settler.js'
 import { type FlowConfig, flowConfig, flowSettings } from './flow/config.js'
 import type { DeploymentFile } from './flow/deployment.js'
-import type { DeployerConfig, PersonDeskConfig, PublicDeskConfig } from './flow/desk-config.js'
+import type {
+  DeployerConfig,
+  LaneKeysConfig,
+  PersonDeskConfig,
+  PublicDeskConfig,
+} from './flow/desk-config.js'
 import type { PlanFile } from './flow/plan-file.js'
 import type { Telling } from './flow/provider.js'
 
@@ -12,6 +17,8 @@ export {
   customerSettings,
   deployerConfig,
   deployerSettings,
+  laneKeysConfig,
+  laneKeysSettings,
   personDeskConfig,
   providerSettings,
   publicDeskConfig,
@@ -84,4 +91,14 @@ export async function readDeploymentFile(json: unknown): Promise<DeploymentFile>
 
 export async function openDeployer(config: DeployerConfig, telling: Telling): Promise<Deployer> {
   return new (await import('./flow/deploy.js')).FlowDeployer(config, telling)
+}
+
+/** Adds keys to the daemon's own account until it has so many. */
+export async function ensureLaneKeys(
+  config: LaneKeysConfig,
+  count: number,
+  tell: Telling['tell'],
+  signal: AbortSignal,
+): Promise<LaneKeys> {
+  return (await import('./flow/keys.js')).ensureKeys(config, count, tell, signal)
 }

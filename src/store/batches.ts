@@ -23,6 +23,8 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
     newest: async (limit) =>
       (await select().orderBy('seq', 'desc').limit(limit).execute()).map(storedBatch),
 
+    all: async () => (await select().orderBy('seq').execute()).map(storedBatch),
+
     async add(header, manifestJson, entries) {
       await db
         .insertInto('batches')

@@ -96,6 +96,16 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
       return rows.reduce((sum, { cost }) => sum + BigInt(cost ?? 0), 0n)
     },
 
+    async refused(purposePrefix) {
+      const rows = await db
+        .selectFrom('outbox')
+        .selectAll()
+        .where('fate', '=', 'refused')
+        .where('purpose', 'like', `${purposePrefix}%`)
+        .execute()
+      return rows.map(savedTx)
+    },
+
     async newest(limit) {
       const rows = await db
         .selectFrom('outbox')

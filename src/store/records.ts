@@ -154,6 +154,8 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
       const rows = await waiting()
         .where('mapping_version', '=', mappingVersion)
         .where('account', 'is not', null)
+        // What waits for a correction must not keep the others from being read.
+        .where(({ not, exists }) => not(exists(pendingCorrection(db))))
         .limit(limit)
         .execute()
       return rows.map(attributedRecord)
@@ -177,24 +179,18 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
 
     async claimedUsage() {
       const rows = await db
-        .selectFrom('usage_records')
-        .leftJoin('record_decisions', decided)
+        .selectFrom('counted_records')
         .select(['account', 'period_start', 'model_id'])
         .select([
-          sql<bigint | string>`sum(coalesce(capped_prompt_tokens, prompt_tokens))`.as('prompt'),
-          sql<bigint | string>`sum(coalesce(capped_cached_tokens, cached_prompt_tokens))`.as(
-            'cached',
-          ),
-          sql<bigint | string>`sum(coalesce(capped_completion_tokens, completion_tokens))`.as(
-            'completion',
-          ),
+          sql<bigint | string>`sum(prompt_tokens)`.as('prompt'),
+          sql<bigint | string>`sum(cached_prompt_tokens)`.as('cached'),
+          sql<bigint | string>`sum(completion_tokens)`.as('completion'),
           sql<bigint | string>`count(*)`.as('requests'),
         ])
-        .where('batch_seq', 'is not', null)
         .groupBy(['account', 'period_start', 'model_id'])
         .execute()
       return rows.map((row) => ({
-        accountNumber: accountOf(row.account ?? ''),
+        accountNumber: accountOf(row.account),
         periodStart: Number(row.period_start),
         modelId: modelId(Number(row.model_id)),
         promptTokens: BigInt(row.prompt),
@@ -223,6 +219,16 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
       }))
     },
   }
+}
+
+/** Of the (vault, period) of a record in the outer query. */
+function pendingCorrection(db: Kysely<Tables>) {
+  return db
+    .selectFrom('corrections')
+    .select('correction_id')
+    .whereRef('corrections.account', '=', sql.ref('usage_records.account'))
+    .whereRef('corrections.period_start', '=', sql.ref('usage_records.period_start'))
+    .where('sealed_height', 'is', null)
 }
 
 async function claimOne(

@@ -3,7 +3,6 @@ import { modelId } from '../domain/ids.js'
 import { nameOfRecord } from '../ports/payers.js'
 import type { SealedUsages } from '../ports/sealed-usage.js'
 import { accountOf } from './columns.js'
-import { decided } from './decided.js'
 import { slicesOf } from './in-transaction.js'
 import type { Tables } from './tables.js'
 
@@ -14,25 +13,19 @@ export function sqlSealedUsages(db: Kysely<Tables>): SealedUsages {
   return {
     async ofSource(source, field) {
       const rows = await db
-        .selectFrom('usage_records')
-        .leftJoin('record_decisions', decided)
+        .selectFrom('counted_records')
         .select([
           'account',
           'period_start',
           'model_id',
           sql.ref<string>(field).as('payer'),
           sql<bigint>`min(started_at_ms)`.as('at'),
-          sql<bigint | string>`sum(coalesce(capped_prompt_tokens, prompt_tokens))`.as('prompt'),
-          sql<bigint | string>`sum(coalesce(capped_cached_tokens, cached_prompt_tokens))`.as(
-            'cached',
-          ),
-          sql<bigint | string>`sum(coalesce(capped_completion_tokens, completion_tokens))`.as(
-            'completion',
-          ),
+          sql<bigint | string>`sum(prompt_tokens)`.as('prompt'),
+          sql<bigint | string>`sum(cached_prompt_tokens)`.as('cached'),
+          sql<bigint | string>`sum(completion_tokens)`.as('completion'),
           sql<bigint | string>`count(*)`.as('requests'),
         ])
         .where('source', '=', source)
-        .where('batch_seq', 'is not', null)
         // Days: whatever the length of another vault's periods, all of a group is in one of them.
         .groupBy([
           ...(['account', 'period_start', 'model_id'] as const),
@@ -44,7 +37,7 @@ export function sqlSealedUsages(db: Kysely<Tables>): SealedUsages {
         source,
         payer: row.payer,
         atMs: Number(row.at),
-        account: accountOf(row.account ?? ''),
+        account: accountOf(row.account),
         periodStart: Number(row.period_start),
         modelId: modelId(Number(row.model_id)),
         promptTokens: BigInt(row.prompt),

@@ -5,11 +5,13 @@ import type { Store, Stores } from '../ports/stores.js'
 import { sqlBatches } from './batches.js'
 import { sqlBooks } from './books.js'
 import { sqlControls } from './controls.js'
+import { sqlCorrections } from './corrections.js'
 import { sqlDecisions } from './decisions.js'
 import { sqlDirectories } from './directories.js'
 import { sqlDirectory } from './directory.js'
 import { sqlIdentity } from './identity.js'
 import { migrations } from './migrations/index.js'
+import { sqlOperatorLog } from './operator-log.js'
 import { sqlOutbox } from './outbox.js'
 import { sqlPayers } from './payers.js'
 import { sqlReadings } from './readings.js'
@@ -43,6 +45,8 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     decisions: sqlDecisions(db, clock),
     controls: sqlControls(db),
     sealedUsages: sqlSealedUsages(db),
+    corrections: sqlCorrections(db, clock),
+    operatorLog: sqlOperatorLog(db, clock),
     books: sqlBooks(db),
     identity: sqlIdentity(db),
     sightings: sqlSightings(db, clock),

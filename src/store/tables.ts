@@ -112,6 +112,76 @@ export interface EntriesTable {
   tx_id: string | null
 }
 
+/** What lowers a total. `after_seq`, `listed_by`, `counted_by`: batches. */
+export interface CorrectionsTable {
+  correction_id: bigint
+  account: string
+  period_start: bigint
+  after_seq: bigint
+  billable: string
+  reason: string
+  recorded_by: string
+  recorded_at_ms: bigint
+  sealed_height: bigint | null
+  sealed_tx_id: string | null
+  sealed_billable: string | null
+  sealed_after_seq: bigint | null
+  listed_by: bigint | null
+}
+
+/** Records that a correction takes out of a total, and where they count instead. */
+export interface RecordMovesTable {
+  correction_id: bigint
+  moved_source: string
+  moved_request_id: string
+  from_model_id: bigint
+  to_account: string | null
+  to_period_start: bigint | null
+  to_model_id: bigint | null
+  counted_by: bigint | null
+}
+
+/** Corrections in sealed blocks of Flow, whoever put them there. */
+export interface SeenCorrectionsTable {
+  tx_id: string
+  account: string
+  period_start: bigint
+  after_seq: bigint
+  billable: string
+  reason: string
+  height: bigint
+}
+
+/** A view: every record that a batch counts, where it counts now, with the tokens that count. */
+export interface CountedRecordsView {
+  source: string
+  request_id: string
+  started_at_ms: bigint
+  user: string
+  api_key: string
+  team_id: string
+  end_user: string
+  model: string
+  prompt_tokens: bigint
+  cached_prompt_tokens: bigint
+  completion_tokens: bigint
+  account: string
+  period_start: bigint
+  model_id: bigint
+}
+
+/** What operators did; each row has the hash of the one before. */
+export interface OperatorLogTable {
+  log_id: bigint
+  at_ms: bigint
+  who: string
+  verb: string
+  arguments: string
+  reason: string
+  prev_hash: string
+  hash: string
+}
+
 export interface OutboxTable {
   tx_id: string
   lane: string
@@ -252,6 +322,11 @@ export interface Tables {
   stated_totals: StatedTotalsTable
   batches: BatchesTable
   entries: EntriesTable
+  corrections: CorrectionsTable
+  record_moves: RecordMovesTable
+  seen_corrections: SeenCorrectionsTable
+  counted_records: CountedRecordsView
+  operator_log: OperatorLogTable
   outbox: OutboxTable
   outbox_variants: OutboxVariantsTable
   seen_policies: SeenPoliciesTable

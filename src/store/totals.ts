@@ -1,6 +1,6 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import { batchSeq, modelId } from '../domain/ids.js'
-import type { UsageTotal } from '../domain/usage-total.js'
+import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { Totals } from '../ports/stores.js'
 import { accountOf, accountText } from './columns.js'
 import type { Tables, UsageTotalsTable } from './tables.js'
@@ -27,26 +27,12 @@ export function sqlTotals(db: Kysely<Tables>): Totals {
       }))
     },
 
-    async save({ accountNumber, periodStart }, rows, statedBy) {
-      const key = { account: accountText(accountNumber), period_start: BigInt(periodStart) }
-      for (const row of rows) {
-        const counters = {
-          prompt_tokens: row.promptTokens,
-          cached_prompt_tokens: row.cachedPromptTokens,
-          completion_tokens: row.completionTokens,
-          requests: row.requests,
-        }
-        await db
-          .insertInto('usage_totals')
-          .values({ ...key, model_id: BigInt(row.modelId), ...counters })
-          .onConflict((conflict) =>
-            conflict.columns(['account', 'period_start', 'model_id']).doUpdateSet(counters),
-          )
-          .execute()
-      }
+    async save(key, rows, statedBy) {
+      await saveRows(db, key, rows)
+      const { account, period_start } = keyColumns(key)
       await db
         .insertInto('stated_totals')
-        .values({ ...key, stated_by: statedBy })
+        .values({ account, period_start, stated_by: statedBy })
         .onConflict((conflict) =>
           conflict
             .columns(['account', 'period_start'])
@@ -54,6 +40,8 @@ export function sqlTotals(db: Kysely<Tables>): Totals {
         )
         .execute()
     },
+
+    lower: (key, rows) => saveRows(db, key, rows),
 
     async all() {
       const rows = await db
@@ -68,6 +56,32 @@ export function sqlTotals(db: Kysely<Tables>): Totals {
         statedBy: batchSeq(row.stated_by),
       }))
     },
+  }
+}
+
+function keyColumns({ accountNumber, periodStart }: EntryKey) {
+  return { account: accountText(accountNumber), period_start: BigInt(periodStart) }
+}
+
+async function saveRows(
+  db: Kysely<Tables>,
+  key: EntryKey,
+  rows: readonly UsageTotal[],
+): Promise<void> {
+  for (const row of rows) {
+    const counters = {
+      prompt_tokens: row.promptTokens,
+      cached_prompt_tokens: row.cachedPromptTokens,
+      completion_tokens: row.completionTokens,
+      requests: row.requests,
+    }
+    await db
+      .insertInto('usage_totals')
+      .values({ ...keyColumns(key), model_id: BigInt(row.modelId), ...counters })
+      .onConflict((conflict) =>
+        conflict.columns(['account', 'period_start', 'model_id']).doUpdateSet(counters),
+      )
+      .execute()
   }
 }
 

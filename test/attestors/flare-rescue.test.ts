@@ -86,7 +86,7 @@ const name = () => purpose.anchor(batchSeq(BigInt(account)))
 /** Gives one wei, so that doing it twice shows. */
 function send(by = lane): Promise<Delivery> {
   const body: EvmCall = { to: receiver, data: '0x', value: 1n }
-  const way = { lane: by, outbox: store.outbox }
+  const way = { lanes: [by], outbox: store.outbox }
   return deliver(name(), () => ({ what: 'give a wei', body }), way, signal)
 }
 

@@ -32,6 +32,7 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
     withDirectory: unused,
     metering: unused,
     receipts: unused,
+    operations: unused,
     examine: unused,
     demo: unused,
     desks: {
@@ -41,6 +42,7 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
       openCustomerDesk: unused,
       readDeployment: unused,
       openDeployer: unused,
+      ensureLaneKeys: unused,
       readCheckpoint: unused,
     },
     ...parts,

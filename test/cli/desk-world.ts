@@ -45,7 +45,8 @@ export async function runDesk(
   const program = createProgram({
     ...{ version: '1.2.3', print: (line: string) => void out.push(line) },
     ...{ start: unused, mapUser: unused, readStatus: unused, withDirectory: unused },
-    ...{ examine: unused, demo: unused, metering: unused, receipts: unused },
+    ...{ examine: unused, demo: unused, metering: unused },
+    ...{ receipts: unused, operations: unused },
     desks: deskParts({ env, folder: root, tell, shutdownSignal }),
   })
   for (const group of program.commands) {

@@ -133,6 +133,17 @@ describe('flowmeter correct', () => {
       code: 2,
       stderr: expect.stringContaining('--dry-run'),
     })
+    expect(await run(['correct', '--reason', 'because'])).toMatchObject({
+      code: 2,
+      stderr: 'error: all sealed usage is where it belongs\n',
+    })
+    const waived = ['correct', 'waive', 'main', 'never-seen', '--reason', 'because', '--by', 'me']
+    expect(await run(waived)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('"never-seen" of source "main" is counted by no batch'),
+    })
+    expect((await run(['correct', 'list'])).stdout).toBe('No correction was ever recorded.\n')
+    expect((await run(['log', '--verify'])).stdout).toContain('Nothing was done yet.')
   })
 })
 

@@ -15,7 +15,14 @@ import {
 } from '../../src/domain/bytes.js'
 import { type CanonicalValue, canonicalJson } from '../../src/domain/canonical-json.js'
 import { ConfigError, RetryableError, TerminalError } from '../../src/domain/errors.js'
-import { accountNumber, batchSeq, modelId, purpose } from '../../src/domain/ids.js'
+import {
+  accountNumber,
+  batchSeq,
+  modelId,
+  type Purpose,
+  purpose,
+  settledSpan,
+} from '../../src/domain/ids.js'
 import {
   formatUfix64,
   formatWad,
@@ -150,11 +157,21 @@ describe('ids', () => {
       purpose.request(seq, 1),
       purpose.policy(7),
       purpose.accept(seq),
-      purpose.settle(seq, 0),
-      purpose.settle(seq, 7),
+      purpose.settle(seq, { first: 0, count: 7 }),
+      purpose.settle(seq, { first: 0, count: 8 }),
+      purpose.settle(seq, { first: 7, count: 1 }),
     ]
     expect(new Set(names).size).toBe(names.length)
     expect(purpose.anchor(batchSeq(7n))).toBe('anchor/7')
+  })
+
+  test('the purpose of a settlement says which entries it is for', () => {
+    const [seq, span] = [batchSeq(7n), { first: 128, count: 72 }]
+    expect(purpose.settle(seq, span)).toBe('settle/7/128-199')
+    expect(settledSpan(seq, purpose.settle(seq, span))).toEqual(span)
+    expect(settledSpan(batchSeq(77n), purpose.settle(seq, span))).toBeUndefined()
+    expect(settledSpan(seq, purpose.accept(seq))).toBeUndefined()
+    expect(settledSpan(seq, 'settle/7/0' as Purpose)).toBeUndefined()
   })
 })
 

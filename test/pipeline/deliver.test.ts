@@ -32,7 +32,7 @@ beforeEach(async () => {
 afterEach(() => file.remove())
 
 const send = (name: Purpose, body: unknown = name): Promise<Delivery> =>
-  deliver(name, () => ({ what: 'a call', body }), { lane, outbox: store.outbox }, signal)
+  deliver(name, () => ({ what: 'a call', body }), { lanes: [lane], outbox: store.outbox }, signal)
 
 describe('one purpose', () => {
   test('is signed once, sent until it lands, and told once that it has', async () => {
@@ -80,7 +80,7 @@ describe('one purpose', () => {
       calls += 1
       return { what: 'a call', body: calls }
     }
-    const way = { lane, outbox: store.outbox }
+    const way = { lanes: [lane], outbox: store.outbox }
     await deliver(anchor, makeCall, way, signal)
     await deliver(anchor, makeCall, way, signal)
     expect(calls).toBe(1)
@@ -134,7 +134,7 @@ describe('two purposes on one lane', () => {
   test('on two lanes do not wait for each other', async () => {
     const other = new TestLane('other chain', (body) => void done.push(body))
     await send(anchor)
-    const way = { lane: other, outbox: store.outbox }
+    const way = { lanes: [other], outbox: store.outbox }
     await deliver(request, () => ({ what: 'a call', body: request }), way, signal)
     other.mine()
     lane.mine()
@@ -172,7 +172,7 @@ test('a crash at any point does it once', async () => {
     const plan = new CrashPlan(point)
     const name = purpose.anchor(batchSeq(BigInt(point + 1)))
     const before = done.length
-    const way = { lane: plan.watch(lane), outbox: plan.watch(store.outbox) }
+    const way = { lanes: [plan.watch(lane)], outbox: plan.watch(store.outbox) }
     const call = () => ({ what: 'a call', body: name })
     for (let calls = 0; calls < 2 && !plan.isCrashed; calls += 1) {
       await deliver(name, call, way, plan.signal).catch(() => {})

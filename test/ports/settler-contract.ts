@@ -50,10 +50,10 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
     })
 
     async function carryOut(call: Call, settler = world.settler): Promise<Fate> {
-      const tx = await settler.lane.sign(call, signal)
-      await settler.lane.send(tx, signal)
+      const tx = await settler.lanes[0].sign(call, signal)
+      await settler.lanes[0].send(tx, signal)
       for (let blocks = 0; blocks < FATE_BLOCKS_MAX; blocks += 1) {
-        const fate = await settler.lane.fate(tx, signal)
+        const fate = await settler.lanes[0].fate(tx, signal)
         if (fate !== 'open') return fate
         await world.nextBlock()
       }
@@ -62,7 +62,7 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
 
     async function accept(proof: BatchProof): Promise<void> {
       const fate = await carryOut(world.settler.acceptCall(proof))
-      expect(fate, world.settler.lane.lastRefusal).toBe('landed')
+      expect(fate, world.settler.lanes[0].lastRefusal).toBe('landed')
     }
 
     function entryOf(account: bigint, promptTokens: bigint): Entry {
@@ -199,7 +199,7 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
       expect(results).toEqual(['applied', 'stale'])
       // Accepting again cannot do anything either, and says so.
       expect(await carryOut(world.settler.acceptCall(proof))).toBe('refused')
-      expect(world.settler.lane.lastRefusal).not.toBe('')
+      expect(world.settler.lanes[0].lastRefusal).not.toBe('')
     })
 
     test('what somebody else brought counts as if we had', async () => {
@@ -233,7 +233,7 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
       const wrong = { ...run, path: [...run.path, stranger] }
       const from = await world.settler.sealedHeight(signal)
       expect(await carryOut(world.settler.settleCall(proof.header, [wrong]))).toBe('refused')
-      expect(world.settler.lane.lastRefusal).toMatch(/root/)
+      expect(world.settler.lanes[0].lastRefusal).toMatch(/root/)
       expect(await appliedOf(entry)).toEqual(before)
       expect(await settledFrom(from)).toEqual([])
       expect(await carryOut(world.settler.settleCall(proof.header, [run]))).toBe('landed')

@@ -22,7 +22,8 @@ afterAll(() => children.remove())
 describe('the lock of a store', () => {
   const holding = () => `
     import { lockStore } from './src/store/sqlite.js'
-    lockStore(${JSON.stringify(file.path)}, ${EVENING_MS})
+    // Kept, else it would be collected some time.
+    globalThis.unlock = lockStore(${JSON.stringify(file.path)}, ${EVENING_MS})
     process.stdin.resume()
     console.log('held')`
 

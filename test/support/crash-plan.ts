@@ -53,6 +53,7 @@ export class CrashPlan {
     return new Proxy(object, {
       get: (target, name) => {
         const value: unknown = Reflect.get(target, name, target)
+        if (Array.isArray(value)) return value.map((part) => this.watch(part as object))
         if (isCallable(value)) return this.#watchCall(target, String(name), value)
         return typeof value === 'object' && value !== null && 'constructor' in value
           ? this.watch(value)

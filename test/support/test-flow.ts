@@ -16,11 +16,12 @@ import type {
   SettledPage,
   Settler,
   Stream,
+  UsageCorrected,
   Vault,
 } from '../../src/ports/settler.js'
 import { defaultPlan, defaultPlanModels } from '../../src/pricing/default-plan.js'
 import type { Plan } from '../../src/pricing/plan.js'
-import { billableOf, priceOf } from '../../src/pricing/price.js'
+import { type Billable, billableOf, priceOf } from '../../src/pricing/price.js'
 import { TestLane } from './test-lane.js'
 
 const EVENT_BLOCKS_MAX = 50
@@ -38,14 +39,20 @@ type Account = { -readonly [Field in keyof Balance]: Balance[Field] }
 /** Light client, batches and vaults in memory. Obeys the contract of the port. */
 export class TestFlow implements Settler {
   readonly identity = { network: 'test', target: hash(`0x${'33'.repeat(32)}`), provider: 1n }
-  readonly lane = new TestLane('test/flow', (body) => this.#execute(body as Body))
+  readonly lanes: readonly [TestLane, ...TestLane[]]
   readonly vaultsHeld: Vault[] = []
   readonly modelsHeld: string[] = [...defaultPlanModels]
   /** Everything that became of entries, whoever brought them. */
   readonly events: EntrySettled[] = []
+  /** Corrections by the provider, in order. */
+  readonly corrections: UsageCorrected[] = []
   readonly accepted = new Map<bigint, Hash>()
   /** Rounds of which this light client takes no root any more. */
   readonly poisonedRounds = new Set<number>()
+  /** Accounts whose entries make the whole transaction that brings them fail. */
+  readonly breaking = new Set<bigint>()
+  /** More entries in one transaction are refused. */
+  entriesMax = Number.POSITIVE_INFINITY
   /** Entries that are refused, by account, with the result. */
   readonly refusals = new Map<bigint, EntryResult>()
   plan: Plan = defaultPlan
@@ -56,7 +63,10 @@ export class TestFlow implements Settler {
   readonly #accounts = new Map<bigint, Account>()
   #earnings = 0n
 
-  constructor(meter: Hex, lastEpoch: number) {
+  constructor(meter: Hex, lastEpoch: number, lanes = 1) {
+    const laneOf = (key: number): TestLane =>
+      new TestLane(`test/flow/${key}`, (body) => this.#execute(body as Body))
+    this.lanes = [laneOf(0), ...Array.from({ length: lanes - 1 }, (_, i) => laneOf(i + 1))]
     this.#meter = meter
     this.lastEpoch = lastEpoch
   }
@@ -74,6 +84,13 @@ export class TestFlow implements Settler {
     const nothing = { charged: wad(0n), paid: wad(0n), owed: wad(0n), writtenOff: wad(0n) }
     this.#accounts.set(number, { account, balance: units as Ufix64Units, ...nothing })
   }
+
+  /** The only lane, or the first of them. */
+  get lane(): TestLane {
+    return this.lanes[0]
+  }
+
+  async checkLanes(): Promise<void> {}
 
   async stream(): Promise<Stream> {
     return { meter: this.#meter, meterEpoch: 1 }
@@ -116,10 +133,12 @@ export class TestFlow implements Settler {
   }
 
   async settledSince(fromHeight: number): Promise<SettledPage> {
-    if (fromHeight > this.height) return { events: [], untilHeight: fromHeight }
+    if (fromHeight > this.height) return { events: [], corrections: [], untilHeight: fromHeight }
     const untilHeight = Math.min(this.height, fromHeight + EVENT_BLOCKS_MAX - 1) + 1
-    const events = this.events.filter(({ height }) => height >= fromHeight && height < untilHeight)
-    return { events, untilHeight }
+    const isInside = ({ height }: { readonly height: number }) =>
+      height >= fromHeight && height < untilHeight
+    const [events, corrections] = [this.events.filter(isInside), this.corrections.filter(isInside)]
+    return { events, corrections, untilHeight }
   }
 
   async sealedHeight(): Promise<number> {
@@ -150,13 +169,13 @@ export class TestFlow implements Settler {
   record({ accountNumber: account, periodStart }: EntryKey): AppliedRecord {
     const key = { accountNumber: account, periodStart }
     const nothing = { meterEpoch: 1, lastSeq: 0n, billable: 0n, charged: wad(0n) }
-    return this.#records.get(`${account}/${periodStart}`) ?? { ...key, ...nothing }
+    return this.#records.get(nameOf(key)) ?? { ...key, ...nothing }
   }
 
   /** A block is sealed. */
   tick(): void {
     this.height += 1
-    this.lane.mine()
+    for (const lane of this.lanes) lane.mine()
   }
 
   /** Whoever brings it. Returns why it is refused. */
@@ -176,6 +195,36 @@ export class TestFlow implements Settler {
     return this.#settle(seq, runs)
   }
 
+  /** The provider lowers what is applied, in a block of its own. Returns why it is refused. */
+  correctNow(key: EntryKey, billable: bigint, afterSeq: bigint): string | undefined {
+    const account = this.#accounts.get(key.accountNumber)
+    if (account === undefined) return 'there is no such vault'
+    const last = this.record(key)
+    if (billable > last.billable) return 'a correction only lowers'
+    const charged = last.lastSeq === 0n ? wad(0n) : priceOf(this.plan, billable as Billable)
+    const lastSeq = afterSeq > last.lastSeq ? afterSeq : last.lastSeq
+    this.#give(account, (last.charged - charged) as Wad)
+    this.#records.set(nameOf(key), { ...key, meterEpoch: 1, lastSeq, billable, charged })
+    this.height += 1
+    const event = { ...key, billable, afterSeq, meterEpoch: 1, reason: 'for a test' }
+    this.corrections.push({ ...event, height: this.height, txId: `block ${this.height}` })
+    return undefined
+  }
+
+  /** Lowers what is owed, then gives earnings back. */
+  #give(account: Account, difference: Wad): void {
+    const fromOwed = difference < account.owed ? difference : account.owed
+    const units = (difference - fromOwed) / WAD_PER_UNIT
+    account.charged = wad(account.charged - difference)
+    account.owed = wad(account.owed - fromOwed)
+    account.paid = wad(account.paid - units * WAD_PER_UNIT)
+    // What is less than a unit stays paid, and is owed less of.
+    const rest = difference - fromOwed - units * WAD_PER_UNIT
+    account.paid = wad(account.paid - rest)
+    account.balance = (account.balance + units) as Ufix64Units
+    this.#earnings -= units
+  }
+
   /** A wrong proof is refused, a proven entry never is. */
   #settle(seq: bigint, runs: readonly EntryRun[]): string | undefined {
     for (const { leavesBefore, entries, leavesAfter, path } of runs) {
@@ -183,7 +232,11 @@ export class TestFlow implements Settler {
       const isProven = rootFromPath(chunkHash(leaves), path) === this.accepted.get(seq)
       if (!isProven) return 'entries, leaves and path miss the root'
     }
-    for (const bytes of runs.flatMap(({ entries }) => entries)) {
+    const brought = runs.flatMap(({ entries }) => entries)
+    if (brought.length > this.entriesMax) return 'above the limit of computation'
+    const broken = brought.find((bytes) => this.breaking.has(decodeEntry(bytes).accountNumber))
+    if (broken !== undefined) return `account ${decodeEntry(broken).accountNumber} breaks it`
+    for (const bytes of brought) {
       const { accountNumber: account, periodStart, rows } = decodeEntry(bytes)
       const result = this.#apply(seq, { accountNumber: account, periodStart }, rows)
       const event = { seq, result, height: this.height, txId: `block ${this.height}` }
@@ -211,7 +264,7 @@ export class TestFlow implements Settler {
     if (billable < last.billable) return 'regressed'
     const charged = priceOf(this.plan, billable)
     const record = { ...key, meterEpoch: 1, lastSeq: seq, billable, charged }
-    this.#records.set(`${key.accountNumber}/${key.periodStart}`, record)
+    this.#records.set(nameOf(key), record)
     this.#pay(account, (charged - last.charged) as Wad)
     return 'applied'
   }
@@ -225,6 +278,10 @@ export class TestFlow implements Settler {
     account.paid = wad(account.paid + payable * WAD_PER_UNIT)
     account.owed = wad(due - payable * WAD_PER_UNIT)
   }
+}
+
+function nameOf({ accountNumber: account, periodStart }: EntryKey): string {
+  return `${account}/${periodStart}`
 }
 
 /** Reads the canonical bytes back: written from the format's description, not from the encoder. */

@@ -38,6 +38,8 @@ const ADVANCES_MAX = 500
 const ROUNDS_MAX = 60
 
 export interface WorldParts {
+  /** Keys of the daemon on Flow; one unless told. */
+  readonly lanes?: number
   readonly entriesMax?: number
   readonly isUnknownModelHeld?: boolean
   /** Between two batches. */
@@ -52,12 +54,13 @@ export class World {
   readonly source = new TestSource('main', this.clock)
   readonly meterKey = new TestMeterKey()
   readonly flare = new TestFlare(this.meterKey.address)
-  readonly flow = new TestFlow(this.meterKey.address, epochOf(this.flare.round))
+  readonly flow: TestFlow
   readonly file = new StoreFile(this.clock)
   readonly parts: WorldParts
 
   constructor(parts: WorldParts = {}) {
     this.parts = parts
+    this.flow = new TestFlow(this.meterKey.address, epochOf(this.flare.round), parts.lanes)
   }
 
   /** Starts a daemon, which ends at a point of the plan. */
@@ -148,7 +151,7 @@ function stepsOf(
   const [attestor, settler] = [plan.watch(flare), plan.watch(flow)]
   const meter = meterKey.address
   const attribution = attributionOf(parts)
-  const [collected, reconciled] = [{}, {}]
+  const [collected, reconciled, pass] = [{}, {}, {}]
   const collect = {
     ...store,
     source: plan.watch(source),
@@ -168,7 +171,7 @@ function stepsOf(
       checkMeter({ attestor, batches: store.batches, meter }, stop),
   }
   const { entriesMax = 100 } = parts
-  const lanes = [attestor.lane, settler.lane]
+  const lanes = [attestor.lane, ...settler.lanes]
   return {
     collect: () => collectNext(collect, collected, signal),
     attribute: () => attributeNext({ ...store, settings: attribution }),
@@ -176,7 +179,7 @@ function stepsOf(
     anchor: () => anchorNext({ ...store, attestor, meterKey: plan.watch(meterKey) }, signal),
     attest: () => attestNext({ ...store, attestor, meter }, signal),
     accept: () => acceptNext({ ...store, attestor, settler }, signal),
-    settle: () => settleNext({ store, settler, entriesMax, pass: { share: 1 } }, signal),
+    settle: () => settleNext({ store, settler, entriesMax, pass }, signal),
     reconcile: () => reconcileNext({ store, settler, lanes, clock }, reconciled, signal),
   }
 }

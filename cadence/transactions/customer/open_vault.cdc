@@ -5,12 +5,10 @@ import "SubscriptionVaults"
 /// Opens a FLOW vault with a provider, and puts the first deposit in.
 ///
 /// @param number one that the provider reserved for the signer; nil: the next free one
-/// @param deposit FLOW, 0.0 for none
+/// @param deposit FLOW, 0.0 for none. The storage deposit is taken beside it.
 ///
 transaction(provider: UInt64, plan: UInt64, number: UInt64?, deposit: UFix64) {
-    prepare(
-        signer: auth(BorrowValue, SaveValue) &Account
-    ) {
+    prepare(signer: auth(BorrowValue, SaveValue) &Account) {
         if signer.storage.type(at: SubscriptionVaults.CustomerPath) == nil {
             signer.storage.save(
                 <-SubscriptionVaults.createCustomer(),
@@ -24,11 +22,12 @@ transaction(provider: UInt64, plan: UInt64, number: UInt64?, deposit: UFix64) {
         let flow = signer.storage
             .borrow<auth(FungibleToken.Withdraw) &FlowToken.Vault>(from: /storage/flowTokenVault)
             ?? panic("open_vault: The signer has no FLOW vault")
+        let beside = SubscriptionVaults.storageDeposit(token: flow.getType()) ?? 0.0
         let subscription <- customer.open(
             provider: provider,
             plan: plan,
             number: number,
-            deposit: <-flow.withdraw(amount: deposit),
+            deposit: <-flow.withdraw(amount: deposit + beside),
             refund: signer.capabilities.get<&{FungibleToken.Receiver}>(/public/flowTokenReceiver)
         )
         let path = SubscriptionVaults.subscriptionPath(

@@ -22,10 +22,28 @@ const count = z.union([
     .transform(Number),
 ])
 
+/** `0-3,7`: with both ends. */
+const KEYS_MAX = 100
+
 const keyIndexes = z
-  .preprocess((raw) => (typeof raw === 'string' ? raw.split(',') : raw), z.array(count))
+  .preprocess(
+    (raw) => (typeof raw === 'string' ? raw.split(',').flatMap(rangeOf) : raw),
+    z.array(count),
+  )
+  .refine((indexes) => indexes.length <= KEYS_MAX, `at most ${KEYS_MAX} keys`)
   .refine((indexes) => indexes.length > 0, 'name at least one key, e.g. 0')
   .refine((indexes) => new Set(indexes).size === indexes.length, 'a key index is named twice')
+
+function rangeOf(part: string): readonly (string | number)[] {
+  const [, from, to] = /^\s*(\d{1,6})-(\d{1,6})\s*$/.exec(part) ?? []
+  const length = Number(to) - Number(from) + 1
+  if (!(length >= 1 && length <= KEYS_MAX)) return [part]
+  return Array.from({ length }, (_, i) => Number(from) + i)
+}
+
+const nodeUrl = z
+  .url({ protocol: /^https?$/, error: 'the URL of an access node’s REST API, http or https' })
+  .transform((url) => url.replace(/\/+$/, ''))
 
 const uint64 = z
   .union([
@@ -45,16 +63,18 @@ export const flowConfig = z.strictObject({
   network: z
     .enum(['mainnet', 'testnet', 'emulator'], 'use mainnet, testnet or emulator')
     .default('testnet'),
-  /** The REST API of an access node. Absent: the network's public one. */
-  accessNode: z
-    .url({ protocol: /^https?$/, error: 'the URL of an access node’s REST API, http or https' })
-    .transform((url) => url.replace(/\/+$/, ''))
+  /** REST APIs of access nodes; the later ones stand by. Absent: the network's public one. */
+  accessNodes: z
+    .preprocess(
+      (raw) => (typeof raw === 'string' ? raw.split(',').map((url) => url.trim()) : raw),
+      z.array(nodeUrl).min(1).max(10),
+    )
     .optional(),
   /** Proposes, pays for and authorizes every transaction. Holds no provider power. */
   accountAddress: flowAddress,
   /** Of all its keys. The curve and the hash are read from the account. */
   privateKey,
-  /** Keys of the account with that public key and full weight. The first one is the lane. */
+  /** Keys of the account with that public key and full weight: so many transactions go at once. */
   keyIndexes: keyIndexes.default([0]),
   /** Where FlareLightClient, UsageBatches, PricePlans and SubscriptionVaults are. */
   contractsAddress: flowAddress,
@@ -62,6 +82,8 @@ export const flowConfig = z.strictObject({
   providerId: uint64,
   transactionExpiryBlocks: count.default(TRANSACTION_EXPIRY_BLOCKS),
   requestTimeoutMs: count.default(30_000),
+  /** Of each access node. Absent: what public nodes allow; without a limit on an emulator. */
+  scriptsPerSecond: count.refine((number) => number > 0, 'at least 1').optional(),
 })
 
 export type FlowConfig = z.infer<typeof flowConfig>
@@ -69,10 +91,13 @@ export type FlowConfig = z.infer<typeof flowConfig>
 /** The environment variable of each setting; a secret may also come as NAME_FILE (a path). */
 export const flowSettings = {
   network: { env: 'FLOW_NETWORK', help: 'mainnet, testnet or emulator' },
-  accessNode: { env: 'FLOW_ACCESS_NODE', help: 'URL of an access node’s REST API' },
+  accessNodes: {
+    env: 'FLOW_ACCESS_NODE',
+    help: 'URLs of access nodes’ REST APIs, comma-separated; the later ones stand by',
+  },
   accountAddress: { env: 'FLOW_ACCOUNT_ADDRESS', help: 'account that pays for transactions' },
   privateKey: { env: 'FLOW_PRIVATE_KEY', secret: true, help: 'its private key, 64 hex digits' },
-  keyIndexes: { env: 'FLOW_KEY_INDEXES', help: 'indexes of its keys, comma-separated' },
+  keyIndexes: { env: 'FLOW_KEY_INDEXES', help: 'indexes of its keys: 0,2 or 0-9' },
   contractsAddress: { env: 'FLOW_CONTRACTS_ADDRESS', help: 'account of the Flowmeter contracts' },
   providerId: { env: 'FLOW_PROVIDER_ID', help: 'number of the provider on Flow' },
   transactionExpiryBlocks: {
@@ -80,6 +105,10 @@ export const flowSettings = {
     help: 'blocks after which Flow refuses a transaction; only an emulator may differ from 600',
   },
   requestTimeoutMs: { env: 'FLOW_REQUEST_TIMEOUT_MS', help: 'time limit of one request, in ms' },
+  scriptsPerSecond: {
+    env: 'FLOW_SCRIPTS_PER_SECOND',
+    help: 'scripts that a node is asked to run; 5 unless set, as public nodes allow',
+  },
 } as const
 
 /** The public REST endpoints, as fcl names them; the emulator's default port. */
@@ -89,6 +118,19 @@ const ACCESS_NODES: Readonly<Record<FlowConfig['network'], string>> = {
   emulator: 'http://127.0.0.1:8888',
 }
 
-export function accessNodeOf({ accessNode, network }: FlowConfig): string {
-  return accessNode ?? ACCESS_NODES[network]
+/** What public nodes run for one address. */
+const SCRIPTS_PER_SECOND = 5
+
+/** How the chain is reached. */
+export function nodesOf({
+  network,
+  accessNodes,
+  requestTimeoutMs,
+  scriptsPerSecond,
+}: Pick<FlowConfig, 'network' | 'accessNodes' | 'requestTimeoutMs' | 'scriptsPerSecond'>) {
+  return {
+    accessNodes: accessNodes ?? [ACCESS_NODES[network]],
+    requestTimeoutMs,
+    scriptsPerSecond: scriptsPerSecond ?? (network === 'emulator' ? undefined : SCRIPTS_PER_SECOND),
+  }
 }

@@ -8,8 +8,8 @@ import { HttpClient } from '../../runtime/http-client.js'
 import { optional, ufix64 } from './arguments.js'
 import { CadenceFiles, CONTRACTS } from './cadence.js'
 import { FlowClient } from './client.js'
-import type { FlowConfig } from './config.js'
-import { type DeployerConfig, deployerSettings, nodeOf } from './desk-config.js'
+import { type FlowConfig, nodesOf } from './config.js'
+import { type DeployerConfig, deployerSettings } from './desk-config.js'
 import { Errands } from './errand.js'
 import { type CadenceValue, string, uint } from './json-cadence.js'
 import { readCadence } from './parse.js'
@@ -42,11 +42,11 @@ export class FlowDeployer implements Deployer {
   constructor(config: DeployerConfig, telling: Telling) {
     this.#config = config
     const { network, accountAddress: contractsAddress, requestTimeoutMs } = config
-    const accessNode = nodeOf(config)
-    this.#client = new FlowClient({ accessNode, requestTimeoutMs })
+    const nodes = nodesOf(config)
+    this.#client = new FlowClient(nodes)
     this.#files = new CadenceFiles({ network, contractsAddress })
     this.#http = new HttpClient({
-      baseUrl: accessNode,
+      baseUrl: nodes.accessNodes[0] ?? '',
       codePrefix: 'settler',
       timeoutMs: requestTimeoutMs,
       responseBytesMax: RESPONSE_BYTES_MAX,

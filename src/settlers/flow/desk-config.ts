@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { accessNodeOf, type FlowConfig, flowConfig, flowSettings } from './config.js'
+import { flowConfig, flowSettings } from './config.js'
 
 /** The settings of people's own commands: a provider's, a customer's, a deployer's. */
 
@@ -7,9 +7,10 @@ import { accessNodeOf, type FlowConfig, flowConfig, flowSettings } from './confi
 export const publicDeskConfig = flowConfig
   .pick({
     network: true,
-    accessNode: true,
+    accessNodes: true,
     contractsAddress: true,
     requestTimeoutMs: true,
+    scriptsPerSecond: true,
     transactionExpiryBlocks: true,
   })
   .extend({ providerId: flowConfig.shape.providerId.optional() })
@@ -24,32 +25,35 @@ export const personDeskConfig = publicDeskConfig.extend({
 /** To deploy: the contracts are to be on the account itself. */
 export const deployerConfig = personDeskConfig.omit({ contractsAddress: true, providerId: true })
 
+/** The daemon's own settings, as far as its account goes. */
+export const laneKeysConfig = flowConfig.omit({
+  kind: true,
+  contractsAddress: true,
+  providerId: true,
+})
+
+export type LaneKeysConfig = z.infer<typeof laneKeysConfig>
 export type PublicDeskConfig = z.infer<typeof publicDeskConfig>
 export type PersonDeskConfig = z.infer<typeof personDeskConfig>
 export type DeployerConfig = z.infer<typeof deployerConfig>
 
-/** The network's public node unless another is named. */
-export function nodeOf({
-  network,
-  accessNode,
-}: Pick<FlowConfig, 'network' | 'accessNode'>): string {
-  return accessNodeOf({ network, accessNode } as FlowConfig) // All that it looks at.
-}
-
-const { network, accessNode, contractsAddress, providerId, ...rest } = flowSettings
-const { requestTimeoutMs, transactionExpiryBlocks } = rest
+const { network, accessNodes, contractsAddress, providerId, ...rest } = flowSettings
+const { requestTimeoutMs, scriptsPerSecond, transactionExpiryBlocks } = rest
 
 export const publicDeskSettings = {
-  ...{ network, accessNode, contractsAddress, providerId },
-  ...{ requestTimeoutMs, transactionExpiryBlocks },
+  ...{ network, accessNodes, contractsAddress, providerId },
+  ...{ requestTimeoutMs, scriptsPerSecond, transactionExpiryBlocks },
 } as const
 
 export const providerSettings = { ...publicDeskSettings, ...personSettings('PROVIDER') }
 export const customerSettings = { ...publicDeskSettings, ...personSettings('CUSTOMER') }
 export const deployerSettings = {
-  ...{ network, accessNode, requestTimeoutMs, transactionExpiryBlocks },
+  ...{ network, accessNodes, requestTimeoutMs, scriptsPerSecond, transactionExpiryBlocks },
   ...personSettings('DEPLOYER'),
 }
+
+const { contractsAddress: _contracts, providerId: _provider, ...ofTheAccount } = flowSettings
+export const laneKeysSettings = ofTheAccount
 
 function personSettings<Role extends string>(role: Role) {
   const whose = role.toLowerCase()

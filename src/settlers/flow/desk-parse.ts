@@ -100,5 +100,5 @@ export const vaultMoneyView = z.tuple([
     .nullable(),
 ])
 
-export const meterView = z.object({ meter: z.string() }).nullable()
+export const meterView = z.object({ meter: z.string(), meterEpoch: small }).nullable()
 export const ownIdView = uint.nullable()

@@ -4,7 +4,7 @@ import { formatUfix64 } from '../../domain/money.js'
 import type { Finding } from '../../ports/finding.js'
 import { CadenceFiles, CONTRACTS } from './cadence.js'
 import { FlowClient } from './client.js'
-import { accessNodeOf, type FlowConfig } from './config.js'
+import { type FlowConfig, nodesOf } from './config.js'
 import { uint } from './json-cadence.js'
 import * as view from './parse.js'
 import { signerFor } from './signing.js'
@@ -45,8 +45,8 @@ export async function examineFlow(
   config: FlowConfig,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
-  const { requestTimeoutMs, keyIndexes } = config
-  const client = new FlowClient({ accessNode: accessNodeOf(config), requestTimeoutMs })
+  const { keyIndexes } = config
+  const client = new FlowClient(nodesOf(config))
   const patient: Patient = { client, files: new CadenceFiles(config), config, signal }
   const keyLooks = keyIndexes.map((keyIndex) => {
     const look: Look = (same) => lookAtKey(same, keyIndex)
@@ -78,7 +78,7 @@ async function lookAtNode({ client, config, signal }: Patient): Promise<Found> {
     const fix = 'Make FLOW_ACCESS_NODE and FLOW_NETWORK name the same network.'
     return { detail: `the node is of ${chainId}, the settings of ${expected}`, fix }
   }
-  const { height } = await client.block('sealed', signal)
+  const height = await client.sealedHeight(signal)
   return { detail: `${chainId}, sealed block ${height}` }
 }
 

@@ -90,7 +90,7 @@ export class Errands {
     signal: AbortSignal,
   ): Promise<{ readonly [field: string]: Plain } | undefined> {
     const { client, config } = this.#parts
-    const { height } = await client.block('sealed', signal)
+    const height = await client.sealedHeight(signal)
     // It was sealed since its reference block, which cannot be older than its expiry.
     const oldest = Math.max(0, height - config.transactionExpiryBlocks)
     for (let to = height; to >= oldest; to -= EVENT_BLOCKS_MAX) {
@@ -105,7 +105,7 @@ export class Errands {
   async #turn(signal: AbortSignal): Promise<Turn> {
     const { client, config, variables, sequenceNumber } = this.#parts
     const { accountAddress, keyIndex, privateKey } = config
-    const { height } = await client.block('sealed', signal)
+    const height = await client.sealedHeight(signal)
     const key = await client.accountKey(accountAddress, keyIndex, signal, height)
     if (sequenceNumber !== undefined && key.sequenceNumber !== sequenceNumber) {
       throw new TerminalError(
@@ -132,7 +132,7 @@ export class Errands {
     return signTransaction({
       cadence: files.transaction(errand.transaction),
       args: errand.args,
-      reference: await client.block('final', signal),
+      reference: await client.finalBlock(signal),
       address: config.accountAddress,
       keyIndex: config.keyIndex,
       sequenceNumber: turn.sequenceNumber,

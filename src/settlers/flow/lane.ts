@@ -1,12 +1,12 @@
-import { assert, RetryableError } from '../../domain/errors.js'
+import { assert, ConfigError, RetryableError } from '../../domain/errors.js'
 import type { Call, Fate, Lane, SignedTx } from '../../ports/lane.js'
 import type { CadenceFiles } from './cadence.js'
 import { errorCode, reasonOf } from './cadence-error.js'
-import type { FlowClient, TransactionResult } from './client.js'
+import type { AccountKey, FlowClient, TransactionResult } from './client.js'
 import type { FlowConfig } from './config.js'
 import type { CadenceValue } from './json-cadence.js'
 import { signerFor } from './signing.js'
-import { type KeptTransaction, keptOf, signTransaction } from './transaction.js'
+import { COMPUTE_LIMIT, type KeptTransaction, keptOf, signTransaction } from './transaction.js'
 
 /** The body of a `Call` of this adapter. */
 export interface FlowCallBody {
@@ -41,6 +41,7 @@ export class FlowLane implements Lane {
   readonly name: string
   readonly #parts: FlowLaneParts
   #lastRefusal: string | undefined
+  #lastUse: number | undefined
   /** How often `sign` still says no after the chain ran short of something. */
   #pause = 0
 
@@ -52,6 +53,23 @@ export class FlowLane implements Lane {
 
   get lastRefusal(): string | undefined {
     return this.#lastRefusal
+  }
+
+  get lastUse(): number | undefined {
+    return this.#lastUse
+  }
+
+  /**
+   * @param keys of the account, by their indexes
+   * @throws ConfigError where there is no such key, or it is not ours, revoked or too light
+   */
+  check(keys: ReadonlyMap<number, AccountKey>): void {
+    const { keyIndex, config } = this.#parts
+    const name = `key ${keyIndex} of ${config.accountAddress}`
+    const key = keys.get(keyIndex)
+    if (key !== undefined) return void signerFor(config.privateKey, key, name)
+    const fix = 'Add keys with "flowmeter flow add-keys", or correct FLOW_KEY_INDEXES.'
+    throw new ConfigError('flow_key_missing', `There is no ${name}. ${fix}`)
   }
 
   /** @throws ConfigError when the account's key is not ours, revoked or too light */
@@ -67,7 +85,7 @@ export class FlowLane implements Lane {
     assert(typeof body?.transaction === 'string', `not a call of Flow: ${call.what}`)
     // A sealed reference could be expired on arrival when sealing lags; the number has to be sealed.
     const [reference, key] = await Promise.all([
-      client.block('final', signal),
+      client.finalBlock(signal),
       client.accountKey(address, keyIndex, signal),
     ])
     return signTransaction({
@@ -98,7 +116,7 @@ export class FlowLane implements Lane {
     if (result.status === 'sealed') return this.#sealedFate(result)
 
     const kept = keptOf(tx)
-    const { height } = await client.block('sealed', signal)
+    const height = await client.sealedHeight(signal)
     const isConsumed = (await this.#sequenceNumberAt(kept, height, signal)) > kept.sequenceNumber
     const expiresAt = kept.refHeight + config.transactionExpiryBlocks + EXPIRY_MARGIN_BLOCKS
     if (!isConsumed && height < expiresAt) return 'open'
@@ -108,7 +126,8 @@ export class FlowLane implements Lane {
     return last.status === 'sealed' ? this.#sealedFate(last) : 'gone'
   }
 
-  #sealedFate({ error }: TransactionResult & { status: 'sealed' }): Fate {
+  #sealedFate({ error, computation }: TransactionResult & { status: 'sealed' }): Fate {
+    this.#lastUse = computation === undefined ? undefined : computation / COMPUTE_LIMIT
     if (error === undefined) return 'landed'
     if (errorCode(error) === WRONG_SEQUENCE_NUMBER) return 'gone'
     this.#lastRefusal = reasonOf(error)

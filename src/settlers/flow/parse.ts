@@ -143,6 +143,19 @@ export const entrySettledView = z
   })
   .transform(({ account, ...rest }) => ({ ...rest, accountNumber: account }))
 
+/** An event of any provider: a total that was lowered. */
+export const usageCorrectedView = z
+  .object({
+    provider: uint,
+    account,
+    periodStart: small,
+    billable: uint,
+    afterSeq: uint,
+    meterEpoch: small,
+    reason: z.string(),
+  })
+  .transform(({ account, ...rest }) => ({ ...rest, accountNumber: account }))
+
 export type EntrySettledFields = Omit<EntrySettled, 'height' | 'txId'>
 
 /**

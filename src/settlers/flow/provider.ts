@@ -1,7 +1,7 @@
 import type { Hash, Hex } from '../../domain/bytes.js'
 import { assert, TerminalError } from '../../domain/errors.js'
 import type { Ufix64Units } from '../../domain/money.js'
-import type { Done, ProviderDesk } from '../../ports/desk.js'
+import type { Correction, Done, ProviderDesk } from '../../ports/desk.js'
 import type { PlanTerms } from '../../pricing/plan.js'
 import { address, column, optional, ufix64 } from './arguments.js'
 import type { Script } from './cadence.js'
@@ -9,7 +9,7 @@ import { type PersonDeskConfig, providerSettings } from './desk-config.js'
 import * as view from './desk-parse.js'
 import { Errands, type ErrandsParts } from './errand.js'
 import { array, type CadenceValue, string, uint } from './json-cadence.js'
-import { readCadence } from './parse.js'
+import { readCadence, recordsView } from './parse.js'
 import { FlowPublicDesk } from './public-desk.js'
 
 export type Telling = Pick<ErrandsParts, 'tell' | 'sequenceNumber'>
@@ -105,6 +105,31 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
     const args = [uint('UInt64', account), address(holder)]
     const transaction = 'provider/reserve_account_number'
     return this.#errands.run({ what: `reserve account ${account}`, transaction, args }, signal)
+  }
+
+  async correct(correction: Correction, signal: AbortSignal): Promise<Done> {
+    const own = await this.#own(signal)
+    const { account, periodStart, billable, afterSeq, reason } = correction
+    const [number, start] = [uint('UInt64', account), uint('UInt32', periodStart)]
+    return this.#errands.run(
+      {
+        what: `correct account ${account}`,
+        transaction: 'provider/correct_usage',
+        args: [
+          ...[number, start, uint('UInt128', billable)],
+          ...[uint('UInt64', afterSeq), string(reason)],
+        ],
+        isDone: async (height, same) => {
+          const ownNumber = uint('UInt64', own)
+          const args = [ownNumber, array([number]), array([start])]
+          const [record] = await this.run('get_records', args, recordsView, same, height)
+          const meter = await this.run('get_stream', [ownNumber], view.meterView, same, height)
+          const isOfThisMeter = record !== undefined && record.meterEpoch === meter?.meterEpoch
+          return isOfThisMeter && record.billable === billable && record.lastSeq >= afterSeq
+        },
+      },
+      signal,
+    )
   }
 
   collect(currency: string, amount: Ufix64Units, signal: AbortSignal): Promise<Done> {

@@ -14,7 +14,8 @@ import type { AppliedRecord } from '../../ports/settler.js'
 import { column } from './arguments.js'
 import { CadenceFiles } from './cadence.js'
 import { FlowClient } from './client.js'
-import { nodeOf, type PublicDeskConfig } from './desk-config.js'
+import { nodesOf } from './config.js'
+import type { PublicDeskConfig } from './desk-config.js'
 import * as view from './desk-parse.js'
 import { array, type CadenceValue, int, uint } from './json-cadence.js'
 import { modelsView, readCadence, recordsView, rootsView } from './parse.js'
@@ -29,8 +30,7 @@ export class FlowPublicDesk implements PublicDesk {
   readonly files: CadenceFiles
 
   constructor(config: PublicDeskConfig) {
-    const accessNode = nodeOf(config)
-    this.client = new FlowClient({ accessNode, requestTimeoutMs: config.requestTimeoutMs })
+    this.client = new FlowClient(nodesOf(config))
     this.files = new CadenceFiles(config)
   }
 

@@ -22,6 +22,10 @@ export const accountKeyAnswer = z.object({
   revoked: z.boolean(),
 })
 
+export const accountKeysAnswer = z.object({
+  keys: z.array(accountKeyAnswer.extend({ index: count })),
+})
+
 export const accountAnswer = z.object({
   /** 1e-8 FLOW. */
   balance: bigCount,
@@ -39,6 +43,7 @@ export const resultAnswer = z.object({
   /** 0: the body did its work. */
   status_code: z.int().default(0),
   error_message: z.string().default(''),
+  events: z.array(z.object({ type: z.string(), payload: base64Text })).nullish(),
 })
 
 export const eventsAnswer = z.array(

@@ -11,7 +11,6 @@ import type {
   AppliedRecord,
   Balance,
   Conservation,
-  EntrySettled,
   SettledPage,
   Settler,
   SettlerIdentity,
@@ -22,7 +21,7 @@ import type { Plan } from '../../pricing/plan.js'
 import { CadenceFiles } from './cadence.js'
 import { acceptCall, policyCall, settleCall } from './calls.js'
 import { EVENT_BLOCKS_MAX, FlowClient, json } from './client.js'
-import { accessNodeOf, type FlowConfig } from './config.js'
+import { type FlowConfig, nodesOf } from './config.js'
 import { array, type CadenceValue, int, uint } from './json-cadence.js'
 import { FlowLane } from './lane.js'
 import * as view from './parse.js'
@@ -39,24 +38,28 @@ const PAGES_MAX = 10_000
 export class FlowSettler implements Settler {
   readonly identity: SettlerIdentity
   /** One for each key of the account. They may be used at the same time. */
-  readonly lanes: readonly FlowLane[]
-  readonly lane: FlowLane
+  readonly lanes: readonly [FlowLane, ...FlowLane[]]
   readonly #client: FlowClient
   readonly #files: CadenceFiles
   readonly #config: FlowConfig
 
   constructor(config: FlowConfig) {
-    const { network, contractsAddress, providerId, keyIndexes, requestTimeoutMs } = config
-    const client = new FlowClient({ accessNode: accessNodeOf(config), requestTimeoutMs })
+    const { network, contractsAddress, providerId, keyIndexes } = config
+    const client = new FlowClient(nodesOf(config))
     const files = new CadenceFiles(config)
     this.identity = { network, target: targetOf(network, contractsAddress), provider: providerId }
-    this.lanes = keyIndexes.map((keyIndex) => new FlowLane({ client, files, keyIndex, config }))
-    const [lane] = this.lanes
-    assert(lane !== undefined, 'at least one key')
-    this.lane = lane
+    const laneOf = (keyIndex: number) => new FlowLane({ client, files, keyIndex, config })
+    const [first, ...others] = keyIndexes
+    assert(first !== undefined, 'at least one key')
+    this.lanes = [laneOf(first), ...others.map(laneOf)]
     this.#client = client
     this.#files = files
     this.#config = config
+  }
+
+  async checkLanes(signal: AbortSignal): Promise<void> {
+    const keys = await this.#client.accountKeys(this.#config.accountAddress, signal)
+    for (const lane of this.lanes) lane.check(keys)
   }
 
   async stream(signal: AbortSignal): Promise<Stream> {
@@ -136,20 +139,35 @@ export class FlowSettler implements Settler {
 
   async settledSince(fromHeight: number, signal: AbortSignal): Promise<SettledPage> {
     const sealed = await this.sealedHeight(signal)
-    if (fromHeight > sealed) return { events: [], untilHeight: fromHeight }
-    const to = Math.min(sealed, fromHeight + EVENT_BLOCKS_MAX - 1)
-    const type = `A.${this.#config.contractsAddress.slice(2)}.SubscriptionVaults.EntrySettled`
-    const raw = await this.#client.events(type, { from: fromHeight, to }, signal)
-    const events = raw.flatMap(({ height, txId, payload }): EntrySettled[] => {
-      const event = json(payload, type)
-      const { provider, ...fields } = view.readCadence(event, view.entrySettledView, type)
+    if (fromHeight > sealed) return { events: [], corrections: [], untilHeight: fromHeight }
+    const range = {
+      from: fromHeight,
+      to: Math.min(sealed, fromHeight + EVENT_BLOCKS_MAX - 1),
+    }
+    return {
+      events: await this.#events('EntrySettled', view.entrySettledView, range, signal),
+      corrections: await this.#events('UsageCorrected', view.usageCorrectedView, range, signal),
+      untilHeight: range.to + 1,
+    }
+  }
+
+  /** Of our provider alone. */
+  async #events<Fields extends { readonly provider: bigint }>(
+    name: string,
+    shape: z.ZodType<Fields>,
+    range: { readonly from: number; readonly to: number },
+    signal: AbortSignal,
+  ): Promise<(Omit<Fields, 'provider'> & { readonly height: number; readonly txId: string })[]> {
+    const type = `A.${this.#config.contractsAddress.slice(2)}.SubscriptionVaults.${name}`
+    const raw = await this.#client.events(type, range, signal)
+    return raw.flatMap(({ height, txId, payload }) => {
+      const { provider, ...fields } = view.readCadence(json(payload, type), shape, type)
       return provider === this.identity.provider ? [{ ...fields, height, txId }] : []
     })
-    return { events, untilHeight: to + 1 }
   }
 
   async sealedHeight(signal: AbortSignal): Promise<number> {
-    return (await this.#client.block('sealed', signal)).height
+    return this.#client.sealedHeight(signal)
   }
 
   /** In the order asked for, without accounts that have no vault. */

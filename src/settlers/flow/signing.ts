@@ -40,7 +40,7 @@ export function signerFor(privateKey: string, key: AccountKey, name: string): Si
 }
 
 /** What a payer's and authorizer's keys have to weigh together; one key signs here. */
-const FULL_WEIGHT = 1000
+export const FULL_WEIGHT = 1000
 
 function unusable(why: string): ConfigError {
   const fix = 'Check FLOW_ACCOUNT_ADDRESS, FLOW_PRIVATE_KEY and FLOW_KEY_INDEXES.'

@@ -18,8 +18,8 @@ import type { Block } from './client.js'
 import type { CadenceValue } from './json-cadence.js'
 import type { SignHex } from './signing.js'
 
-/** The most one transaction may use on any network; what it pays is what it used. */
-const COMPUTE_LIMIT = 9999
+/** Computation units that one transaction may use at most, on any network; what it pays is what it used. */
+export const COMPUTE_LIMIT = 9999
 
 export interface Draft {
   readonly cadence: string

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { accessNodeOf, flowConfig, flowSettings } from '../../../src/settlers/flow/config.js'
+import { flowConfig, flowSettings, nodesOf } from '../../../src/settlers/flow/config.js'
 
 const KEY = '0xAB'.concat('c1'.repeat(31))
 const raw = {
@@ -12,34 +12,42 @@ const raw = {
 test('takes texts as an environment has them, and gives typed values', () => {
   const config = flowConfig.parse({
     ...raw,
-    accessNode: 'https://node.example/',
-    keyIndexes: '0, 3,12',
+    accessNodes: 'https://node.example/, http://other.example',
+    keyIndexes: '0, 3-5,12',
+    scriptsPerSecond: '20',
     transactionExpiryBlocks: '600',
   })
   expect(config).toEqual({
     kind: 'flow',
     network: 'testnet',
-    accessNode: 'https://node.example',
+    accessNodes: ['https://node.example', 'http://other.example'],
     accountAddress: '0xf8d6e0586b0a20c7',
     contractsAddress: '0xf8d6e0586b0a20c7',
     privateKey: `ab${'c1'.repeat(31)}`,
-    keyIndexes: [0, 3, 12],
+    keyIndexes: [0, 3, 4, 5, 12],
     providerId: 18_446_744_073_709_551_615n,
     transactionExpiryBlocks: 600,
     requestTimeoutMs: 30_000,
+    scriptsPerSecond: 20,
   })
 })
 
 test('without a node, the public one of the network is asked', () => {
-  expect(accessNodeOf(flowConfig.parse(raw))).toBe('https://rest-testnet.onflow.org')
+  const testnet = nodesOf(flowConfig.parse(raw))
+  expect(testnet).toMatchObject({ accessNodes: ['https://rest-testnet.onflow.org'] })
+  expect(testnet.scriptsPerSecond).toBe(5)
   const mainnet = flowConfig.parse({ ...raw, network: 'mainnet' })
-  expect(accessNodeOf(mainnet)).toBe('https://rest-mainnet.onflow.org')
+  expect(nodesOf(mainnet).accessNodes).toEqual(['https://rest-mainnet.onflow.org'])
+  const emulator = flowConfig.parse({ ...raw, network: 'emulator' })
+  expect(nodesOf(emulator).scriptsPerSecond).toBeUndefined()
 })
 
 test.each([
   ['network', 'flow'],
-  ['accessNode', 'ftp://node.example'],
-  ['accessNode', 'node.example'],
+  ['accessNodes', 'ftp://node.example'],
+  ['accessNodes', 'node.example'],
+  ['accessNodes', ''],
+  ['accessNodes', 'https://node.example,'],
   ['accountAddress', '0x12'],
   ['accountAddress', '0xf8d6e0586b0a20c7f8d6e0586b0a20c7f8d6e058'],
   ['privateKey', ''],
@@ -47,6 +55,10 @@ test.each([
   ['keyIndexes', ''],
   ['keyIndexes', '0,0'],
   ['keyIndexes', '-1'],
+  ['keyIndexes', '3-1'],
+  ['keyIndexes', '0-100000'],
+  ['keyIndexes', '0-2,2'],
+  ['scriptsPerSecond', '0'],
   ['keyIndexes', '1.5'],
   ['contractsAddress', 'FLOW'],
   ['providerId', ''],

@@ -69,7 +69,7 @@ test('a provider that is none', async () => {
 })
 
 test('a node that is not there', async () => {
-  const checks = await findings({ accessNode: 'http://127.0.0.1:9', keyIndexes: [0] })
+  const checks = await findings({ accessNodes: 'http://127.0.0.1:9', keyIndexes: [0] })
   expect(checks.every(({ verdict }) => verdict === 'broken')).toBe(true)
   expect(checks[0]?.says).toMatch(/cannot be reached/)
 })

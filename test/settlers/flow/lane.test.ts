@@ -38,7 +38,7 @@ afterAll(async () => {
 function laneOf(more: Partial<Record<keyof FlowConfig, unknown>> = {}, keyIndex = 0): FlowLane {
   const config = configOf(chain.emulator, account, more)
   const client = new FlowClient({
-    accessNode: config.accessNode ?? '',
+    accessNodes: config.accessNodes ?? [],
     requestTimeoutMs: config.requestTimeoutMs,
   })
   return new FlowLane({ client, files: new CadenceFiles(config), keyIndex, config })
@@ -61,8 +61,8 @@ async function decidedFate(tx: SignedTx, lane = laneOf()): Promise<Fate> {
 }
 
 async function contractNames(): Promise<readonly string[]> {
-  const { accessNode = '', requestTimeoutMs } = configOf(chain.emulator, account)
-  return new FlowClient({ accessNode, requestTimeoutMs }).contractNames(account.address, signal)
+  const { accessNodes = [], requestTimeoutMs } = configOf(chain.emulator, account)
+  return new FlowClient({ accessNodes, requestTimeoutMs }).contractNames(account.address, signal)
 }
 
 test('the id is known before sending, and the transaction lands under it', async () => {
@@ -142,7 +142,7 @@ test('what was never sent is open until its expiry, and gone after it', async ()
   try {
     const owner = await short.client.createAccount()
     const config = configOf(short, owner, { transactionExpiryBlocks: EXPIRY_BLOCKS })
-    const client = new FlowClient({ accessNode: short.restUrl, requestTimeoutMs: 10_000 })
+    const client = new FlowClient({ accessNodes: [short.restUrl], requestTimeoutMs: 10_000 })
     const lane = new FlowLane({ client, files: new CadenceFiles(config), keyIndex: 0, config })
     const tx = await lane.sign(deployCall('Expires'), signal)
     const { refHeight } = JSON.parse(tx.bytes) as { refHeight: number }
@@ -210,12 +210,12 @@ transaction(publicKey: String) {
 
 test('signing the same draft again gives the same id', async () => {
   const config = configOf(chain.emulator, account)
-  const client = new FlowClient({ accessNode: chain.emulator.restUrl, requestTimeoutMs: 10_000 })
+  const client = new FlowClient({ accessNodes: [chain.emulator.restUrl], requestTimeoutMs: 10_000 })
   const key = await client.accountKey(account.address, 0, signal)
   const draft = {
     cadence: new CadenceFiles(config).transaction('governor/deploy_contract'),
     args: [string('Überall'), string('')],
-    reference: await client.block('final', signal),
+    reference: await client.finalBlock(signal),
     address: account.address,
     keyIndex: 0,
     sequenceNumber: 0n,
@@ -234,7 +234,7 @@ test('another private key is a matter of configuration, and stays secret', async
 })
 
 test('an answer that got lost after the node took it costs nothing', async () => {
-  const lane = laneOf({ accessNode: proxy.url })
+  const lane = laneOf({ accessNodes: proxy.url })
   const tx = await lane.sign(deployCall('LostAnswer'), signal)
   proxy.faultOf = (method) => (method === 'POST' ? 'lost answer' : 'none')
   await expect(lane.send(tx, signal)).rejects.toThrow(RetryableError)
@@ -250,7 +250,7 @@ test.each([
   { status: 200, body: '{"block_id":"","status":"Expired","status_code":0,"error_message":""}' },
 ])('a node that knows no results ($status $body) is not believed', async (fault) => {
   const name = `Forgotten${fault.status}${fault.body.includes('Expired') ? 'Expired' : ''}`
-  const lane = laneOf({ accessNode: proxy.url })
+  const lane = laneOf({ accessNodes: proxy.url })
   const tx = await lane.sign(deployCall(name), signal)
   proxy.faultOf = (_, path) => (path.startsWith('/v1/transaction_results/') ? fault : 'none')
   expect(await lane.fate(tx, signal)).toBe('open')
@@ -264,7 +264,7 @@ test.each([
 
 test.each([429, 500, 503])('status %i is a reason to ask again', async (status) => {
   proxy.faultOf = () => ({ status, body: '{"code":1,"message":"busy"}' })
-  const lane = laneOf({ accessNode: proxy.url })
+  const lane = laneOf({ accessNodes: proxy.url })
   const failure = await lane.sign(deployCall('Busy'), signal).catch((error: unknown) => error)
   proxy.faultOf = () => 'none'
   expect(failure).toBeInstanceOf(RetryableError)
@@ -274,7 +274,7 @@ test.each([429, 500, 503])('status %i is a reason to ask again', async (status) 
 test.each(['<html>', '[]', '{"status":7}', '"text"'])('nonsense is told: %s', async (body) => {
   const tx = await laneOf().sign(deployCall('Nonsense'), signal)
   proxy.faultOf = () => ({ status: 200, body })
-  const lane = laneOf({ accessNode: proxy.url })
+  const lane = laneOf({ accessNodes: proxy.url })
   const failure = await lane.fate(tx, signal).catch((error: unknown) => error)
   proxy.faultOf = () => 'none'
   expect(failure).toMatchObject({ name: 'RetryableError', code: 'settler_nonsense' })

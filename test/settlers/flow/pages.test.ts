@@ -73,8 +73,8 @@ test('another provider’s tokens and events are left out of ours', async () => 
   }
   const { proof, runs } = prover(account.address, meter, 500)([entry])
   for (const call of [theirs.acceptCall(proof), theirs.settleCall(proof.header, runs)]) {
-    const tx = await theirs.lane.sign(call, signal)
-    await theirs.lane.send(tx, signal)
+    const tx = await theirs.lanes[0].sign(call, signal)
+    await theirs.lanes[0].send(tx, signal)
     expect((await client.sealed(tx.id)).error).toBeNull()
   }
   const { events } = await theirs.settledSince(fromHeight, signal)

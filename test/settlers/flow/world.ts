@@ -71,7 +71,7 @@ export function configOf(
 ): FlowConfig {
   return flowConfig.parse({
     network: 'emulator',
-    accessNode: restUrl,
+    accessNodes: restUrl,
     accountAddress: account.address,
     privateKey: Buffer.from(account.privateKey).toString('hex'),
     contractsAddress: account.address,

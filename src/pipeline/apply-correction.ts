@@ -1,0 +1,33 @@
+import type { Correction, SeenCorrection } from '../ports/corrections.js'
+import type { Stores } from '../ports/stores.js'
+import { nameOf } from './restate.js'
+import { takeFrom } from './totals.js'
+
+/**
+ * Corrections are in sealed blocks: each total falls by what was recorded, and by nothing else. One
+ * that nobody recorded here, or that left more than was recorded, lowers nothing and is kept for the
+ * operator: the total would else fall without a fact that says why.
+ */
+export async function applyCorrections(
+  stores: Pick<Stores, 'corrections' | 'totals'>,
+  events: readonly SeenCorrection[],
+): Promise<void> {
+  const { corrections, totals } = stores
+  for (const event of events) await corrections.saveSeen(event)
+  const seen = await corrections.unrecorded()
+  for (const recorded of await corrections.pending()) {
+    const event = seen.findLast((one) => isMeant(recorded, one))
+    if (event === undefined) continue
+    await totals.lower(recorded, takeFrom(await totals.of(recorded), recorded.taken))
+    await corrections.saveSealed(recorded.id, event)
+  }
+}
+
+/**
+ * Flow may hold less than the new total, where a batch up to `afterSeq` was still on its way: the next
+ * batch states the rest. More would be refused as `regressed` by every later entry.
+ */
+function isMeant(recorded: Correction, seen: SeenCorrection): boolean {
+  const isSame = nameOf(recorded) === nameOf(seen) && recorded.afterSeq <= seen.afterSeq
+  return isSame && seen.billable <= recorded.billable
+}

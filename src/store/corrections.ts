@@ -1,0 +1,249 @@
+import { type Kysely, type Selectable, sql } from 'kysely'
+import { batchSeq, modelId } from '../domain/ids.js'
+import type { UsageTotal } from '../domain/usage-total.js'
+import type { Clock } from '../ports/clock.js'
+import type { Correction, Corrections } from '../ports/corrections.js'
+import { accountOf, accountText } from './columns.js'
+import { countedRecords, movedRecords } from './counted-records.js'
+import { inTransaction } from './in-transaction.js'
+import type { CorrectionsTable, Tables } from './tables.js'
+
+export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
+  const select = () => db.selectFrom('corrections').selectAll()
+  const whole = async (rows: readonly Selectable<CorrectionsTable>[]): Promise<Correction[]> => {
+    const found: Correction[] = []
+    for (const row of rows) found.push(correction(row, await takenBy(db, row.correction_id)))
+    return found
+  }
+  return {
+    record: (fresh) =>
+      inTransaction(db, async (tx) => {
+        const last = await tx
+          .selectFrom('corrections')
+          .select(sql<bigint | null>`max(correction_id)`.as('id'))
+          .executeTakeFirstOrThrow()
+        const id = (last.id ?? 0n) + 1n
+        await tx
+          .insertInto('corrections')
+          .values({
+            correction_id: id,
+            account: accountText(fresh.accountNumber),
+            period_start: BigInt(fresh.periodStart),
+            after_seq: fresh.afterSeq,
+            billable: fresh.billable.toString(),
+            reason: fresh.reason,
+            recorded_by: fresh.by,
+            recorded_at_ms: BigInt(clock.now()),
+            ...{ sealed_height: null, sealed_tx_id: null, sealed_billable: null },
+            ...{ sealed_after_seq: null, listed_by: null },
+          })
+          .execute()
+        for (const { key, modelId: from, to } of fresh.records) {
+          await tx
+            .insertInto('record_moves')
+            .values({
+              correction_id: id,
+              moved_source: key.source,
+              moved_request_id: key.requestId,
+              from_model_id: BigInt(from),
+              to_account: to === undefined ? null : accountText(to.accountNumber),
+              to_period_start: to === undefined ? null : BigInt(to.periodStart),
+              to_model_id: to === undefined ? null : BigInt(to.modelId),
+              counted_by: null,
+            })
+            .execute()
+        }
+        const row = await tx
+          .selectFrom('corrections')
+          .selectAll()
+          .where('correction_id', '=', id)
+          .executeTakeFirstOrThrow()
+        return correction(row, await takenBy(tx, id))
+      }),
+
+    pending: async () =>
+      whole(await select().where('sealed_height', 'is', null).orderBy('correction_id').execute()),
+
+    list: async (limit) =>
+      whole(await select().orderBy('correction_id', 'desc').limit(limit).execute()),
+
+    async saveSealed(id, { height, txId, afterSeq, billable }) {
+      await db
+        .updateTable('corrections')
+        .set({
+          sealed_height: BigInt(height),
+          sealed_tx_id: txId,
+          sealed_after_seq: afterSeq,
+          sealed_billable: billable.toString(),
+        })
+        .where('correction_id', '=', BigInt(id))
+        .where('sealed_height', 'is', null)
+        .execute()
+    },
+
+    async unstated() {
+      const rows = await db
+        .selectFrom('corrections as c')
+        .innerJoin('stated_totals as s', (join) =>
+          join.onRef('s.account', '=', 'c.account').onRef('s.period_start', '=', 'c.period_start'),
+        )
+        .select(['c.account', 'c.period_start'])
+        .where('c.sealed_height', 'is not', null)
+        .whereRef('s.stated_by', '<=', 'c.sealed_after_seq')
+        .groupBy(['c.account', 'c.period_start'])
+        .execute()
+      return rows.map((row) => ({
+        accountNumber: accountOf(row.account),
+        periodStart: Number(row.period_start),
+      }))
+    },
+
+    unlisted: async () =>
+      whole(
+        await select()
+          .where('sealed_height', 'is not', null)
+          .where('listed_by', 'is', null)
+          .orderBy('correction_id')
+          .execute(),
+      ),
+
+    async saveListed(ids, seq) {
+      if (ids.length === 0) return
+      await db
+        .updateTable('corrections')
+        .set({ listed_by: seq })
+        .where('correction_id', 'in', ids.map(BigInt))
+        .where('listed_by', 'is', null)
+        .execute()
+    },
+
+    counted: (choice) => countedRecords(db, choice),
+
+    recountable: (limit) =>
+      movedRecords(db, (moves) =>
+        moves
+          .where('sealed_height', 'is not', null)
+          .where('counted_by', 'is', null)
+          .where('to_account', 'is not', null)
+          .limit(limit),
+      ),
+
+    async claimMoved(seq, records) {
+      for (const { correctionId, key, modelId: id } of records) {
+        await db
+          .updateTable('record_moves')
+          .set({ counted_by: seq, to_model_id: BigInt(id) })
+          .where('correction_id', '=', BigInt(correctionId))
+          .where('moved_source', '=', key.source)
+          .where('moved_request_id', '=', key.requestId)
+          .where('counted_by', 'is', null)
+          .execute()
+      }
+    },
+
+    movedBy: (seq) => movedRecords(db, (moves) => moves.where('counted_by', '=', seq)),
+
+    async saveSeen(one) {
+      await db
+        .insertInto('seen_corrections')
+        .values({
+          tx_id: one.txId,
+          account: accountText(one.accountNumber),
+          period_start: BigInt(one.periodStart),
+          after_seq: one.afterSeq,
+          billable: one.billable.toString(),
+          reason: one.reason,
+          height: BigInt(one.height),
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
+    },
+
+    async unrecorded() {
+      const rows = await db
+        .selectFrom('seen_corrections as u')
+        .selectAll()
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('corrections as c')
+                .select('c.correction_id')
+                .whereRef('c.account', '=', 'u.account')
+                .whereRef('c.period_start', '=', 'u.period_start')
+                .whereRef('c.sealed_height', '>=', 'u.height'),
+            ),
+          ),
+        )
+        .orderBy('height')
+        .execute()
+      return rows.map((row) => ({
+        txId: row.tx_id,
+        accountNumber: accountOf(row.account),
+        periodStart: Number(row.period_start),
+        afterSeq: row.after_seq,
+        billable: BigInt(row.billable),
+        reason: row.reason,
+        height: Number(row.height),
+      }))
+    },
+  }
+}
+
+/** What its records counted, row by row, as they were sealed. */
+async function takenBy(db: Kysely<Tables>, id: bigint): Promise<UsageTotal[]> {
+  const rows = await db
+    .selectFrom('record_moves as m')
+    .innerJoin('usage_records as r', (join) =>
+      join
+        .onRef('r.source', '=', 'm.moved_source')
+        .onRef('r.request_id', '=', 'm.moved_request_id'),
+    )
+    .leftJoin('record_decisions as d', (join) =>
+      join
+        .onRef('d.decided_source', '=', 'r.source')
+        .onRef('d.decided_request_id', '=', 'r.request_id'),
+    )
+    .select([
+      'm.from_model_id as model',
+      sql<bigint | string>`sum(coalesce(d.capped_prompt_tokens, r.prompt_tokens))`.as('prompt'),
+      sql<bigint | string>`sum(coalesce(d.capped_cached_tokens, r.cached_prompt_tokens))`.as(
+        'cached',
+      ),
+      sql<bigint | string>`sum(coalesce(d.capped_completion_tokens, r.completion_tokens))`.as(
+        'completion',
+      ),
+      sql<bigint | string>`count(*)`.as('requests'),
+    ])
+    .where('m.correction_id', '=', id)
+    .groupBy('m.from_model_id')
+    .orderBy('m.from_model_id')
+    .execute()
+  return rows.map((row) => ({
+    modelId: modelId(Number(row.model)),
+    promptTokens: BigInt(row.prompt),
+    cachedPromptTokens: BigInt(row.cached),
+    completionTokens: BigInt(row.completion),
+    requests: BigInt(row.requests),
+  }))
+}
+
+function correction(row: Selectable<CorrectionsTable>, taken: UsageTotal[]): Correction {
+  const { sealed_height: height, sealed_tx_id: txId, sealed_billable: billable } = row
+  const { sealed_after_seq: afterSeq } = row
+  return {
+    id: Number(row.correction_id),
+    accountNumber: accountOf(row.account),
+    periodStart: Number(row.period_start),
+    afterSeq: batchSeq(row.after_seq),
+    billable: BigInt(row.billable),
+    reason: row.reason,
+    by: row.recorded_by,
+    recordedAtMs: Number(row.recorded_at_ms),
+    taken,
+    records: Number(taken.reduce((sum, { requests }) => sum + requests, 0n)),
+    ...(height === null || txId === null || billable === null || afterSeq === null
+      ? {}
+      : { sealed: { height: Number(height), txId, afterSeq, billable: BigInt(billable) } }),
+    ...(row.listed_by === null ? {} : { listedBy: batchSeq(row.listed_by) }),
+  }
+}

@@ -1,0 +1,147 @@
+import type { EntryKey } from '../../../src/domain/usage-total.js'
+import type { SignedTx } from '../../../src/ports/lane.js'
+import type { Store, Stores } from '../../../src/ports/stores.js'
+import { addMoney, runWithout } from './broken-contracts.js'
+import type { Daemon } from './daemon.js'
+import { EXPIRY_BLOCKS } from './models/flow.js'
+import type { Bug } from './run.js'
+
+type Ports = Daemon['ports']
+
+/** Some methods of an object in other words; the rest as it was, asked of the object itself. */
+export function changed<Thing extends object>(thing: Thing, changes: Partial<Thing>): Thing {
+  return new Proxy(thing, {
+    get: (target, name) => {
+      if (Object.hasOwn(changes, name)) return Reflect.get(changes, name)
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+/** A bug in what one worker, or every worker, has of the store. */
+function inStore(change: (store: Store) => Store, worker?: string): Bug {
+  return {
+    wiring: () => ({
+      store: (store, name) =>
+        worker === undefined || worker === name ? (change(store as never) as never) : store,
+      ports: (ports) => ports,
+    }),
+  }
+}
+
+function inPorts(change: (ports: Ports) => Ports): Bug {
+  return { wiring: () => ({ store: (store) => store, ports: (ports) => change(ports) as never }) }
+}
+
+/** Inside of transactions too. */
+function inSlices(change: (stores: Stores) => Partial<Stores>, worker: string): Bug {
+  return inStore(
+    (store) =>
+      changed(store, {
+        ...change(store),
+        transaction: (work) => store.transaction((stores) => work(changed(stores, change(stores)))),
+      }),
+    worker,
+  )
+}
+
+/** Mistakes that could be made, each planted alone: `--bug NAME`. None of them is in `src`. */
+export const BUGS = {
+  'cursor-before-rows': inStore((store) => {
+    const { records } = store
+    return changed(store, {
+      records: changed(records, {
+        async saveSlice(source, slice, readAtMs) {
+          await records.saveSlice(source, { ...slice, records: [], rejects: [] }, readAtMs)
+          return records.saveSlice(source, slice, readAtMs)
+        },
+      }),
+    })
+  }, 'collect'),
+
+  'missing-dedupe': inStore((store) => {
+    const { records } = store
+    const stamped = (requestId: string, readAtMs: number) => `${requestId} of ${readAtMs}`
+    return changed(store, {
+      records: changed(records, {
+        saveSlice: (source, slice, readAtMs) =>
+          records.saveSlice(
+            source,
+            {
+              ...slice,
+              records: slice.records.map((record) => ({
+                ...record,
+                key: { ...record.key, requestId: stamped(record.key.requestId, readAtMs) },
+              })),
+            },
+            readAtMs,
+          ),
+      }),
+    })
+  }, 'collect'),
+
+  'send-before-save': inPorts((ports) => {
+    const { lane } = ports.settler
+    const eager = changed(lane, {
+      async sign(call, signal) {
+        const tx = await lane.sign(call, signal)
+        await lane.send(tx, signal)
+        return tx
+      },
+    })
+    return { ...ports, settler: changed(ports.settler, { lane: eager }) }
+  }),
+
+  /** An old tutorial's rule: what has no result after a tenth of the time never will have one. */
+  'wrong-expiry-rule': inPorts((ports) => {
+    const { lane } = ports.settler
+    const hasty = changed(lane, {
+      async fate(tx: SignedTx, signal: AbortSignal) {
+        const fate = await lane.fate(tx, signal)
+        if (fate !== 'open') return fate
+        const { refHeight } = JSON.parse(tx.bytes) as { refHeight: number }
+        const height = await ports.settler.sealedHeight(signal)
+        return height > refHeight + EXPIRY_BLOCKS / 10 ? ports.flowLane.giveUp(tx) : 'open'
+      },
+    })
+    return { ...ports, settler: changed(ports.settler, { lane: hasty }) }
+  }),
+
+  'double-apply': { world: (world) => addMoney(world) },
+
+  'changed-models-only': inSlices((stores) => {
+    const { records, totals } = stores
+    const models = new Map<string, Set<number>>()
+    return {
+      records: changed(records, {
+        async attributed(version, limit) {
+          const found = await records.attributed(version, limit)
+          models.clear()
+          for (const { account, periodStart, modelId } of found) {
+            const name = `${account}/${periodStart}`
+            models.set(name, (models.get(name) ?? new Set()).add(modelId))
+          }
+          return found
+        },
+      }),
+      totals: changed(totals, {
+        async of(key: EntryKey) {
+          const own = models.get(`${key.accountNumber}/${key.periodStart}`)
+          const rows = await totals.of(key)
+          return own === undefined ? rows : rows.filter(({ modelId }) => own.has(modelId))
+        },
+      }),
+    }
+  }, 'seal'),
+
+  'seal-not-atomic': inStore(
+    (store) => changed(store, { transaction: (work) => work(store) }),
+    'seal',
+  ),
+
+  'plan-of-wrong-period': { world: (world) => runWithout(world, 'plan of the period') },
+  'old-meter-accepted': { world: (world) => runWithout(world, 'meter') },
+} satisfies Readonly<Record<string, Bug>>
+
+export type BugName = keyof typeof BUGS

@@ -1,0 +1,160 @@
+import { sql } from 'kysely'
+import { batchSeq } from '../../../src/domain/ids.js'
+import { decodeEntry } from '../../support/test-flow.js'
+import { RECEIPT_SECRET } from './daemon.js'
+import type { FlowState } from './models/contracts.js'
+import { digestOf } from './models/meter.js'
+import type { World } from './world.js'
+
+export const INVARIANTS = [
+  ...['rows_recorded', 'attribution', 'applied_vs_rows', 'records_vs_totals', 'totals_fell'],
+  ...['batch_changed', 'seq_gaps', 'second_digest', 'charged_vs_price', 'charged_split', 'pool'],
+  ...['overpaid', 'unproven', 'applied_twice', 'refused_entries', 'unsaved_sends', 'gone_landed'],
+  ...['own_checks', 'identity_stops', 'bugs', 'secrets'],
+] as const
+export type Invariant = (typeof INVARIANTS)[number]
+
+type Wrong = (name: Invariant, what: string) => void
+
+/** Watches every block of Flow: what a customer pays is within balance, cap and entitlement. */
+export function watchPayments(world: World, wrong: Wrong): void {
+  const { flow } = world
+  const run = flow.run
+  flow.run = (state, body, now) => {
+    const outcome = run(state, body, now)
+    for (const [account, after] of outcome.state.vaults) {
+      const before = state.vaults.get(account)
+      if (before === undefined || before === after) continue
+      const paid = after.paid - before.paid
+      const isFree = before.isAutopayOn && !before.isPaused
+      const isOver =
+        paid > (before.balance * state.tokenPrice) / 100_000_000n ||
+        (paid > 0n && !isFree) ||
+        (before.entitled !== undefined && paid > before.entitled) ||
+        (before.cap !== undefined && paid > 0n && after.spent > before.cap)
+      if (isOver) wrong('overpaid', `account ${account} paid ${paid}`)
+    }
+    return outcome
+  }
+}
+
+/** What must hold at any time, whatever is under way. */
+export async function checkChains(world: World, wrong: Wrong): Promise<void> {
+  const { flow, evm, meterKey } = world
+  checkMoney(flow.state(), wrong)
+  const applied = flow.events.filter(({ result }) => result === 'applied')
+  const names = applied.map((one) => `${one.seq}/${one.accountNumber}/${one.periodStart}`)
+  if (new Set(names).size !== names.length) wrong('applied_twice', 'an entry was applied twice')
+  const batches = await readBatches(world)
+  const stated = new Set(
+    batches.flatMap(({ seq, entries }) =>
+      entries.map((entry) => `${seq}/${entry.accountNumber}/${entry.periodStart}`),
+    ),
+  )
+  const strange = names.filter((name) => !stated.has(name))
+  if (strange.length > 0) wrong('unproven', `${strange.join()} applied, and never stated by us`)
+  const ours = evm.view().anchors.filter(({ meter }) => meter === meterKey.address)
+  for (const { header } of ours) {
+    if (meterKey.digests.get(header.seq) === digestOf(header)) continue
+    wrong('second_digest', `batch ${header.seq} is anchored with another digest`)
+  }
+}
+
+function checkMoney({ vaults, pool, earnings }: FlowState, wrong: Wrong): void {
+  let balances = 0n
+  for (const [account, { charged, paid, owed, writtenOff, balance, records }] of vaults) {
+    balances += balance
+    const periods = [...records.values()].reduce((sum, record) => sum + record.charged, 0n)
+    if (charged !== paid + owed + writtenOff || charged !== periods) {
+      wrong('charged_split', `account ${account}`)
+    }
+    if (balance < 0n) wrong('pool', `account ${account} has ${balance}`)
+  }
+  if (pool !== balances + earnings) wrong('pool', `${pool} is not ${balances} + ${earnings}`)
+}
+
+/** Sealed batches never change: each is compared with how it was seen first. */
+export class SealedOnce {
+  readonly #seen = new Map<bigint, string>()
+  readonly #world: World
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  async check(wrong: Wrong): Promise<void> {
+    const batches = await readBatches(this.#world)
+    for (const [i, { seq, text }] of batches.entries()) {
+      if (seq !== BigInt(i + 1)) wrong('seq_gaps', `batch ${i + 1} is not there`)
+      const before = this.#seen.get(seq) ?? text
+      this.#seen.set(seq, before)
+      if (before !== text) wrong('batch_changed', `batch ${seq}`)
+    }
+    if (this.#seen.size > batches.length) wrong('seq_gaps', 'a batch is gone')
+  }
+}
+
+/** What must hold when all has come to rest. */
+export async function checkStore(world: World, wrong: Wrong): Promise<void> {
+  const { db, sent } = world
+  await checkTotals(world, wrong)
+  const saved = await sql<{ id: string }>`select tx_id as id from outbox
+    union select tx_id as id from outbox_variants`.execute(db)
+  const ids = new Set(saved.rows.map(({ id }) => id))
+  for (const id of sent) if (!ids.has(id)) wrong('unsaved_sends', `${id} left and is not saved`)
+  const gone = await sql<{ id: string }>`select tx_id as id from outbox
+    where fate = 'gone'`.execute(db)
+  for (const { id } of gone.rows) {
+    const result = world.flow.results.get(id)
+    const saidAt = world.saidGone.get(id)
+    if (result === undefined || saidAt === undefined || result.error?.code === 1007) continue
+    if (result.height > saidAt) wrong('gone_landed', `${id} landed after it was said to be gone`)
+  }
+  const refused = world.flow.events.filter(({ result }) => !['applied', 'stale'].includes(result))
+  if (refused.length > 0) wrong('refused_entries', refused.map(({ result }) => result).join())
+  const checks = await world.store.books.checks()
+  for (const [name, difference] of Object.entries(checks?.checks ?? {})) {
+    if (difference !== 0n) wrong('own_checks', `${name} is ${difference}`)
+  }
+}
+
+/** Σ records claimed by batches up to n = what the batches up to n state last; no total falls. */
+async function checkTotals(world: World, wrong: Wrong): Promise<void> {
+  const last = new Map<string, bigint>()
+  for (const { seq, entries } of await readBatches(world)) {
+    for (const { accountNumber, periodStart, rows } of entries) {
+      const name = `${accountNumber}/${periodStart}`
+      const requests = rows.reduce((sum, row) => sum + row.requests, 0n)
+      if (requests < (last.get(name) ?? 0n)) wrong('totals_fell', `${name} in batch ${seq}`)
+      last.set(name, requests)
+    }
+    const { rows: claimed } = await sql<{ name: string; records: bigint }>`
+      select cast(account as integer) || '/' || period_start as name, count(*) as records
+      from usage_records where batch_seq <= ${seq} group by account, period_start`.execute(world.db)
+    const isSame =
+      claimed.length === last.size &&
+      claimed.every(({ name, records }) => last.get(name) === records)
+    if (!isSame) wrong('records_vs_totals', `batch ${seq}`)
+  }
+}
+
+async function readBatches({ store }: World) {
+  const last = (await store.batches.last())?.header.seq ?? 0n
+  const batches = []
+  for (let seq = 1n; seq <= last; seq += 1n) {
+    const batch = await store.batches.get(batchSeq(seq))
+    if (batch === undefined) continue
+    const bytes = (await store.batches.entries(batchSeq(seq))).map((entry) => entry.bytes)
+    const text = JSON.stringify([batch.header, batch.manifestJson, bytes], textOf)
+    batches.push({ seq, text, entries: bytes.map(decodeEntry) })
+  }
+  return batches
+}
+
+function textOf(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? value.toString() : value
+}
+
+export function isSecretTold(text: string): boolean {
+  return text.includes(RECEIPT_SECRET)
+}

@@ -1,0 +1,151 @@
+import type { Entry } from '../../../../src/domain/entry.js'
+import { type PeriodKind, periodAt } from '../../../../src/domain/period.js'
+import type { EntryResult } from '../../../../src/ports/settler.js'
+import type { Plan } from '../../../../src/pricing/plan.js'
+import { billableOf, priceOf } from '../../../../src/pricing/price.js'
+
+/** What was applied of one period. `rows` are kept for the judge: the contract has only sums. */
+export interface PeriodRecord {
+  readonly meterEpoch: number
+  readonly lastSeq: bigint
+  readonly billable: bigint
+  readonly charged: bigint
+  readonly rows: Entry['rows']
+}
+
+/** SubscriptionVaults.Vault. Wad and units; seconds. */
+export interface VaultState {
+  readonly periodKind: PeriodKind
+  readonly openedPeriodStart: number
+  readonly floor: number
+  readonly plans: readonly { readonly fromPeriodStart: number; readonly planId: string }[]
+  readonly isAutopayOn: boolean
+  readonly isPaused: boolean
+  readonly cap: bigint | undefined
+  readonly entitled: bigint | undefined
+  readonly balance: bigint
+  readonly owed: bigint
+  readonly charged: bigint
+  readonly paid: bigint
+  readonly writtenOff: bigint
+  /** Paid in the period of the calendar that `spentIn` is. */
+  readonly spent: bigint
+  readonly spentIn: number
+  readonly records: ReadonlyMap<number, PeriodRecord>
+}
+
+const UNITS = 100_000_000n
+/** A price from here on is malformed. */
+const PRICE_END = 1n << 120n
+
+export interface Settled {
+  readonly vault: VaultState
+  readonly result: EntryResult
+  /** Units that went to the provider. */
+  readonly moved: bigint
+}
+
+export interface SettleTerms {
+  readonly seq: bigint
+  readonly meterEpoch: number
+  /** Block time, seconds. */
+  readonly now: number
+  /** Wad for a whole token; 0: payment waits. */
+  readonly tokenPrice: bigint
+  readonly plans: ReadonlyMap<string, Plan>
+}
+
+/** Charges what one entry adds to its period, and pays what can be paid. Never throws. */
+export function settleEntry(vault: VaultState, entry: Entry, terms: SettleTerms): Settled {
+  const { seq, meterEpoch, plans } = terms
+  const last = vault.records.get(entry.periodStart) ?? NOTHING_APPLIED
+  const refused = (result: EntryResult): Settled => ({ vault, result, moved: 0n })
+  const fault = faultOf(vault, entry.periodStart, terms.now)
+  if (fault !== undefined) return refused(fault)
+  const isStale =
+    meterEpoch < last.meterEpoch || (meterEpoch === last.meterEpoch && seq <= last.lastSeq)
+  if (isStale) return refused('stale')
+  const plan = plans.get(planIn(vault, entry.periodStart) ?? '')
+  if (plan === undefined) return refused('malformed')
+  const billable = billableOf(plan, entry.rows)
+  if (billable < last.billable) return refused('regressed')
+  const price = priceOf(plan, billable)
+  if (price >= PRICE_END) return refused('malformed')
+  const charged = most(price, last.charged)
+  const record = { meterEpoch, lastSeq: seq, billable, charged, rows: entry.rows }
+  const records = new Map(vault.records).set(entry.periodStart, record)
+  return { ...pay({ ...vault, records }, charged - last.charged, terms), result: 'applied' }
+}
+
+/** Adds a charge to what is owed, and pays of that what balance and limits allow. */
+export function pay(
+  vault: VaultState,
+  charge: bigint,
+  { now, tokenPrice }: Pick<SettleTerms, 'now' | 'tokenPrice'>,
+): { readonly vault: VaultState; readonly moved: bigint } {
+  const period = periodAt(now * 1000, vault.periodKind).startsAt
+  const spentBefore = vault.spentIn === period ? vault.spent : 0n
+  const owed = vault.owed + charge
+  const payable = tokenPrice === 0n ? 0n : payableOf(vault, owed, spentBefore)
+  const wanted = tokenPrice === 0n ? 0n : (payable * UNITS) / tokenPrice
+  const moved = least(wanted, vault.balance)
+  const paid = (moved * tokenPrice) / UNITS
+  return {
+    moved,
+    vault: {
+      ...vault,
+      balance: vault.balance - moved,
+      owed: owed - paid,
+      charged: vault.charged + charge,
+      paid: vault.paid + paid,
+      spent: spentBefore + paid,
+      spentIn: period,
+      entitled: vault.entitled === undefined ? undefined : vault.entitled - paid,
+    },
+  }
+}
+
+/** Units that no debt locks. */
+export function freeOf({ owed, balance }: VaultState, tokenPrice: bigint): bigint {
+  if (owed === 0n) return balance
+  if (tokenPrice === 0n) return 0n
+  const locked = (owed * UNITS + tokenPrice - 1n) / tokenPrice
+  return balance > locked ? balance - locked : 0n
+}
+
+/** The plan in force in a period. */
+export function planIn({ plans }: Pick<VaultState, 'plans'>, periodStart: number) {
+  return plans.findLast(({ fromPeriodStart }) => fromPeriodStart <= periodStart)?.planId
+}
+
+export function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
+}
+
+export function most(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}
+
+export const NOTHING_APPLIED: PeriodRecord = {
+  ...{ meterEpoch: 0, lastSeq: 0n, billable: 0n, charged: 0n, rows: [] },
+}
+
+function payableOf(vault: VaultState, owed: bigint, spent: bigint): bigint {
+  if (!vault.isAutopayOn || vault.isPaused) return 0n
+  let payable = owed
+  if (vault.cap !== undefined) {
+    const left = vault.cap > spent ? vault.cap - spent : 0n
+    payable = least(payable, left)
+  }
+  if (vault.entitled !== undefined) payable = least(payable, vault.entitled)
+  return payable
+}
+
+function faultOf(vault: VaultState, start: number, now: number): EntryResult | undefined {
+  const isPeriod =
+    start >= vault.openedPeriodStart &&
+    start <= now &&
+    periodAt(start * 1000, vault.periodKind).startsAt === start
+  if (!isPeriod) return 'badPeriod'
+  return start < vault.floor ? 'tooOld' : undefined
+}

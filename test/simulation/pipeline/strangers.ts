@@ -1,0 +1,130 @@
+import type { BatchHeader } from '../../../src/domain/batch.js'
+import { type Hex, keccak, utf8, ZERO_HASH } from '../../../src/domain/bytes.js'
+import { chunkHash, entryBytes, entryLeaf } from '../../../src/domain/entry.js'
+import { accountNumber, batchSeq, modelId } from '../../../src/domain/ids.js'
+import { periodAt } from '../../../src/domain/period.js'
+import type { BatchProof, EntryRun } from '../../../src/domain/proof.js'
+import { runsFrom } from '../../../src/pipeline/settle.js'
+import { policyProofOf } from './models/attestor.js'
+import { lastOf } from './models/evm.js'
+import { type Leaf, proofIn, rootMessage, signaturesOf } from './models/rounds.js'
+import { freeOf, pay } from './models/vault.js'
+import { changeVault, TARGET, type World } from './world.js'
+
+/** What anybody may do with what is public, before us or after us. */
+export const strangers = {
+  /** Takes our call out of the pool and pays for it first. */
+  strangerAnchors: ({ evm }: World) => {
+    const ours = evm.pool.find(({ from, body }) => from === 'us' && body.kind === 'anchor')
+    if (ours === undefined) return false
+    return evm.sendAs('stranger', ours.body)
+  },
+  strangerRequests: ({ evm, random }: World) => {
+    const { anchors } = evm.view()
+    if (anchors.length === 0) return false
+    return evm.sendAs('stranger', { kind: 'request', anchor: random.pick(anchors).anchor })
+  },
+  strangerBringsPolicy: ({ rounds, flow }: World) => {
+    const next = flow.state().client.lastEpoch + 1
+    if (!rounds.isPolicySigned(next)) return false
+    return flow.runAsStranger({ kind: 'policy', proof: policyProofOf(rounds, next) })
+  },
+  strangerAccepts: (world: World) => {
+    const proofs = proofsOf(world, world.meterKey.address)
+    const { roots } = world.flow.state().stream
+    const fresh = proofs.filter(({ header }) => !roots.has(header.seq))
+    if (fresh.length === 0) return false
+    return world.flow.runAsStranger({ kind: 'accept', proof: world.random.pick(fresh) })
+  },
+  strangerPoisons: ({ rounds, flow, random }: World) => {
+    const double = [...rounds.all].filter(([, { otherRoot }]) => otherRoot !== undefined)
+    if (double.length === 0) return false
+    const [round, { otherRoot: root = ZERO_HASH }] = random.pick(double)
+    const signatures = signaturesOf(rounds.epochOf(round), rootMessage(round, root))
+    return flow.runAsStranger({ kind: 'root', proof: { round, root, signatures } })
+  },
+  strangerSettles: async ({ flow, store, random }: World) => {
+    const seqs = [...flow.state().stream.roots.keys()]
+    if (seqs.length === 0) return false
+    const seq = random.pick(seqs)
+    const entries = await store.batches.entries(batchSeq(seq))
+    if (entries.length === 0) return false
+    const first = random.whole(0, entries.length - 1)
+    const size = Math.min(random.whole(1, entries.length), flow.rules.entriesMax)
+    return flow.runAsStranger({ kind: 'settle', seq, runs: runsFrom(entries, first, size) })
+  },
+  /** Alters the signature without breaking it: the same effect under another id. */
+  strangerAlters: ({ flow, random }: World) => {
+    const ours = flow.pool.filter(({ key, id }) => key !== 'stranger' && !id.startsWith('altered'))
+    if (ours.length === 0) return false
+    const tx = random.pick(ours)
+    return flow.submit({ ...tx, id: `altered ${tx.id}` })
+  },
+  /** Has the key of a meter that was revoked long ago, and bills our customers with it. */
+  oldMeterBills: async (world: World) => {
+    const { evm, oldMeter, flow } = world
+    const meter = oldMeter.address
+    const { header, run } = fraudOf(world)
+    if (lastOf(evm.view().anchors, meter).seq === 0n) {
+      const signature = await oldMeter.sign(header)
+      return evm.sendAs('thief', { kind: 'anchor', header, signature })
+    }
+    const [proof] = proofsOf(world, meter)
+    if (proof === undefined) {
+      const anchor = evm.view().anchors.find((one) => one.meter === meter)?.anchor
+      return anchor !== undefined && evm.sendAs('thief', { kind: 'request', anchor })
+    }
+    flow.runAsStranger({ kind: 'accept', proof: { ...proof, meter } })
+    return flow.runAsStranger({ kind: 'settle', seq: proof.header.seq, runs: [run] })
+  },
+  somebodyPaysOwed: (world: World) =>
+    changeVault(world, (vault, now, state) => pay(vault, 0n, { ...state, now })),
+  somebodyDeposits: (world: World) => {
+    const units = BigInt(world.random.whole(1, 500)) * 10_000_000n
+    changeVault(world, (vault) => ({
+      vault: { ...vault, balance: vault.balance + units },
+      moved: 0n,
+      deposited: units,
+    }))
+  },
+  customerWithdraws: (world: World) =>
+    changeVault(world, (vault, _now, { tokenPrice }) => {
+      const units = freeOf(vault, tokenPrice) / 3n
+      return { vault: { ...vault, balance: vault.balance - units }, moved: 0n, deposited: -units }
+    }),
+}
+
+/** Every proof that can be made of what is served, for a meter's anchors. */
+function proofsOf({ rounds, nowMs }: World, meter: Hex): BatchProof[] {
+  return [...rounds.all].flatMap(([round, closed]) => {
+    if (closed.finalisedAtMs > nowMs) return []
+    const rewardEpoch = rounds.epochOf(round)
+    const signatures = signaturesOf(rewardEpoch, rootMessage(round, closed.root))
+    return closed.leaves
+      .filter(({ anchored }: Leaf) => anchored.meter === meter)
+      .map(({ anchored, attested }) => ({
+        header: anchored.header,
+        meter,
+        attested,
+        path: proofIn(closed, anchored.anchor)?.path ?? [],
+        rootProof: { round, root: closed.root, rewardEpoch, signatures },
+      }))
+  })
+}
+
+/** A batch that says that account 7 used very much this month. */
+function fraudOf({ schedule }: World): { header: BatchHeader; run: EntryRun } {
+  const usage = { cachedPromptTokens: 0n, completionTokens: 0n, requests: 9n }
+  const entry = {
+    accountNumber: accountNumber(7n),
+    periodStart: periodAt(schedule.startMs, 'month').startsAt,
+    recordsRoot: ZERO_HASH,
+    rows: [{ modelId: modelId(1), promptTokens: 10n ** 9n, ...usage }],
+  }
+  const root = chunkHash([entryLeaf(entry)])
+  const rest = { sealedAt: 1, target: TARGET, manifest: keccak(utf8('fraud')) }
+  return {
+    header: { seq: batchSeq(1n), root, prevRoot: ZERO_HASH, ...rest },
+    run: { leavesBefore: [], entries: [entryBytes(entry)], leavesAfter: [], path: [] },
+  }
+}
