@@ -58,6 +58,17 @@ export interface QuarantineTable {
   seen_at_ms: bigint
 }
 
+/** What an operator said about a row that was set aside. Names differ from the records': both are joined. */
+export interface SetAsideVerdictsTable {
+  verdict_source: string
+  verdict_request_id: string
+  /** Of a row of quarantine; empty for a record. */
+  verdict_row_hash: string
+  verdict: string
+  reason: string
+  decided_at_ms: bigint
+}
+
 export interface ReadingsTable {
   source: string
   bucket_start_ms: bigint
@@ -247,6 +258,7 @@ export interface Tables {
   usage_records: UsageRecordsTable
   rejects: RejectsTable
   quarantine: QuarantineTable
+  set_aside_verdicts: SetAsideVerdictsTable
   readings: ReadingsTable
   usage_totals: UsageTotalsTable
   stated_totals: StatedTotalsTable

@@ -10,6 +10,7 @@ import { mapping } from './0010_mapping.js'
 import { decisions } from './0011_decisions.js'
 import { controls } from './0012_controls.js'
 import { flare } from './0015_flare.js'
+import { setAsides } from './0020_set_asides.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -24,4 +25,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0008_collect_from': collectFrom,
   '0005_collecting': collecting,
   '0015_flare': flare,
+  '0020_set_asides': setAsides,
 }
