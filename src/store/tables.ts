@@ -184,6 +184,11 @@ export interface DirectoryTable {
   account: string
 }
 
+/** Of `directory`. At most one row, and none while it has to be computed anew. */
+export interface DirectoryVersionTable {
+  version: string
+}
+
 /** Directories that a worker keeps: SQL queries and modules of the operator. */
 export interface DirectoriesTable {
   name: string
@@ -272,6 +277,7 @@ export interface Tables {
   watch: WatchTable
   wallet_balances: WalletBalancesTable
   directory: DirectoryTable
+  directory_version: DirectoryVersionTable
   directories: DirectoriesTable
   directory_answers: DirectoryAnswersTable
   payer_claims: PayerClaimsTable

@@ -11,6 +11,7 @@ import { decisions } from './0011_decisions.js'
 import { controls } from './0012_controls.js'
 import { flare } from './0015_flare.js'
 import { setAsides } from './0020_set_asides.js'
+import { directoryVersion } from './0021_directory_version.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -26,4 +27,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0005_collecting': collecting,
   '0015_flare': flare,
   '0020_set_asides': setAsides,
+  '0021_directory_version': directoryVersion,
 }
