@@ -3,6 +3,7 @@
 const BENCHES = {
   ingest: () => import('./ingest.mjs'),
   latency: () => import('./prove-latency.mjs'),
+  vaults: () => import('./vaults.mjs'),
 }
 
 const [name = '', ...options] = process.argv.slice(2)

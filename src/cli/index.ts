@@ -14,6 +14,7 @@ import { mapCommand } from './map.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
 import { providerCommand } from './provider.js'
+import { quarantineCommand } from './quarantine.js'
 import { receiptsCommand } from './receipts.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
@@ -33,6 +34,7 @@ export function createProgram(parts: CliParts): Command {
     directoryCommand(parts),
     unmappedCommand(parts),
     decisionsCommand(parts),
+    quarantineCommand(parts),
     correctCommand(parts),
     backfillCommand(parts),
     auditCommand(parts),

@@ -1,4 +1,5 @@
 import type { AccountNumber } from '../domain/ids.js'
+import type { SetAside } from '../domain/set-aside.js'
 import type { PayerField, RecordKey } from '../domain/usage-record.js'
 import type { Mapped } from '../mapping/index.js'
 import type { BackfillCounts, BackfillPreview } from '../pipeline/backfill.js'
@@ -7,6 +8,8 @@ import type { Ordered, RecordedCorrection } from '../pipeline/record-correction.
 import type { DayComparison } from '../ports/control-totals.js'
 import type { Decision } from '../ports/decisions.js'
 import type { WaitingUsage } from '../ports/payers.js'
+import type { SetAsideChoice, Verdict } from '../ports/set-asides.js'
+import type { SeenReject } from '../ports/stores.js'
 
 /** What the metering commands are made of. Each method loads what it needs. */
 export interface MeteringTools {
@@ -21,6 +24,9 @@ export interface MeteringTools {
   decisions(
     limit: number,
   ): Promise<readonly { readonly key: RecordKey; readonly decision: Decision }[]>
+  setAsides(choice: SetAsideChoice, limit: number): Promise<readonly SetAside[]>
+  decide(rows: readonly SetAside[], word: SetAsideWord): Promise<readonly Verdict[]>
+  rejects(limit: number): Promise<readonly SeenReject[]>
   audit(source: string | undefined, days: DayRange | undefined): Promise<readonly DayComparison[]>
   backfill(options: BackfillOptions): Promise<readonly BackfillOutcome[]>
 }
@@ -31,6 +37,9 @@ export interface CorrectionOrder extends Ordered {
   /** These records count nowhere any more; absent: where the mapping puts them. */
   readonly waived?: readonly RecordKey[]
 }
+
+/** Count it, count it in place of the row that was read first, or leave it uncounted. */
+export type SetAsideWord = 'count' | 'instead' | 'dismiss'
 
 /** Both included, `2026-11-21`, UTC. */
 export interface DayRange {

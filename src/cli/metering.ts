@@ -24,6 +24,7 @@ import {
 } from '../pipeline/record-correction.js'
 import type { DayComparison } from '../ports/control-totals.js'
 import type { WaitingUsage } from '../ports/payers.js'
+import type { Verdict } from '../ports/set-asides.js'
 import type { Store } from '../ports/stores.js'
 import { systemClock as clock } from '../runtime/clock.js'
 import { createControlTotals, createSource, isRead } from '../sources/index.js'
@@ -90,6 +91,20 @@ export function meteringTools(
         return recorded
       }),
     decisions: (limit) => withStored((store) => store.decisions.list(limit)),
+    setAsides: (choice, limit) => withStored((store) => store.setAsides.waiting(choice, limit)),
+    decide: (rows, word) =>
+      withStored(async (store) => {
+        const verdicts: Verdict[] = []
+        for (const row of rows) {
+          verdicts.push(
+            word === 'dismiss'
+              ? { outcome: (await store.setAsides.dismiss(row)) ? 'dismissed' : 'decided' }
+              : await store.setAsides.letCount(row, word === 'instead'),
+          )
+        }
+        return verdicts
+      }),
+    rejects: (limit) => withStored((store) => store.records.rejects(limit)),
     audit: (source, days) => audit(loadConfig(env, folder), source, days, signal),
     backfill: (options) => backfill(loadConfig(env, folder), options, signal),
   }

@@ -36,6 +36,11 @@ export function utf8(text: string): Uint8Array {
   return utf8ToBytes(text)
 }
 
+/** Whether a text has half characters in it: stored as UTF-8 it would come back as another text. */
+export function isWhole(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text)
+}
+
 export function join(...parts: readonly Hex[]): Hex {
   return `0x${parts.map((part) => part.slice(2)).join('')}`
 }

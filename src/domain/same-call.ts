@@ -12,9 +12,6 @@ export type CallFacts = Pick<
   | 'excluded'
 >
 
-/** Why a record of a call that another source showed before does not count. */
-export const TWIN_SOURCE = 'twin_source'
-
 /**
  * The billable fields in which two sightings of one id differ; none for the same row seen again.
  * Whether a setting excludes the row is not among them: an operator may change a setting, and the

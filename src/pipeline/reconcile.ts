@@ -16,10 +16,16 @@ export interface ReconcileParts {
   readonly clock: Clock
 }
 
-/** What this process has done once already. */
+/** What this process has done once already, and when the larger readings are due again, ms. */
 export interface ReconcilePass {
   isComplete?: boolean
+  viewDueAtMs?: number
+  readBackDueAtMs?: number
 }
+
+/** A reading of twenty thousand vaults takes a while: it is rested from as many times as long. */
+const REST_FACTOR = 20
+const REST_MS_MAX = 10 * 60_000
 
 /**
  * Reads back what Flow holds, from sealed blocks alone: vaults and plans for attribution, results
@@ -32,15 +38,35 @@ export async function reconcileNext(
 ): Promise<StepOutcome> {
   const { store } = parts
   const before = await store.books.version()
-  await saveChainView(parts, signal)
+  if (isDue(pass.viewDueAtMs, parts)) {
+    pass.viewDueAtMs = await restAfter(() => saveChainView(parts, signal), parts)
+  }
   const results = await readResults(parts, signal)
   for (const lane of parts.lanes) await closeLane(lane, store.outbox, signal)
 
-  const keys = pass.isComplete === true ? await keysBehind(store) : await store.totals.all()
-  if (keys.length > 0 || pass.isComplete !== true) await readBack(keys, parts, signal)
-  pass.isComplete = true
+  if (results > 0 || isDue(pass.readBackDueAtMs, parts)) {
+    pass.readBackDueAtMs = await restAfter(async () => {
+      const keys = pass.isComplete === true ? await keysBehind(store) : await store.totals.all()
+      if (keys.length > 0 || pass.isComplete !== true) await readBack(keys, parts, signal)
+    }, parts)
+    pass.isComplete = true
+  }
   const isChanged = results > 0 || before !== (await store.books.version())
   return isChanged ? 'advanced' : 'idle'
+}
+
+function isDue(dueAtMs: number | undefined, { clock }: ReconcileParts): boolean {
+  const nowMs = clock.now()
+  // A clock that was set back must not put it off.
+  return dueAtMs === undefined || nowMs >= dueAtMs || dueAtMs > nowMs + REST_MS_MAX
+}
+
+/** When to do it again, so that it never takes more than a small part of the time. */
+async function restAfter(work: () => Promise<void>, { clock }: ReconcileParts): Promise<number> {
+  const startedAtMs = clock.now()
+  await work()
+  const tookMs = clock.now() - startedAtMs
+  return clock.now() + Math.min(tookMs * REST_FACTOR, REST_MS_MAX)
 }
 
 async function saveChainView(

@@ -1,4 +1,8 @@
-import type { SourceOddities, SourceState } from '../ports/stores.js'
+import type { SetAsideReason } from '../domain/set-aside.js'
+import type { SourceState } from '../ports/stores.js'
+
+/** Rows of one source that wait for an operator's word. */
+export type SetAsideCounts = Readonly<Partial<Record<SetAsideReason, number>>>
 
 /** A minute is more than NTP leaves and less than a reader's settle time. */
 const SKEW_MAX_MS = 60_000
@@ -9,7 +13,7 @@ const HOUR_MS = 3_600_000
 /** What an operator should look at, a sentence each; those of the source itself first. */
 export function sourceWarnings(
   state: SourceState,
-  oddities: Pick<SourceOddities, 'quarantined' | 'twins'> | undefined,
+  setAside: SetAsideCounts,
   nowMs: number,
 ): string[] {
   const { facts, clockSkewMs = 0 } = state
@@ -22,20 +26,29 @@ export function sourceWarnings(
     )
   }
   warnings.push(...retentionWarnings(state, nowMs + clockSkewMs))
-  const { quarantined = 0, twins = 0 } = oddities ?? {}
-  if (quarantined > 0) {
-    warnings.push(
-      `${quarantined} rows were shown with other billable fields after they were read: they are ` +
-        'billed as they were first; look at the quarantine and at who changes its table',
-    )
-  }
-  if (twins > 0) {
-    warnings.push(
-      `${twins} calls were shown by another source before, and are not billed again: two names ` +
-        'for one LiteLLM, or one database behind two proxies?',
-    )
-  }
-  return warnings
+  return [...warnings, ...setAsideWarnings(setAside)]
+}
+
+/** None of these rows count, or count as they are now, until somebody says so. */
+function setAsideWarnings(rows: SetAsideCounts): string[] {
+  const { changed = 0, twin_source = 0, held_failure = 0, held_client_disconnected = 0 } = rows
+  const says: readonly (readonly [number, string])[] = [
+    [
+      changed,
+      'rows were shown with other billable fields after they were read: they are billed as they ' +
+        'were first; see who changes its table, or uses a request id twice',
+    ],
+    [
+      twin_source,
+      'calls were shown by another source before, and are not billed again: two names for one ' +
+        'LiteLLM, or one database behind two proxies?',
+    ],
+    [held_failure, 'rows are called failures though an answer was paid for: they do not count yet'],
+    [held_client_disconnected, 'streams that the client left do not count yet'],
+  ]
+  return says
+    .filter(([count]) => count > 0)
+    .map(([count, what]) => `${count} ${what}. Decide: flowmeter quarantine list`)
 }
 
 /** Before rows are deleted unread, and after. By the source's clock, as rows are. */

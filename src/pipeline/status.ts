@@ -4,7 +4,7 @@ import type { Fate } from '../ports/lane.js'
 import type { StoredBatch, Stores } from '../ports/stores.js'
 import { type MeteringStatus, meteringStatus } from './metering-status.js'
 import { type PolicyStatus, policyStatus } from './policy-status.js'
-import { sourceWarnings } from './source-health.js'
+import { type SetAsideCounts, sourceWarnings } from './source-health.js'
 import { type WalletStatus, walletStatus } from './wallets.js'
 
 /** How it stands, from the store alone: the same answer whether the daemon runs or not. */
@@ -60,10 +60,12 @@ export interface SourceStatus {
   /** By how much its clock is ahead of ours, seconds; rows are read by its clock. */
   readonly clockSkewS?: number
   readonly rescannedAt?: string
-  /** Rows that changed after they were read: billed as they were first. */
+  /** Rows that changed after they were read: billed as they were first, until somebody decides. */
   readonly quarantined?: number
-  /** Calls that another source showed before: not billed again. */
+  /** Calls that another source showed before: not billed again, until somebody decides. */
   readonly twins?: number
+  /** Rows that do not count until somebody decides, by reason. */
+  readonly held?: Readonly<Record<string, number>>
 }
 
 export interface BatchStatus {
@@ -88,7 +90,7 @@ export interface StatusParts {
   readonly stores: Pick<
     Stores,
     | ('records' | 'batches' | 'books' | 'outbox' | 'watch')
-    | ('directories' | 'decisions' | 'controls')
+    | ('directories' | 'decisions' | 'controls' | 'setAsides')
   >
   readonly clock: Clock
   readonly version: string
@@ -179,25 +181,32 @@ async function batchStatus(
 }
 
 async function sourceStatus(
-  { records }: Pick<Stores, 'records'>,
+  { records, setAsides }: Pick<Stores, 'records' | 'setAsides'>,
   nowMs: number,
 ): Promise<SourceStatus[]> {
-  const oddities = new Map((await records.oddities()).map((odd) => [odd.source, odd]))
+  const all = await setAsides.counts()
+  const setAside = (name: string): SetAsideCounts =>
+    Object.fromEntries(
+      all.filter(({ source }) => source === name).map(({ reason, rows }) => [reason, rows]),
+    )
   return (await records.sources()).map((source) => ({
     name: source.name,
     readUntil: iso(source.readUntilMs),
     lagS: seconds(nowMs - source.readUntilMs),
     ...(source.lastReadAtMs === undefined ? {} : { lastReadAt: iso(source.lastReadAtMs) }),
     ...(source.facts?.version === undefined ? {} : { version: source.facts.version }),
-    warnings: sourceWarnings(source, oddities.get(source.name), nowMs),
+    warnings: sourceWarnings(source, setAside(source.name), nowMs),
     ...(source.problem === undefined ? {} : { problem: source.problem }),
     ...(source.clockSkewMs === undefined
       ? {}
       : { clockSkewS: Math.round(source.clockSkewMs / 1000) }),
     ...(source.rescannedAtMs === undefined ? {} : { rescannedAt: iso(source.rescannedAtMs) }),
-    quarantined: oddities.get(source.name)?.quarantined ?? 0,
-    twins: oddities.get(source.name)?.twins ?? 0,
+    ...shownOf(setAside(source.name)),
   }))
+}
+
+function shownOf({ changed = 0, twin_source = 0, ...held }: SetAsideCounts) {
+  return { quarantined: changed, twins: twin_source, held }
 }
 
 const WAITING_STATES: readonly BatchState[] = [

@@ -2,7 +2,7 @@ import type { BatchHeader, BatchLife, BatchState } from '../domain/batch.js'
 import type { Hash, Hex } from '../domain/bytes.js'
 import type { AccountNumber, BatchSeq, ModelId, Purpose } from '../domain/ids.js'
 import type { BatchProof } from '../domain/proof.js'
-import type { RecordKey, UsageRecord } from '../domain/usage-record.js'
+import type { RecordKey, Reject, UsageRecord } from '../domain/usage-record.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { Plan } from '../pricing/plan.js'
 import type { Controls } from './control-totals.js'
@@ -12,6 +12,7 @@ import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
 import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
 import type { SealedUsages } from './sealed-usage.js'
+import type { SetAsides } from './set-asides.js'
 import type { AppliedRecord, Balance, Conservation, EntryResult, Vault } from './settler.js'
 import type { Sightings, Watch } from './sightings.js'
 import type { Readings } from './source-kind.js'
@@ -68,10 +69,9 @@ export interface Records {
   saveProblem(source: string, code: string, message: string): Promise<void>
   saveFacts(source: string, facts: SourceFacts): Promise<void>
   saveProgress(source: string, progress: SourceProgress): Promise<void>
-  /** Newest first. */
-  quarantine(limit: number): Promise<readonly QuarantinedRow[]>
-  /** Of sources that have any. */
-  oddities(): Promise<readonly SourceOddities[]>
+
+  /** Rows that could not be read, newest first. */
+  rejects(limit: number): Promise<readonly SeenReject[]>
 
   /** Billable, in no batch, and last looked at under another mapping. Oldest first. */
   unattributed(mappingVersion: string, limit: number): Promise<readonly UsageRecord[]>
@@ -95,24 +95,15 @@ export interface Records {
   >
 }
 
+/** A row that is no usage record. Read again after it was mended, it becomes one. */
+export interface SeenReject extends Reject {
+  readonly seenAtMs: number
+}
+
 /** What changes beside the cursor; what is absent stays. */
 export interface SourceProgress {
   readonly clockSkewMs?: number
   readonly rescannedAtMs?: number
-}
-
-/** A row that was read once, and shown with other billable fields later: billed as it was first. */
-export interface QuarantinedRow extends RecordKey {
-  readonly differs: readonly string[]
-  readonly seenAtMs: number
-}
-
-/** Rows that an operator should look at, by source. */
-export interface SourceOddities {
-  readonly source: string
-  readonly quarantined: number
-  /** Calls that another source showed before. */
-  readonly twins: number
 }
 
 export interface RecordCounts {
@@ -280,6 +271,7 @@ export interface Stores {
   readonly directories: Directories
   readonly payers: Payers
   readonly decisions: Decisions
+  readonly setAsides: SetAsides
   readonly controls: Controls
   readonly sealedUsages: SealedUsages
   readonly corrections: Corrections

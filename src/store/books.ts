@@ -3,6 +3,7 @@ import { keccak, utf8 } from '../domain/bytes.js'
 import type { AppliedRecord, Balance, Vault } from '../ports/settler.js'
 import type { Books, ChainView } from '../ports/stores.js'
 import { accountText } from './columns.js'
+import { slicesOf } from './in-transaction.js'
 import { decode, encode } from './json.js'
 import type { Tables } from './tables.js'
 
@@ -18,9 +19,9 @@ export function sqlBooks(db: Kysely<Tables>): Books {
     async saveChainView(view) {
       const version = versionOf(view)
       if ((await shelf.get<string>('view', 'version')) === version) return
-      await shelf.replaceAll(
+      await shelf.keepOnly(
         'vault',
-        view.vaults.map((vault) => [accountText(vault.account), vault]),
+        new Map(view.vaults.map((vault) => [accountText(vault.account), vault])),
       )
       await shelf.put('view', 'models', view.models)
       await shelf.put('view', 'plans', view.plans)
@@ -99,8 +100,24 @@ class Shelf {
       .execute()
   }
 
-  async replaceAll(kind: Kind, documents: readonly (readonly [string, unknown])[]): Promise<void> {
-    await this.#db.deleteFrom('books').where('kind', '=', kind).execute()
-    for (const [name, value] of documents) await this.put(kind, name, value)
+  /** Writes what differs alone: of twenty thousand vaults, few change at once. */
+  async keepOnly(kind: Kind, documents: ReadonlyMap<string, unknown>): Promise<void> {
+    const rows = await this.#db
+      .selectFrom('books')
+      .select(['name', 'value'])
+      .where('kind', '=', kind)
+      .execute()
+    const before = new Map(rows.map(({ name, value }) => [name, value]))
+    for (const [name, value] of documents) {
+      if (before.get(name) !== encode(value)) await this.put(kind, name, value)
+      before.delete(name)
+    }
+    for (const some of slicesOf([...before.keys()], NAMES_A_QUERY)) {
+      await this.#db
+        .deleteFrom('books')
+        .where('kind', '=', kind)
+        .where('name', 'in', some)
+        .execute()
+    }
   }
 }

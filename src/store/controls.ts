@@ -33,6 +33,8 @@ export function sqlControls(db: Kysely<Tables>): Controls {
           sql<bigint | string>`sum(completion_tokens)`.as('completion'),
         ])
         .where('source', '=', source)
+        // The row that replaced it is there beside it.
+        .where(sql<boolean>`coalesce(excluded, '') <> 'replaced'`)
         .where('started_at_ms', '>=', BigInt(fromMs))
         .where('started_at_ms', '<', BigInt(fromMs + DAY_MS))
         .groupBy(['api_key', 'model'])

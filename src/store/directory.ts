@@ -10,10 +10,7 @@ const PAYERS_A_QUERY = 500
 
 export function sqlDirectory(db: Kysely<Tables>): Directory {
   return {
-    async version() {
-      const rows = await db.selectFrom('directory').selectAll().orderBy('payer').execute()
-      return keccak(utf8(JSON.stringify(rows.map(({ payer, account }) => [payer, account]))))
-    },
+    version: async () => (await keptVersion(db)) ?? inTransaction(db, computeVersion),
 
     async find(payer) {
       const row = await db
@@ -38,18 +35,21 @@ export function sqlDirectory(db: Kysely<Tables>): Directory {
       return found
     },
 
-    async set(payer, account) {
-      await db
-        .insertInto('directory')
-        .values({ payer, account: accountText(account) })
-        .onConflict((conflict) =>
-          conflict.column('payer').doUpdateSet({ account: sql`excluded.account` }),
-        )
-        .execute()
-    },
+    set: (payer, account) =>
+      inTransaction(db, async (tx) => {
+        await forgetVersion(tx)
+        await tx
+          .insertInto('directory')
+          .values({ payer, account: accountText(account) })
+          .onConflict((conflict) =>
+            conflict.column('payer').doUpdateSet({ account: sql`excluded.account` }),
+          )
+          .execute()
+      }),
 
     setAll: (entries, isWhole) =>
       inTransaction(db, async (tx) => {
+        await forgetVersion(tx)
         if (isWhole) await tx.deleteFrom('directory').execute()
         const rows = [...entries].map(([payer, account]) => ({
           payer,
@@ -66,13 +66,15 @@ export function sqlDirectory(db: Kysely<Tables>): Directory {
         }
       }),
 
-    async remove(payer) {
-      const { numDeletedRows } = await db
-        .deleteFrom('directory')
-        .where('payer', '=', payer)
-        .executeTakeFirstOrThrow()
-      return numDeletedRows > 0n
-    },
+    remove: (payer) =>
+      inTransaction(db, async (tx) => {
+        await forgetVersion(tx)
+        const { numDeletedRows } = await tx
+          .deleteFrom('directory')
+          .where('payer', '=', payer)
+          .executeTakeFirstOrThrow()
+        return numDeletedRows > 0n
+      }),
 
     async list(limit) {
       const rows = await db
@@ -84,4 +86,24 @@ export function sqlDirectory(db: Kysely<Tables>): Directory {
       return rows.map(({ payer, account }) => ({ payer, account: accountOf(account) }))
     },
   }
+}
+
+async function keptVersion(db: Kysely<Tables>): Promise<string | undefined> {
+  const row = await db.selectFrom('directory_version').select('version').executeTakeFirst()
+  return row?.version
+}
+
+/** In one transaction with whatever changes the table: a version that was kept is always right. */
+async function forgetVersion(tx: Kysely<Tables>): Promise<void> {
+  await tx.deleteFrom('directory_version').execute()
+}
+
+/** Asked for at every step, and as long as the table to compute: so it is kept. */
+async function computeVersion(tx: Kysely<Tables>): Promise<string> {
+  const rows = await tx.selectFrom('directory').selectAll().orderBy('payer').execute()
+  const content = rows.map(({ payer, account }) => [payer, account])
+  const version = keccak(utf8(JSON.stringify(content)))
+  await forgetVersion(tx)
+  await tx.insertInto('directory_version').values({ version }).execute()
+  return version
 }

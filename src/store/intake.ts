@@ -1,8 +1,8 @@
-import { CompiledQuery, type Kysely, type Selectable, sql } from 'kysely'
+import { CompiledQuery, type Kysely, type Selectable } from 'kysely'
 import { keccak, utf8 } from '../domain/bytes.js'
-import { billableDifference, type CallFacts, isSameCall, TWIN_SOURCE } from '../domain/same-call.js'
+import { billableDifference, type CallFacts, isSameCall } from '../domain/same-call.js'
+import { isHeldReason, TWIN_SOURCE } from '../domain/set-aside.js'
 import type { UsageRecord } from '../domain/usage-record.js'
-import type { QuarantinedRow, SourceOddities } from '../ports/stores.js'
 import type { UsageSlice } from '../ports/usage-source.js'
 import { count } from './columns.js'
 import { encode } from './json.js'
@@ -43,7 +43,7 @@ export async function takeIn(
     const fresh = await setAsideKnown(db, source, rows, seenAtMs)
     if (fresh.length === 0) continue
     const twins = await twinsOf(db, others, fresh)
-    added += await insert(db, fresh, twins, seenAtMs)
+    added += await insertRecords(db, fresh, twins, seenAtMs)
   }
   return added
 }
@@ -93,7 +93,8 @@ async function otherSources(db: Kysely<Tables>, source: string): Promise<string[
   return rows.map(({ name }) => name)
 }
 
-async function insert(
+/** Each once: what is there already stays as it is. Returns how many were new. */
+export async function insertRecords(
   db: Kysely<Tables>,
   records: readonly UsageRecord[],
   twins: ReadonlySet<string>,
@@ -111,8 +112,10 @@ async function insert(
   const values: unknown[] = []
   for (const record of records) {
     const { key, payers } = record
-    // What does not count anyway keeps its own reason.
-    const excluded = record.excluded ?? (twins.has(key.requestId) ? TWIN_SOURCE : null)
+    const isTwin = twins.has(key.requestId)
+    // What does not count anyway keeps its own reason; what may count yet must not count twice.
+    const isOpen = record.excluded === undefined || isHeldReason(record.excluded)
+    const excluded = isTwin && isOpen ? TWIN_SOURCE : (record.excluded ?? null)
     values.push(
       key.source,
       key.requestId,
@@ -176,50 +179,6 @@ async function putInQuarantine(
     })
     .onConflict((conflict) => conflict.doNothing())
     .execute()
-}
-
-/** The rows in quarantine, newest first. */
-export async function quarantinedRows(
-  db: Kysely<Tables>,
-  limit: number,
-): Promise<readonly QuarantinedRow[]> {
-  const rows = await db
-    .selectFrom('quarantine')
-    .select(['source', 'request_id', 'differs', 'seen_at_ms'])
-    .orderBy('seen_at_ms', 'desc')
-    .orderBy('request_id')
-    .limit(limit)
-    .execute()
-  return rows.map((row) => ({
-    source: row.source,
-    requestId: row.request_id,
-    differs: row.differs.split(','),
-    seenAtMs: Number(row.seen_at_ms),
-  }))
-}
-
-/** Sources with rows in quarantine, or with calls that another source showed before. */
-export async function sourceOddities(db: Kysely<Tables>): Promise<readonly SourceOddities[]> {
-  const quarantined = await db
-    .selectFrom('quarantine')
-    .select(({ fn }) => ['source', fn.countAll<bigint>().as('rows')])
-    .groupBy('source')
-    .execute()
-  const twins = await db
-    .selectFrom('usage_records')
-    .select(({ fn }) => ['source', fn.countAll<bigint>().as('rows')])
-    // As text of the statement: only so does the planner see that the partial index covers it.
-    .where('excluded', '=', sql.lit(TWIN_SOURCE))
-    .groupBy('source')
-    .execute()
-  const names = new Set([...quarantined, ...twins].map(({ source }) => source))
-  const of = (rows: typeof twins, name: string): number =>
-    count(rows.find(({ source }) => source === name)?.rows)
-  return [...names].sort().map((source) => ({
-    source,
-    quarantined: of(quarantined, source),
-    twins: of(twins, source),
-  }))
 }
 
 /** What of a row two sightings of the same call have to agree on. */

@@ -6,7 +6,7 @@ import type { Clock } from '../ports/clock.js'
 import type { AttributedRecord, Records, SourceState } from '../ports/stores.js'
 import { accountOf, accountText, count } from './columns.js'
 import { decided } from './decided.js'
-import { callFacts, quarantinedRows, sourceOddities, takeIn } from './intake.js'
+import { callFacts, takeIn } from './intake.js'
 import { decode, encode } from './json.js'
 import { saveReadings } from './readings.js'
 import type { RecordDecisionsTable, SourcesTable, Tables, UsageRecordsTable } from './tables.js'
@@ -110,9 +110,19 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
         .execute()
     },
 
-    quarantine: (limit) => quarantinedRows(db, limit),
-
-    oddities: () => sourceOddities(db),
+    async rejects(limit) {
+      const rows = await db
+        .selectFrom('rejects')
+        .selectAll()
+        .orderBy('seen_at_ms', 'desc')
+        .orderBy('request_id')
+        .limit(limit)
+        .execute()
+      return rows.map(({ source, request_id: requestId, reason, seen_at_ms }) => ({
+        ...{ source, requestId, reason },
+        seenAtMs: Number(seen_at_ms),
+      }))
+    },
 
     async unattributed(mappingVersion, limit) {
       const rows = await waiting()

@@ -17,6 +17,7 @@ import { sqlPayers } from './payers.js'
 import { sqlReadings } from './readings.js'
 import { sqlRecords } from './records.js'
 import { sqlSealedUsages } from './sealed-usage.js'
+import { sqlSetAsides } from './set-asides.js'
 import { sqlSightings } from './sightings.js'
 import type { Tables } from './tables.js'
 import { sqlTotals } from './totals.js'
@@ -43,6 +44,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     directories: sqlDirectories(db, clock),
     payers: sqlPayers(db, clock),
     decisions: sqlDecisions(db, clock),
+    setAsides: sqlSetAsides(db, clock),
     controls: sqlControls(db),
     sealedUsages: sqlSealedUsages(db),
     corrections: sqlCorrections(db, clock),

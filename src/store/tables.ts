@@ -58,6 +58,17 @@ export interface QuarantineTable {
   seen_at_ms: bigint
 }
 
+/** What an operator said about a row that was set aside. Names differ from the records': both are joined. */
+export interface SetAsideVerdictsTable {
+  verdict_source: string
+  verdict_request_id: string
+  /** Of a row of quarantine; empty for a record. */
+  verdict_row_hash: string
+  verdict: string
+  reason: string
+  decided_at_ms: bigint
+}
+
 export interface ReadingsTable {
   source: string
   bucket_start_ms: bigint
@@ -243,6 +254,11 @@ export interface DirectoryTable {
   account: string
 }
 
+/** Of `directory`. At most one row, and none while it has to be computed anew. */
+export interface DirectoryVersionTable {
+  version: string
+}
+
 /** Directories that a worker keeps: SQL queries and modules of the operator. */
 export interface DirectoriesTable {
   name: string
@@ -317,6 +333,7 @@ export interface Tables {
   usage_records: UsageRecordsTable
   rejects: RejectsTable
   quarantine: QuarantineTable
+  set_aside_verdicts: SetAsideVerdictsTable
   readings: ReadingsTable
   usage_totals: UsageTotalsTable
   stated_totals: StatedTotalsTable
@@ -335,6 +352,7 @@ export interface Tables {
   watch: WatchTable
   wallet_balances: WalletBalancesTable
   directory: DirectoryTable
+  directory_version: DirectoryVersionTable
   directories: DirectoriesTable
   directory_answers: DirectoryAnswersTable
   payer_claims: PayerClaimsTable

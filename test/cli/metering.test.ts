@@ -88,6 +88,76 @@ describe('flowmeter map', () => {
   })
 })
 
+describe('flowmeter quarantine', () => {
+  test('shows what waits for a decision, takes the decision once, and says what it did', async () => {
+    const { store, run } = await operator()
+    await store.records.addSource('again', MONDAY_MS)
+    const save = (source: string, ...records: ReturnType<typeof usageRecord>[]) =>
+      store.records.saveSlice(
+        source,
+        {
+          ...{ records, rejects: [], areIdsGlobal: true },
+          range: { fromMs: MONDAY_MS, untilMs: MONDAY_MS + 1 },
+        },
+        0,
+      )
+    await save('main', usageRecord('a'), usageRecord('f', { excluded: 'held_failure' }))
+    await save('main', usageRecord('a', { promptTokens: 900n }))
+    await save('main', usageRecord('a', { promptTokens: 901n }))
+    await save('again', usageRecord('a', { source: 'again' }))
+    await save('again', usageRecord('b', { source: 'again', excluded: 'held_failure' }))
+
+    const { stdout } = await run(['quarantine', 'list', '--source', 'main'])
+    expect(stdout).toMatch(/main\/a: other promptTokens than the row read first; --row 0x/)
+    expect(stdout).toContain('"alice", gpt-4, 901 + 50 tokens')
+    expect(stdout).toContain('main/f: held_failure')
+    const listed = JSON.parse((await run(['quarantine', 'list', '--json'])).stdout).quarantine
+    expect(listed).toHaveLength(5)
+
+    const vague = await run(['quarantine', 'count', 'a', '--source', 'main'])
+    expect(vague).toMatchObject({ code: 2, stderr: expect.stringContaining('2 rows have this id') })
+    const { rowHash } = listed.find((row: { promptTokens: string }) => row.promptTokens === '900')
+    const row = ['a', '--row', rowHash.slice(0, 12)]
+    const counted = await run(['quarantine', 'count', ...row, '--instead'])
+    expect(counted).toMatchObject({ code: 0, stdout: 'main/a counts from now on\n' })
+    expect((await run(['quarantine', 'count', ...row])).code).toBe(2)
+    const dismissed = await run(['quarantine', 'dismiss', 'a', '--reason', 'twin_source'])
+    expect(dismissed).toMatchObject({ code: 0, stdout: 'again/a is left uncounted\n' })
+    const all = ['--all', '--source', 'again', '--reason', 'held_failure']
+    expect((await run(['quarantine', 'count', ...all])).stdout).toBe('again/b counts from now on\n')
+
+    const waiting = await store.records.unattributed('v', 10)
+    expect(waiting.map(({ key, promptTokens }) => [key.source, promptTokens])).toEqual([
+      ['main', 900n],
+      ['again', 100n],
+    ])
+    await store.close()
+  })
+
+  test('refuses what it cannot know the meaning of, and lists what could not be read', async () => {
+    const { store, run } = await operator()
+    const range = { fromMs: MONDAY_MS, untilMs: MONDAY_MS + 1 }
+    const reject = { source: 'main', requestId: 'odd', reason: 'prompt_tokens: expected number' }
+    await store.records.saveSlice('main', { records: [], rejects: [reject], range }, 0)
+    await store.close()
+    for (const args of [
+      ['count'],
+      ['count', 'nobody'],
+      ['count', 'a', '--all', '--source', 'main', '--reason', 'changed'],
+      ['dismiss', '--all', '--source', 'main'],
+      ['dismiss', 'a', '--instead'],
+      ['list', '--reason', 'because'],
+      ['list', '--limit', '0'],
+    ]) {
+      expect([args, (await run(['quarantine', ...args])).code]).toEqual([args, 2])
+    }
+    expect((await run(['quarantine', 'list'])).stdout).toBe('No row waits for a decision.\n')
+    expect((await run(['quarantine', 'rejects'])).stdout).toContain(
+      'prompt_tokens: expected number',
+    )
+  })
+})
+
 describe('flowmeter directory import', () => {
   test('takes a table in, whole or not at all', async () => {
     const { cwd, store, run } = await operator()

@@ -133,8 +133,8 @@ describe('what is taken', () => {
     await post(event('1'))
     expect((await post(event('1', {}, { prompt_tokens: 1 }))).status).toBe(200)
     expect(await stored()).toMatchObject([{ promptTokens: 100n }])
-    expect(await store.records.quarantine(10)).toMatchObject([
-      { requestId: '/meters/ocr 1', differs: ['promptTokens'] },
+    expect(await store.setAsides.waiting({}, 10)).toMatchObject([
+      { record: { key: { requestId: '/meters/ocr 1' } }, differs: ['promptTokens'] },
     ])
   })
 })

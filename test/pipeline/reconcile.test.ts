@@ -64,6 +64,34 @@ describe('reconciling', () => {
     expect(results).toEqual(['applied', undefined])
   })
 
+  // Goal: a provider with many vaults does not spend its days on reading them. Method: the reading
+  // takes seconds of the clock.
+  test('rests from a long reading, and looks at once when there is a result', async () => {
+    const { flow, clock } = world
+    const readVaults = flow.vaults.bind(flow)
+    let readings = 0
+    flow.vaults = () => {
+      readings += 1
+      clock.pass(3_000)
+      return readVaults()
+    }
+    await runUntil(world, daemon, 'accepted')
+    await daemon.run('reconcile')
+    flow.openVault(11n, SEPTEMBER_S)
+    readings = 0
+    for (let steps = 0; steps < 5; steps += 1) {
+      clock.pass(2_000)
+      await daemon.run('reconcile')
+    }
+    expect([readings, (await daemon.store.books.vaults()).length]).toEqual([0, 2])
+    await runUntil(world, daemon, 'settled')
+    expect((await daemon.store.books.applied()).some(({ lastSeq }) => lastSeq === 1n)).toBe(true)
+    readings = 0
+    clock.pass(60_000)
+    await daemon.run('reconcile')
+    expect([readings, (await daemon.store.books.vaults()).length]).toEqual([1, 3])
+  })
+
   test('after a restart reads everything again, and the sums are right', async () => {
     await runUntil(world, daemon, 'settled')
     daemon = await world.reboot(daemon)

@@ -217,7 +217,7 @@ describe('sums that grow', () => {
     await save(early)
     await expect(save(late)).rejects.toMatchObject({ code: 'reading_superseded' })
     expect((await counted(world)).sums).toEqual({ 'alice/gpt-4': [20n, 5n, 10n] })
-    expect(await world.store.records.quarantine(10)).toEqual([])
+    expect(await world.store.setAsides.waiting({}, 10)).toEqual([])
     await world.collect()
     expect((await counted(world)).sums).toEqual({
       'alice/gpt-4': [40n, 10n, 20n],

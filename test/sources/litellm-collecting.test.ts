@@ -154,9 +154,9 @@ test('a row with other billable fields is billed as it was first, and told of', 
   }
   const [record, ...others] = await store.records.unattributed('v', 10)
   expect([record?.completionTokens, record?.payers.user, others]).toEqual([20n, 'alice', []])
-  expect(await store.records.quarantine(10)).toMatchObject([
-    { source: 'main', requestId: 'a', differs: ['completionTokens', 'user', 'api_key'] },
-    { source: 'main', requestId: 'a' },
+  expect(await store.setAsides.waiting({}, 10)).toMatchObject([
+    { record: { completionTokens: 22n }, differs: ['completionTokens', 'user', 'api_key'] },
+    { record: { key: { source: 'main', requestId: 'a' } } },
   ])
   const status = await statusOf('main')
   expect(status).toMatchObject({ quarantined: 2 })

@@ -6,7 +6,9 @@ import { type CountingRules, parseSpendLog } from '../../src/sources/litellm/par
 const fixture = new URL('../fixtures/litellm/rows.json', import.meta.url)
 const rows = JSON.parse(readFileSync(fixture, 'utf8')) as Record<string, Record<string, unknown>>
 
-const COUNT_ALL: CountingRules = { cacheHits: 'count', clientDisconnects: 'count' }
+const COUNT_ALL: CountingRules = {
+  ...{ cacheHits: 'count', clientDisconnects: 'count', failuresWithUsage: 'hold' },
+}
 
 function recordOf(name: string, rules = COUNT_ALL) {
   const parsed = parseSpendLog('main', rows[name], rules)
@@ -64,7 +66,9 @@ describe('what counts', () => {
   })
 
   test('cache hits and abandoned streams are left out where the settings say so', () => {
-    const strict: CountingRules = { cacheHits: 'exclude', clientDisconnects: 'exclude' }
+    const strict: CountingRules = {
+      ...{ cacheHits: 'exclude', clientDisconnects: 'exclude', failuresWithUsage: 'exclude' },
+    }
     expect(recordOf('cache hit', strict).excluded).toBe('cache_hit')
     expect(recordOf('client left', strict).excluded).toBe('client_disconnected')
     expect(recordOf('stream', strict).excluded).toBeUndefined()
@@ -108,7 +112,7 @@ describe('what does not fit is a reject with its reason', () => {
     })
   })
 
-  test.each([null, 7, 'row', [], {}, { ...good, request_id: '' }, { ...good, request_id: null }])(
+  test.each([null, 7, 'row', [], {}, { ...good, request_id: 9 }, { ...good, request_id: null }])(
     'row %# has no id, and is told from others by its hash',
     (row) => {
       const parsed = parseSpendLog('main', row, COUNT_ALL)
@@ -142,6 +146,12 @@ test('cached prompt tokens are read under the name that each provider gives them
 test('an endless end user is cut, so that no client can make its own rows unreadable', () => {
   const parsed = parseSpendLog('main', { ...rows.stream, end_user: 'x'.repeat(9_999) }, COUNT_ALL)
   expect(parsed.ok && parsed.record.payers.end_user).toHaveLength(1_024)
+  const halved = parseSpendLog(
+    'main',
+    { ...rows.stream, end_user: `${'x'.repeat(1_023)}😀` },
+    COUNT_ALL,
+  )
+  expect(halved.ok && halved.record.payers.end_user).toBe('x'.repeat(1_023))
 })
 
 test('prompts, answers and error texts go no further', () => {
@@ -172,8 +182,67 @@ describe('what a client writes into metadata', () => {
     expect(record({ metadata })?.excluded).toBeUndefined()
   })
 
-  test('a failure that cost money is told apart from one that cost none', () => {
-    expect(record({ status: 'failure', spend: 0 })?.excluded).toBe('failure')
-    expect(record({ status: 'failure', spend: 0.5 })?.excluded).toBe('failure_with_spend')
+  // LiteLLM takes its own column from the request's metadata: `status: failure` there makes the row
+  // one. What the provider answered stays in the row, and that no client can write.
+  test.each<[string, object, string]>([
+    ['nothing was answered', { completion_tokens: 0, spend: 0 }, 'failure'],
+    ['an estimate of the prompt', { prompt_tokens: 9, completion_tokens: 0, spend: 0 }, 'failure'],
+    ['it cost money', { completion_tokens: 0, spend: 0.5 }, 'held_failure'],
+    ['it cost money, as text', { completion_tokens: 0, spend: '1e-7' }, 'held_failure'],
+    ['an answer of a model without a price', { completion_tokens: 7, spend: 0 }, 'held_failure'],
+    [
+      'an embedding of a model without a price',
+      {
+        ...{ completion_tokens: 0, spend: 0 },
+        metadata: { additional_usage_values: { prompt_tokens_details: null } },
+      },
+      'held_failure',
+    ],
+  ])('a failure in which %s is %s', (_, change, excluded) => {
+    expect(record({ metadata: {}, status: 'failure', ...change })?.excluded).toBe(excluded)
   })
+
+  test('a failure with usage counts or not where the settings say so', () => {
+    const row = { ...good, status: 'failure', spend: 1 }
+    const excluded = (failuresWithUsage: CountingRules['failuresWithUsage']) => {
+      const parsed = parseSpendLog('main', row, { ...COUNT_ALL, failuresWithUsage })
+      return parsed.ok ? parsed.record.excluded : 'reject'
+    }
+    expect(excluded('count')).toBeUndefined()
+    expect(excluded('exclude')).toBe('failure_with_usage')
+  })
+
+  test.each([...['failure', 'canceled', 'health_check', '', null, 0, ['failure']]])(
+    'the row’s own status is judged, whatever metadata.status says: %j',
+    (status) => {
+      expect(record({ metadata: { status } })).toMatchObject({ promptTokens: 10n })
+      expect(record({ metadata: { status } })?.excluded).toBeUndefined()
+      expect(record({ metadata: JSON.stringify({ status }) })?.excluded).toBeUndefined()
+    },
+  )
+
+  test.each<[string, object]>([
+    ['the name of a health check as its end user', { end_user: 'litellm-internal-health-check' }],
+    ['a tag', { request_tags: ['litellm-internal-health-check', 'cache_hit:True'] }],
+    ['a call id', { metadata: { litellm_call_id: 'x' }, session_id: 'x' }],
+    ['another owner in its metadata', { metadata: { user_api_key_user_id: 'bob', user: 'bob' } }],
+    ['a hit of the cache in its metadata', { metadata: { cache_hit: 'True' } }],
+    ['tokens of its own in its metadata', { metadata: { prompt_tokens: 0, usage: 0 } }],
+    ['an empty call id', { request_id: '' }],
+  ])('%s hides nothing, and changes no payer', (_, change) => {
+    const strict: CountingRules = {
+      ...{ cacheHits: 'exclude', clientDisconnects: 'exclude', failuresWithUsage: 'exclude' },
+    }
+    const parsed = parseSpendLog('main', { ...good, ...change }, strict)
+    expect(parsed).toMatchObject({
+      ok: true,
+      record: { promptTokens: 10n, completionTokens: 20n, payers: { user: 'alice' } },
+    })
+    expect(parsed.ok && parsed.record.excluded).toBeUndefined()
+  })
+})
+
+test('streams that the client left wait for somebody where the settings say so', () => {
+  const rules: CountingRules = { ...COUNT_ALL, clientDisconnects: 'hold' }
+  expect(recordOf('client left', rules).excluded).toBe('held_client_disconnected')
 })

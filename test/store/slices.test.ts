@@ -107,6 +107,24 @@ describe('the directory', () => {
     expect(await directory.version()).toBe(empty)
   })
 
+  test('has another version for everybody at once, whoever changed it', async () => {
+    const command = await file.open()
+    const before = await store.directory.version()
+    expect(await command.directory.version()).toBe(before)
+    await command.directory.setAll(new Map([['alice', accountNumber(1n)]]), false)
+    const after = await store.directory.version()
+    expect(after).not.toBe(before)
+    const undone = store.transaction(async ({ directory }) => {
+      await directory.set('bob', accountNumber(2n))
+      expect(await directory.version()).not.toBe(after)
+      throw new Error('undone')
+    })
+    await expect(undone).rejects.toThrow('undone')
+    expect(await command.directory.version()).toBe(after)
+    await command.directory.setAll(new Map(), true)
+    expect(await store.directory.version()).toBe(before)
+  })
+
   test('finds one payer or many, letter by letter', async () => {
     const payers = Array.from({ length: 1_100 }, (_, i) => `user ${i}`)
     await store.transaction(async ({ directory }) => {

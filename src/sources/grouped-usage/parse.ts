@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { keccak, utf8 } from '../../domain/bytes.js'
+import { isWhole, keccak, utf8 } from '../../domain/bytes.js'
 import type { Reject } from '../../domain/usage-record.js'
 import type { Reading } from '../../ports/usage-source.js'
 
@@ -21,7 +21,7 @@ const MODEL_BYTES_MAX = 65_535
 
 const tokens = z.int().nonnegative()
 const maybe = tokens.nullish().transform((value) => value ?? undefined)
-const text = z.string().max(TEXT_CHARS_MAX).nullish()
+const text = z.string().max(TEXT_CHARS_MAX).refine(isWhole, 'has half a character').nullish()
 const instant = z.union([z.iso.date(), z.iso.datetime({ offset: true })]).nullish()
 
 /** The names that such endpoints use for the same things. */
@@ -29,7 +29,10 @@ const row = z
   .object({
     user_id: text,
     user: text,
-    model: z.string().refine((name) => utf8(name).length <= MODEL_BYTES_MAX, 'is too long'),
+    model: z
+      .string()
+      .refine(isWhole, 'has half a character')
+      .refine((name) => utf8(name).length <= MODEL_BYTES_MAX, 'is too long'),
     prompt_tokens: maybe,
     input_tokens: maybe,
     completion_tokens: maybe,

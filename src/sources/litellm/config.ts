@@ -11,7 +11,9 @@ export const litellmConfig = z.strictObject({
   /** Whether answers from LiteLLM's own cache count; their rows have full token counts. */
   cacheHits: z.enum(['count', 'exclude']).default('count'),
   /** Whether streams that the client left count; LiteLLM estimates their tokens. */
-  clientDisconnects: z.enum(['count', 'exclude']).default('count'),
+  clientDisconnects: z.enum(['count', 'exclude', 'hold']).default('count'),
+  /** Whether rows count that are called failures though an answer was paid for. */
+  failuresWithUsage: z.enum(['count', 'exclude', 'hold']).default('hold'),
   /** LiteLLM's own `maximum_spend_logs_retention_period`, which no route tells; warned of in time. */
   retentionMs: z.int().positive().optional(),
   /** Rows asked for at once. Releases before mid 2026 take 100, which is found out. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { keccak, utf8 } from '../../domain/bytes.js'
+import { HELD_DISCONNECT, HELD_FAILURE } from '../../domain/set-aside.js'
 import type { Reject, UsageRecord } from '../../domain/usage-record.js'
 
 /** The key under which LiteLLM logs the health checks that it makes by itself. */
@@ -15,7 +16,9 @@ export interface CountingRules {
   /** Answers that LiteLLM gave from its own cache; their rows have full token counts. */
   readonly cacheHits: 'count' | 'exclude'
   /** Streams that the client left. LiteLLM logs them as successes, with estimated tokens. */
-  readonly clientDisconnects: 'count' | 'exclude'
+  readonly clientDisconnects: 'count' | 'exclude' | 'hold'
+  /** Rows called a failure that an answer was paid for: see `hasUsage`. */
+  readonly failuresWithUsage: 'count' | 'exclude' | 'hold'
 }
 
 export type ParsedRow =
@@ -47,6 +50,8 @@ const tokensInCache = z
     cache_read_input_tokens: count.nullish(),
     prompt_cache_hit_tokens: count.nullish(),
     prompt_tokens_details: z.object({ cached_tokens: count.nullish() }).nullish(),
+    // Only whether it is there: see `hasUsage`.
+    completion_tokens_details: z.unknown().optional(),
   })
   .nullish()
 
@@ -62,7 +67,8 @@ const metadata = z
 
 /** Only the fields named here are kept: prompts and answers go no further than this file. */
 const spendLog = z.object({
-  request_id: z.string().min(1),
+  // May be empty: a client may choose it, and an empty one hides no usage.
+  request_id: z.string(),
   startTime: time,
   endTime: time,
   api_key: text,
@@ -101,7 +107,7 @@ export function parseSpendLog(source: string, row: unknown, rules: CountingRules
       user: log.user,
       api_key: log.api_key,
       team_id: log.team_id,
-      end_user: log.end_user.slice(0, END_USER_CHARS_MAX),
+      end_user: cut(log.end_user),
     },
     model,
     promptTokens: BigInt(log.prompt_tokens),
@@ -111,6 +117,11 @@ export function parseSpendLog(source: string, row: unknown, rules: CountingRules
     spend: String(log.spend ?? ''),
   }
   return { ok: true, record }
+}
+
+/** Never in the middle of a character: stored, that would come back as another text. */
+function cut(text: string): string {
+  return text.slice(0, END_USER_CHARS_MAX).replace(/\p{Surrogate}$/u, '')
 }
 
 /** The id of a row that cannot be read, or what stands for it. */
@@ -134,19 +145,46 @@ function rejected(source: string, row: unknown, reason: string): ParsedRow {
   return { ok: false, reject: { source, requestId: rowIdOf(row), reason } }
 }
 
-/** Kept, with the reason why it does not count. Judged by status: failures may have tokens. */
+/**
+ * Kept, with the reason why it does not count. Judged by the row's own column `status`: failures may
+ * have tokens, and what metadata says of the status is the client's word.
+ */
 function excludedOf(log: SpendLog, rules: CountingRules): string | undefined {
   if (log.api_key === HEALTH_CHECK_KEY) return 'health_check'
-  // Failures cost nothing in every release that was measured, but a client can name its call one in
-  // its metadata: told apart, so that an operator sees it.
-  if (log.status === 'failure') return Number(log.spend ?? 0) > 0 ? 'failure_with_spend' : 'failure'
+  if (log.status === 'failure') {
+    return hasUsage(log)
+      ? ruled(rules.failuresWithUsage, 'failure_with_usage', HELD_FAILURE)
+      : 'failure'
+  }
   if (log.status !== '' && log.status !== 'success') {
     return `status_${log.status.slice(0, STATUS_CHARS_MAX)}`
   }
-  const hasLeft = log.metadata?.error_information?.error_class === 'ClientDisconnected'
-  if (hasLeft && rules.clientDisconnects === 'exclude') return 'client_disconnected'
+  if (log.metadata?.error_information?.error_class === 'ClientDisconnected') {
+    const left = ruled(rules.clientDisconnects, 'client_disconnected', HELD_DISCONNECT)
+    if (left !== undefined) return left
+  }
   if (log.cache_hit.toLowerCase() === 'true' && rules.cacheHits === 'exclude') return 'cache_hit'
   return undefined
+}
+
+function ruled(
+  rule: 'count' | 'exclude' | 'hold',
+  excluded: string,
+  held: string,
+): string | undefined {
+  if (rule === 'count') return undefined
+  return rule === 'hold' ? held : excluded
+}
+
+/**
+ * Whether a provider has answered: LiteLLM computed a cost, counted an answer's tokens, or copied
+ * the details of a usage that the provider sent. A call that fails before has none of them in any
+ * release that was measured. A client that writes `status: failure` into the metadata of its request
+ * has LiteLLM call it a failure all the same, with all of them; so has a stream that broke late.
+ */
+function hasUsage({ spend, completion_tokens, metadata: meta }: SpendLog): boolean {
+  const details = Object.keys(meta?.additional_usage_values ?? {})
+  return Number(spend ?? 0) > 0 || completion_tokens > 0 || details.length > 0
 }
 
 /**

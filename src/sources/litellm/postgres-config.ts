@@ -15,7 +15,9 @@ export const litellmPostgresConfig = z.strictObject({
   /** Whether answers from LiteLLM's own cache count; their rows have full token counts. */
   cacheHits: z.enum(['count', 'exclude']).default('count'),
   /** Whether streams that the client left count; LiteLLM estimates their tokens. */
-  clientDisconnects: z.enum(['count', 'exclude']).default('count'),
+  clientDisconnects: z.enum(['count', 'exclude', 'hold']).default('count'),
+  /** Whether rows count that are called failures though an answer was paid for. */
+  failuresWithUsage: z.enum(['count', 'exclude', 'hold']).default('hold'),
   /** Rows asked for at once. They are reduced in the database to some hundred bytes each. */
   rowsMax: z.int().min(1).max(50_000).default(5_000),
   requestTimeoutMs: z.int().positive().default(30_000),

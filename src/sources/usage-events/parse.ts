@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { utf8 } from '../../domain/bytes.js'
+import { isWhole, utf8 } from '../../domain/bytes.js'
 import type { UsageRecord } from '../../domain/usage-record.js'
 import type { EventProblem, ReceivedEvents } from '../../ports/usage-receiver.js'
 
@@ -18,7 +18,8 @@ const TEXT_CHARS_MAX = 1_024
 const MODEL_BYTES_MAX = 65_535
 
 const tokens = z.int().min(0).max(TOKENS_MAX)
-const payer = z.string().max(TEXT_CHARS_MAX).default('')
+const text = z.string().max(TEXT_CHARS_MAX).refine(isWhole, 'has half a character in it')
+const payer = text.default('')
 const instant = z.iso
   .datetime({ offset: true, error: 'expected a time with its zone: 2026-11-21T05:02:53.695Z' })
   .transform((text) => Date.parse(text))
@@ -28,11 +29,11 @@ const instant = z.iso
 const event = z.object({
   specversion: z.literal('1.0'),
   type: z.string(),
-  id: z.string().min(1).max(TEXT_CHARS_MAX),
+  id: text.min(1),
   /** A URI reference has no spaces; so `source id` names one event only. */
-  source: z.string().max(TEXT_CHARS_MAX).regex(/^\S+$/, 'expected a URI reference, without spaces'),
+  source: text.regex(/^\S+$/, 'expected a URI reference, without spaces'),
   /** Who pays: the `user` of the mapping. */
-  subject: z.string().min(1).max(TEXT_CHARS_MAX),
+  subject: text.min(1),
   /** When the call began. It decides the billing period. */
   time: instant,
   datacontenttype: z
@@ -43,6 +44,7 @@ const event = z.object({
     model: z
       .string()
       .min(1)
+      .refine(isWhole, 'has half a character in it')
       .refine((name) => utf8(name).length <= MODEL_BYTES_MAX, 'is too long'),
     prompt_tokens: tokens,
     /** A part of `prompt_tokens`. */

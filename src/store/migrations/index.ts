@@ -10,6 +10,8 @@ import { mapping } from './0010_mapping.js'
 import { decisions } from './0011_decisions.js'
 import { controls } from './0012_controls.js'
 import { flare } from './0015_flare.js'
+import { setAsides } from './0020_set_asides.js'
+import { directoryVersion } from './0021_directory_version.js'
 import { corrections } from './0030_corrections.js'
 import { operatorLog } from './0031_operator_log.js'
 
@@ -28,4 +30,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0015_flare': flare,
   '0030_corrections': corrections,
   '0031_operator_log': operatorLog,
+  '0020_set_asides': setAsides,
+  '0021_directory_version': directoryVersion,
 }

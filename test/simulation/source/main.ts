@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { misfits, PLANTED_BUGS, seedsThatFind } from './planted.js'
 import { type Outcome, runSeed } from './run.js'
 import { makeFolder, makeTemplate } from './world.js'
 
@@ -20,8 +21,13 @@ async function main(): Promise<void> {
       seed: { type: 'string' },
       json: { type: 'boolean', default: false },
       trace: { type: 'boolean', default: false },
+      planted: { type: 'boolean', default: false },
     },
   })
+  if (values.planted) {
+    await plantAll(Number(values.seeds), values.json)
+    return
+  }
   const seeds =
     values.seed === undefined
       ? Array.from({ length: Number(values.seeds) }, (_, i) => i + 1)
@@ -36,6 +42,20 @@ async function main(): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+/** Each mistake alone: a simulation that finds none of them would say nothing of the program. */
+async function plantAll(seeds: number, isJson: boolean): Promise<void> {
+  const problems = PLANTED_BUGS.flatMap(misfits)
+  if (problems.length > 0) throw new Error(problems.join('\n'))
+  const found: { readonly bug: string; readonly foundBy: readonly number[] }[] = []
+  for (const bug of PLANTED_BUGS) {
+    const foundBy = await seedsThatFind(bug, seeds)
+    found.push({ bug: bug.name, foundBy })
+    if (!isJson) process.stdout.write(`${bug.name}: ${foundBy.join(', ') || 'NOT FOUND'}\n`)
+  }
+  if (isJson) process.stdout.write(`${JSON.stringify({ seeds, planted: found })}\n`)
+  if (found.some(({ foundBy }) => foundBy.length === 0)) process.exitCode = 1
 }
 
 function tell(outcomes: readonly Outcome[], isJson: boolean): void {

@@ -74,6 +74,10 @@ function tamper(world: World, how: NonNullable<Tick['tampering']>, random: Rando
     proxy.instance.name,
   ) as { id: string }[]
   if (read.length === 0) return
+  if (how === 'retention') {
+    deleteOld(world, proxy, random)
+    return
+  }
   const { id: requestId } = random.pick(read)
   const name = `${proxy.instance.name}/${requestId}`
   if (world.changed.has(name) || world.vanished.has(name)) return
@@ -88,6 +92,25 @@ function tamper(world: World, how: NonNullable<Tick['tampering']>, random: Rando
     if (before !== undefined) world.changed.set(name, { proxy, before })
   }
   if (how === 'vanish') {
+    proxy.litellm.setLogged(requestId, false)
+    world.vanished.set(name, { proxy, requestId })
+  }
+}
+
+/** What the retention job does: by `startTime`. Rows that nobody has read are lost to everybody. */
+function deleteOld(world: World, proxy: ProxyWorld, random: Random): void {
+  const beforeMs = world.trueMs - random.pick([HOUR_MS / 6, HOUR_MS, 5 * HOUR_MS])
+  const { name: source } = proxy.instance
+  const old = world.query(
+    `select request_id as id from usage_records where source = ? and started_at_ms < ${beforeMs}
+      and request_id not like 'client-chosen%'`,
+    source,
+  ) as { id: string }[]
+  world.trace(`  retention of ${source} deletes ${old.length} rows`)
+  for (const { id: requestId } of old) {
+    const name = `${source}/${requestId}`
+    // An id that a client chose may come again; a changed row is compared as it was.
+    if (world.changed.has(name) || proxy.sources.length > 1) continue
     proxy.litellm.setLogged(requestId, false)
     world.vanished.set(name, { proxy, requestId })
   }

@@ -31,8 +31,8 @@ export interface Tick {
   readonly faults: readonly (Fault & { readonly instance: number })[]
   /** Points until the process ends; none when it does not. */
   readonly crashAfter: number | undefined
-  /** Somebody changes a row that was read, takes one away, or brings it back. */
-  readonly tampering: 'change' | 'vanish' | 'reappear' | undefined
+  /** Somebody changes a row that was read, takes one away, or brings it back; or retention deletes. */
+  readonly tampering: 'change' | 'vanish' | 'reappear' | 'retention' | undefined
   /** A proxy stops before it has written what it has in memory. */
   readonly stops: number | undefined
   /** By how much our own clock goes wrong from here on. */
@@ -203,7 +203,10 @@ function ticksOf(spanMs: number, instances: number, profile: Profile, random: Ra
       ms,
       faults: isRough ? faultsOf(instances, passedMs, profile, random) : [],
       crashAfter: random.next() < 0.45 ? random.whole(0, 70) : undefined,
-      tampering: random.next() < 0.1 ? random.pick(['change', 'vanish', 'reappear']) : undefined,
+      tampering:
+        random.next() < 0.1
+          ? random.pick(['change', 'vanish', 'reappear', 'retention'])
+          : undefined,
       stops: random.next() < 0.04 ? random.whole(0, instances - 1) : undefined,
       ourSkewMs: random.next() < 0.05 ? random.pick([0, HOUR, -5 * HOUR, 90 * SECOND]) : undefined,
     })

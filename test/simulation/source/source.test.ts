@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { misfits, PLANTED_BUGS, seedsThatFind } from './planted.js'
 import { runSeed } from './run.js'
 import { makeFolder, makeTemplate } from './world.js'
 
@@ -9,7 +10,7 @@ import { makeFolder, makeTemplate } from './world.js'
 
 /** Seeds that found something once; they stay. */
 const REMEMBERED = [1, 2, 7]
-const SEEDS = [...REMEMBERED, ...Array.from({ length: 12 }, (_, i) => 101 + i)]
+const SEEDS = [...REMEMBERED, ...Array.from({ length: 27 }, (_, i) => 101 + i)]
 
 let folder: string
 let template: string
@@ -23,6 +24,14 @@ test.each(SEEDS)('seed %i: every billable row is counted, once', async (seed) =>
   const { rows, ...outcome } = await runSeed(seed, template, () => {})
   expect(outcome).toEqual({ seed, lost: 0, doubled: 0, wrong: [] })
   expect(rows).toBeGreaterThan(0)
+})
+
+// The whole of it is `npm run sim:source -- --planted --seeds 50`.
+test('every bug that is planted by hand still fits the program, and one is found', async () => {
+  expect(PLANTED_BUGS.flatMap(misfits)).toEqual([])
+  const [cursorFirst] = PLANTED_BUGS
+  if (cursorFirst === undefined) throw new Error('no bug is planted')
+  expect((await seedsThatFind(cursorFirst, 24)).length).toBeGreaterThan(0)
 })
 
 test('the same seed is the same schedule, to the row', async () => {
