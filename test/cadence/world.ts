@@ -9,7 +9,7 @@ import {
   runFile,
   sendFile,
 } from '../../devnet/flow/deploy.js'
-import { type Emulator, startEmulator } from '../../devnet/flow/emulator.js'
+import { type Emulator, type EmulatorParts, startEmulator } from '../../devnet/flow/emulator.js'
 import type { TransactionResult } from '../../devnet/flow/results.js'
 import { cadenceSource } from '../../devnet/flow/sources.js'
 import type { Signer } from '../../devnet/flow/transaction.js'
@@ -33,15 +33,18 @@ export interface World extends Deployed {
   stop(): Promise<void>
 }
 
-export async function startWorld(parts: Partial<DeployParts> = {}): Promise<World> {
+export async function startWorld(
+  parts: Partial<DeployParts> = {},
+  emulatorParts: Partial<EmulatorParts> = {},
+): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'flowmeter-cadence-'))
-  const emulator = await startEmulator({ dir, blockTimeMs: 1000 })
+  const emulator = await startEmulator({ dir, blockTimeMs: 0, ...emulatorParts })
   const stop = async (): Promise<void> => {
     await emulator.stop()
     rmSync(dir, { recursive: true, force: true })
   }
   try {
-    const deployed = await deployContracts(emulator.client.with({ minesAtOnce: true }), {
+    const deployed = await deployContracts(emulator.client, {
       chainId: CHAIN_ID,
       checkpoint: policyHex({ epoch: EPOCH, startRound: START_ROUND, ...VOTERS_A }),
       firstEpochStartRound: 0,
