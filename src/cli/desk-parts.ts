@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { TerminalError } from '../domain/errors.js'
 import type { Deployer } from '../ports/deployer.js'
 import type { CustomerDesk, ProviderDesk, PublicDesk } from '../ports/desk.js'
+import type { PriceDesk, PriceKeeperDesk } from '../ports/price-desk.js'
 import type { DeploymentFile, PlanFile } from '../settlers/index.js'
 import type { Checkpoint } from './checkpoint.js'
 
@@ -29,6 +30,12 @@ export interface DeskParts {
   readonly readDeployment: (path: string) => Promise<DeploymentFile>
   /** Without a key nothing can be sent. */
   readonly openDeployer: (options: { readonly hasKey: boolean }) => Promise<Opened<Deployer>>
+  readonly openPriceDesk: () => Promise<Opened<PriceDesk>>
+  /** With the contract account's key, or a provider's. */
+  readonly openPriceKeeperDesk: (
+    role: 'governor' | 'provider',
+    options: SendOptions,
+  ) => Promise<Opened<PriceKeeperDesk>>
   /** Of the reward epoch in force unless told. */
   readonly readCheckpoint: (epoch: number | undefined) => Promise<Checkpoint>
 }
@@ -42,6 +49,8 @@ export function lazyDesks(load: () => Promise<DeskParts>): DeskParts {
     openCustomerDesk: async (options) => (await load()).openCustomerDesk(options),
     readDeployment: async (path) => (await load()).readDeployment(path),
     openDeployer: async (options) => (await load()).openDeployer(options),
+    openPriceDesk: async () => (await load()).openPriceDesk(),
+    openPriceKeeperDesk: async (role, options) => (await load()).openPriceKeeperDesk(role, options),
     readCheckpoint: async (epoch) => (await load()).readCheckpoint(epoch),
   }
 }

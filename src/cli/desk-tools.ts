@@ -6,8 +6,11 @@ import {
   customerSettings,
   deployerConfig,
   deployerSettings,
+  governorSettings,
   openCustomerDesk,
   openDeployer,
+  openPriceDesk,
+  openPriceKeeperDesk,
   openProviderDesk,
   openPublicDesk,
   type PersonDeskConfig,
@@ -33,7 +36,7 @@ export function deskParts(surroundings: DeskSurroundings): DeskParts {
   const { env, folder, shutdownSignal, tell } = surroundings
   const openWith =
     <Desk>(
-      settings: typeof providerSettings | typeof customerSettings,
+      settings: typeof providerSettings | typeof customerSettings | typeof governorSettings,
       open: (config: PersonDeskConfig, telling: Telling) => Promise<Desk>,
     ) =>
     async (options: Omit<Telling, 'tell'>): Promise<Opened<Desk>> => {
@@ -58,6 +61,18 @@ export function deskParts(surroundings: DeskSurroundings): DeskParts {
       const desk = await openPublicDesk(config)
       return { desk, providerId: config.providerId, signal: shutdownSignal() }
     },
+    async openPriceDesk() {
+      const config = loadSettings(publicDeskConfig, publicDeskSettings, env, folder)
+      return {
+        desk: await openPriceDesk(config),
+        providerId: config.providerId,
+        signal: shutdownSignal(),
+      }
+    },
+    openPriceKeeperDesk: (role, options) =>
+      openWith(role === 'governor' ? governorSettings : providerSettings, (config, telling) =>
+        openPriceKeeperDesk(config, role, telling),
+      )(options),
     async readCheckpoint(epoch) {
       const { readCheckpoint } = await import('./checkpoint-tools.js')
       return readCheckpoint(epoch, surroundings)

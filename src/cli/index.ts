@@ -11,6 +11,7 @@ import { doctorCommand } from './doctor.js'
 import { mapCommand } from './map.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
+import { pricesCommand } from './prices.js'
 import { providerCommand } from './provider.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
@@ -36,6 +37,7 @@ export function createProgram(parts: CliParts): Command {
     statusCommand(parts),
     doctorCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),
+    pricesCommand({ print: parts.print, ...parts.desks }),
     vaultsCommand({ print: parts.print, ...parts.desks }),
     providerCommand({ print: parts.print, ...parts.desks }),
     deployCommand({ print: parts.print, ...parts.desks }),

@@ -14,6 +14,7 @@ import type { TransactionResult } from '../../devnet/flow/results.js'
 import { cadenceSource } from '../../devnet/flow/sources.js'
 import type { Signer } from '../../devnet/flow/transaction.js'
 import { ANCHOR } from './batches.js'
+import { COVERAGE_FOLDER, keepCoverage } from './coverage.js'
 import { policyHex, VOTERS_A } from './flare.js'
 
 export const CHAIN_ID = 114n
@@ -38,8 +39,10 @@ export async function startWorld(
   emulatorParts: Partial<EmulatorParts> = {},
 ): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'flowmeter-cadence-'))
-  const emulator = await startEmulator({ dir, blockTimeMs: 0, ...emulatorParts })
+  const countsCoverage = COVERAGE_FOLDER !== undefined
+  const emulator = await startEmulator({ dir, blockTimeMs: 0, countsCoverage, ...emulatorParts })
   const stop = async (): Promise<void> => {
+    if (COVERAGE_FOLDER !== undefined) await keepCoverage(emulator, COVERAGE_FOLDER)
     await emulator.stop()
     rmSync(dir, { recursive: true, force: true })
   }

@@ -40,6 +40,8 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
       openCustomerDesk: unused,
       readDeployment: unused,
       openDeployer: unused,
+      openPriceDesk: unused,
+      openPriceKeeperDesk: unused,
       readCheckpoint: unused,
     },
     ...parts,
