@@ -4,6 +4,7 @@ const BENCHES = {
   ingest: () => import('./ingest.mjs'),
   latency: () => import('./prove-latency.mjs'),
   vaults: () => import('./vaults.mjs'),
+  settle: () => import('../dist/bench/settle/run.js'),
 }
 
 const [name = '', ...options] = process.argv.slice(2)

@@ -189,29 +189,19 @@ access(all) contract TokenPrices {
         return nil
     }
 
-    /// The currencies that a token has feeds in
-    ///
-    access(all) view fun currenciesOf(token: Type): [String] {
-        return self.feeds[token]?.keys ?? []
-    }
-
     /// Takes the price of an oracle, for an adapter on this account
     ///
     /// @param price wad of the currency for one whole token
-    /// @param asOf unix seconds. Only a newer price is news, so that nobody can bring back an old one.
+    /// @param asOf unix seconds, not in the future: the adapter sees to that. Only a newer price is
+    /// news, so that nobody can bring back an old one.
     ///
     access(account) fun report(
         token: Type, currency: String, price: UInt128, asOf: UFix64, source: String
     ) {
         let updatedAt = self.feed(token: token, currency: currency)?.updatedAt ?? 0.0
-        let now = getCurrentBlock().timestamp
         assert(
             asOf > updatedAt,
             message: "TokenPrices.report: The price of \(asOf) is no newer than the one of \(updatedAt)"
-        )
-        assert(
-            asOf <= now,
-            message: "TokenPrices.report: The price is of \(asOf), and it is \(now)"
         )
         self.setPrice(token: token, currency: currency, price: price, asOf: asOf, source: source)
     }

@@ -59,6 +59,11 @@ export interface SendParts {
   readonly computeLimit?: number
 }
 
+/** What became of a transaction, and how large it was. */
+export interface SentResult extends TransactionResult {
+  readonly bytes: number
+}
+
 export interface Block {
   readonly id: string
   readonly height: bigint
@@ -118,7 +123,7 @@ export class FlowClient {
    *
    * @throws RestError when the node refuses it; Error when it is not sealed within a minute.
    */
-  async send(parts: SendParts): Promise<TransactionResult> {
+  async send(parts: SendParts): Promise<SentResult> {
     const [first] = parts.signers
     const proposer = parts.proposer ?? first
     if (proposer === undefined) throw new Error('a transaction needs a signer or a proposer')
@@ -134,7 +139,7 @@ export class FlowClient {
   }
 
   /** As `send`, but a body that fails is an Error too. */
-  async sendOrThrow(parts: SendParts): Promise<TransactionResult> {
+  async sendOrThrow(parts: SendParts): Promise<SentResult> {
     const result = await this.send(parts)
     if (result.error !== null) throw new Error(`transaction ${result.id} failed: ${result.error}`)
     return result
@@ -249,7 +254,7 @@ export class FlowClient {
     await this.sendOrThrow({ cadence: SET_FEE_PARAMETERS, args: wanted, signers })
   }
 
-  async #sendNow(parts: SendParts, proposer: Signer): Promise<TransactionResult> {
+  async #sendNow(parts: SendParts, proposer: Signer): Promise<SentResult> {
     const [block, key] = await Promise.all([
       this.block(),
       this.accountKey(proposer.address, proposer.keyIndex),
@@ -267,7 +272,7 @@ export class FlowClient {
     const answer = (await this.#request('/v1/transactions', transactionBody(tx))) as { id: string }
     if (answer.id !== tx.id) throw new Error(`the node calls ${tx.id} ${answer.id}`)
     if (this.#minesAtOnce) await this.makeBlock()
-    return this.sealed(tx.id)
+    return { ...(await this.sealed(tx.id)), bytes: tx.bytes }
   }
 
   /** Waits until a transaction is sealed. @throws Error when it is not within a minute. */

@@ -14,8 +14,13 @@ const START_TRIES_MAX = 3
 export interface EmulatorParts {
   /** Holds the chain (`chain/`), the log and the lock. Made if it is not there. */
   readonly dir: string
-  /** Time between blocks. 200 in tests costs a third of a core; 1000 in a devnet left running 8 %. */
+  /** Time between blocks. 200 in tests costs a third of a core; 1000 in a devnet left running 8 %.
+   * 0: a block for each transaction, at once. */
   readonly blockTimeMs: number
+  /** Units that one transaction may ask for; 9999, as on the real networks, if not given. */
+  readonly transactionUnitsMax?: number
+  /** Counts which statements of contracts were run: `GET /emulator/codeCoverage` on the admin port. */
+  readonly countsCoverage?: boolean
   /** Lines about what is going on, for a person who waits: a first build takes minutes. */
   readonly log?: (line: string) => void
   /** Takes the Flow CLI's emulator rather than build our own; its block time cannot be moved. */
@@ -111,6 +116,8 @@ function flags(parts: EmulatorParts, ports: Record<string, number>): string[] {
     ...['--admin-port', String(ports.adminPort)],
     ...['--debugger-port', '0'], // None in our emulator; any free one in the Flow CLI's.
     ...['--block-time', `${parts.blockTimeMs}ms`],
+    ...['--transaction-max-compute-limit', String(parts.transactionUnitsMax ?? 9_999)],
+    ...(parts.countsCoverage ? ['--coverage-reporting'] : []),
     ...['--transaction-expiry', '600'], // As on the real networks; the emulator's default is 10.
     '--transaction-fees',
     '--setup-vm-bridge=false', // Takes seconds at the first start, and nothing here uses it.

@@ -25,7 +25,8 @@
  * - `POST /block` makes a block of what is pending and gives the same
  */
 
-const REQUEST_MS_MAX = 30_000
+/** A transaction may be executed before it is answered, and a busy machine takes its time. */
+const REQUEST_MS_MAX = 120_000
 
 /** An answer that is not a success. */
 export class RestError extends Error {

@@ -44,6 +44,8 @@ export interface SignedTransaction {
   readonly draft: Draft
   readonly payloadSignatures: readonly KeySignature[]
   readonly envelopeSignatures: readonly KeySignature[]
+  /** Of all of it: Flow takes 1,500,000. */
+  readonly bytes: number
 }
 
 /** "FLOW-V0.0-transaction", filled with zero bytes to 32. */
@@ -76,7 +78,7 @@ export function signTransaction(draft: Draft): SignedTransaction {
 
   const all = rlp([...envelope, envelopeSignatures.map(signatureFields)])
   const id = Buffer.from(sha3_256(all)).toString('hex')
-  return { id, draft, payloadSignatures, envelopeSignatures }
+  return { id, draft, payloadSignatures, envelopeSignatures, bytes: all.length }
 }
 
 /** The body of `POST /v1/transactions`. */

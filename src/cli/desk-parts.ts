@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { TerminalError } from '../domain/errors.js'
 import type { Deployer } from '../ports/deployer.js'
 import type { CustomerDesk, LaneKeys, ProviderDesk, PublicDesk } from '../ports/desk.js'
+import type { PriceDesk, PriceKeeperDesk } from '../ports/price-desk.js'
 import type { DeploymentFile, PlanFile } from '../settlers/index.js'
 import type { Checkpoint } from './checkpoint.js'
 
@@ -31,6 +32,12 @@ export interface DeskParts {
   readonly openDeployer: (options: { readonly hasKey: boolean }) => Promise<Opened<Deployer>>
   /** Adds keys to the daemon's account on Flow until it has so many. */
   readonly ensureLaneKeys: (count: number) => Promise<LaneKeys>
+  readonly openPriceDesk: () => Promise<Opened<PriceDesk>>
+  /** With the contract account's key, or a provider's. */
+  readonly openPriceKeeperDesk: (
+    role: 'governor' | 'provider',
+    options: SendOptions,
+  ) => Promise<Opened<PriceKeeperDesk>>
   /** Of the reward epoch in force unless told. */
   readonly readCheckpoint: (epoch: number | undefined) => Promise<Checkpoint>
 }
@@ -45,6 +52,8 @@ export function lazyDesks(load: () => Promise<DeskParts>): DeskParts {
     readDeployment: async (path) => (await load()).readDeployment(path),
     openDeployer: async (options) => (await load()).openDeployer(options),
     ensureLaneKeys: async (count) => (await load()).ensureLaneKeys(count),
+    openPriceDesk: async () => (await load()).openPriceDesk(),
+    openPriceKeeperDesk: async (role, options) => (await load()).openPriceKeeperDesk(role, options),
     readCheckpoint: async (epoch) => (await load()).readCheckpoint(epoch),
   }
 }

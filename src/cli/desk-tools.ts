@@ -7,10 +7,13 @@ import {
   deployerConfig,
   deployerSettings,
   ensureLaneKeys,
+  governorSettings,
   laneKeysConfig,
   laneKeysSettings,
   openCustomerDesk,
   openDeployer,
+  openPriceDesk,
+  openPriceKeeperDesk,
   openProviderDesk,
   openPublicDesk,
   type PersonDeskConfig,
@@ -36,7 +39,7 @@ export function deskParts(surroundings: DeskSurroundings): DeskParts {
   const { env, folder, shutdownSignal, tell } = surroundings
   const openWith =
     <Desk>(
-      settings: typeof providerSettings | typeof customerSettings,
+      settings: typeof providerSettings | typeof customerSettings | typeof governorSettings,
       open: (config: PersonDeskConfig, telling: Telling) => Promise<Desk>,
     ) =>
     async (options: Omit<Telling, 'tell'>): Promise<Opened<Desk>> => {
@@ -65,6 +68,18 @@ export function deskParts(surroundings: DeskSurroundings): DeskParts {
       const config = loadSettings(laneKeysConfig, laneKeysSettings, env, folder)
       return ensureLaneKeys(config, count, tell, shutdownSignal())
     },
+    async openPriceDesk() {
+      const config = loadSettings(publicDeskConfig, publicDeskSettings, env, folder)
+      return {
+        desk: await openPriceDesk(config),
+        providerId: config.providerId,
+        signal: shutdownSignal(),
+      }
+    },
+    openPriceKeeperDesk: (role, options) =>
+      openWith(role === 'governor' ? governorSettings : providerSettings, (config, telling) =>
+        openPriceKeeperDesk(config, role, telling),
+      )(options),
     async readCheckpoint(epoch) {
       const { readCheckpoint } = await import('./checkpoint-tools.js')
       return readCheckpoint(epoch, surroundings)

@@ -13,6 +13,7 @@ import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
+import { pricesCommand } from './prices.js'
 import { providerCommand } from './provider.js'
 import { quarantineCommand } from './quarantine.js'
 import { receiptsCommand } from './receipts.js'
@@ -43,6 +44,7 @@ export function createProgram(parts: CliParts): Command {
     statusCommand(parts),
     doctorCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),
+    pricesCommand({ print: parts.print, ...parts.desks }),
     vaultsCommand({ print: parts.print, ...parts.desks }),
     providerCommand({ print: parts.print, ...parts.desks }),
     deployCommand({ print: parts.print, ...parts.desks }),

@@ -1,6 +1,7 @@
 import type { Deployer } from '../ports/deployer.js'
 import type { CustomerDesk, LaneKeys, ProviderDesk, PublicDesk } from '../ports/desk.js'
 import type { Finding } from '../ports/finding.js'
+import type { PriceDesk, PriceKeeperDesk } from '../ports/price-desk.js'
 import type { Settler } from '../ports/settler.js'
 import { type FlowConfig, flowConfig, flowSettings } from './flow/config.js'
 import type { DeploymentFile } from './flow/deployment.js'
@@ -17,6 +18,7 @@ export {
   customerSettings,
   deployerConfig,
   deployerSettings,
+  governorSettings,
   laneKeysConfig,
   laneKeysSettings,
   personDeskConfig,
@@ -82,6 +84,19 @@ export async function openCustomerDesk(
   telling: Telling,
 ): Promise<CustomerDesk> {
   return new (await import('./flow/customer.js')).FlowCustomerDesk(config, telling)
+}
+
+export async function openPriceDesk(config: PublicDeskConfig): Promise<PriceDesk> {
+  return new (await import('./flow/price-desk.js')).FlowPriceDesk(config)
+}
+
+export async function openPriceKeeperDesk(
+  config: PersonDeskConfig,
+  role: 'governor' | 'provider',
+  telling: Telling,
+): Promise<PriceKeeperDesk> {
+  const { FlowPriceKeeperDesk } = await import('./flow/price-desk.js')
+  return new FlowPriceKeeperDesk(config, role, telling)
 }
 
 /** Reads a deployment file's JSON. */

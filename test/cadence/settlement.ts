@@ -2,6 +2,7 @@ import { expect } from 'vitest'
 import { type CadenceValue, type Plain, uint } from '../../devnet/flow/cadence-json.js'
 import type { FlowAccount } from '../../devnet/flow/client.js'
 import { openVaults, type Provider, setFlowPrice, setUpProvider } from '../../devnet/flow/deploy.js'
+import type { EmulatorParts } from '../../devnet/flow/emulator.js'
 import { DEFAULT_PLAN, type Plan, planArguments } from '../../devnet/flow/plan.js'
 import { eventsNamed, type TransactionResult } from '../../devnet/flow/results.js'
 import { type Hash, type Hex, hash, u256, ZERO_HASH } from '../../src/domain/bytes.js'
@@ -48,8 +49,11 @@ export class Settlement {
   #seq = 0n
   #round = START_ROUND
 
-  static async start(plan: Plan = DEFAULT_PLAN): Promise<Settlement> {
-    const world = await startWorld({ meterDelaySeconds: 3_600 })
+  static async start(
+    plan: Plan = DEFAULT_PLAN,
+    emulatorParts: Partial<EmulatorParts> = {},
+  ): Promise<Settlement> {
+    const world = await startWorld({ meterDelaySeconds: 3_600 }, emulatorParts)
     try {
       const provider = await setUpProvider(world.client, { meter: METER, plan })
       const target = (await world.run('get_target')) as { readonly hash: bigint }

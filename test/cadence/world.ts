@@ -9,11 +9,12 @@ import {
   runFile,
   sendFile,
 } from '../../devnet/flow/deploy.js'
-import { type Emulator, startEmulator } from '../../devnet/flow/emulator.js'
+import { type Emulator, type EmulatorParts, startEmulator } from '../../devnet/flow/emulator.js'
 import type { TransactionResult } from '../../devnet/flow/results.js'
 import { cadenceSource } from '../../devnet/flow/sources.js'
 import type { Signer } from '../../devnet/flow/transaction.js'
 import { ANCHOR } from './batches.js'
+import { COVERAGE_FOLDER, keepCoverage } from './coverage.js'
 import { policyHex, VOTERS_A } from './flare.js'
 
 export const CHAIN_ID = 114n
@@ -33,15 +34,20 @@ export interface World extends Deployed {
   stop(): Promise<void>
 }
 
-export async function startWorld(parts: Partial<DeployParts> = {}): Promise<World> {
+export async function startWorld(
+  parts: Partial<DeployParts> = {},
+  emulatorParts: Partial<EmulatorParts> = {},
+): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'flowmeter-cadence-'))
-  const emulator = await startEmulator({ dir, blockTimeMs: 1000 })
+  const countsCoverage = COVERAGE_FOLDER !== undefined
+  const emulator = await startEmulator({ dir, blockTimeMs: 0, countsCoverage, ...emulatorParts })
   const stop = async (): Promise<void> => {
+    if (COVERAGE_FOLDER !== undefined) await keepCoverage(emulator, COVERAGE_FOLDER)
     await emulator.stop()
     rmSync(dir, { recursive: true, force: true })
   }
   try {
-    const deployed = await deployContracts(emulator.client.with({ minesAtOnce: true }), {
+    const deployed = await deployContracts(emulator.client, {
       chainId: CHAIN_ID,
       checkpoint: policyHex({ epoch: EPOCH, startRound: START_ROUND, ...VOTERS_A }),
       firstEpochStartRound: 0,

@@ -43,6 +43,8 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
       readDeployment: unused,
       openDeployer: unused,
       ensureLaneKeys: unused,
+      openPriceDesk: unused,
+      openPriceKeeperDesk: unused,
       readCheckpoint: unused,
     },
     ...parts,

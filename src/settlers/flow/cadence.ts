@@ -12,6 +12,11 @@ export const CONTRACTS = [
   'SubscriptionVaults',
 ] as const
 
+/** Those that are deployed on a network: the adapter to Band's oracle where Band has one. */
+export function contractsOn(network: FlowConfig['network']): readonly string[] {
+  return network === 'emulator' ? CONTRACTS : [...CONTRACTS, 'BandPrices']
+}
+
 /** What every network has, by network (https://developers.flow.com, core contracts). */
 const STANDARD_CONTRACTS: Readonly<Record<FlowConfig['network'], Record<string, string>>> = {
   mainnet: {
@@ -19,12 +24,14 @@ const STANDARD_CONTRACTS: Readonly<Record<FlowConfig['network'], Record<string, 
     FlowToken: '0x1654653399040a61',
     FlowFees: '0xf919ee77447b7497',
     Burner: '0xf233dcee88fe0abe',
+    BandOracle: '0x6801a6222ebf784a',
   },
   testnet: {
     FungibleToken: '0x9a0766d93b6608b7',
     FlowToken: '0x7e60df042a9c0868',
     FlowFees: '0x912d5440f7e3769e',
     Burner: '0x9a0766d93b6608b7',
+    BandOracle: '0x9fb6606c300b5051',
   },
   emulator: {
     FungibleToken: '0xee82856bf20e2aa6',
@@ -46,8 +53,15 @@ export class CadenceFiles {
   readonly #read = new Map<string, string>()
 
   constructor({ network, contractsAddress }: Pick<FlowConfig, 'network' | 'contractsAddress'>) {
-    const ours = CONTRACTS.map((name) => [name, contractsAddress])
-    this.#addresses = { ...STANDARD_CONTRACTS[network], ...Object.fromEntries(ours) }
+    const ours = [...CONTRACTS, 'BandPrices'].map((name) => [name, contractsAddress])
+    // On the emulator a stand-in of Band's oracle lies beside our contracts.
+    const band = network === 'emulator' ? { BandOracle: contractsAddress } : {}
+    this.#addresses = { ...STANDARD_CONTRACTS[network], ...band, ...Object.fromEntries(ours) }
+  }
+
+  /** The identifier of FLOW's vault type. */
+  flowToken(): string {
+    return `A.${this.#addresses.FlowToken?.slice(2)}.FlowToken.Vault`
   }
 
   /** `script('get_vaults')` */

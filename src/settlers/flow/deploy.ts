@@ -6,7 +6,7 @@ import type { ContractFound, Deployer, DeploymentTerms, Survey } from '../../por
 import type { Done } from '../../ports/desk.js'
 import { HttpClient } from '../../runtime/http-client.js'
 import { optional, ufix64 } from './arguments.js'
-import { CadenceFiles, CONTRACTS } from './cadence.js'
+import { CadenceFiles, contractsOn } from './cadence.js'
 import { FlowClient } from './client.js'
 import { type FlowConfig, nodesOf } from './config.js'
 import { type DeployerConfig, deployerSettings } from './desk-config.js'
@@ -60,7 +60,7 @@ export class FlowDeployer implements Deployer {
   async survey(terms: DeploymentTerms, signal: AbortSignal): Promise<Survey> {
     await this.#checkNetwork(signal)
     const { balance, contracts: there } = await this.#account(signal)
-    const contracts = CONTRACTS.map((name): ContractFound => {
+    const contracts = contractsOn(this.#config.network).map((name): ContractFound => {
       const source = this.#source(name)
       const found = there.get(name)
       const state = found === undefined ? 'missing' : found === source ? 'same' : 'other'
@@ -182,7 +182,7 @@ function deploymentOf(
         ],
       }
     default:
-      assert((CONTRACTS as readonly string[]).includes(name), `not a contract of ours: ${name}`)
+      assert(contractsOn(network).includes(name), `not a contract of ours: ${name}`)
       return { transaction: 'governor/deploy_contract', args: [string(name), code] }
   }
 }

@@ -46,6 +46,8 @@ export const publicDeskSettings = {
 } as const
 
 export const providerSettings = { ...publicDeskSettings, ...personSettings('PROVIDER') }
+/** The contract account's own say: whoever deployed the contracts governs them. */
+export const governorSettings = { ...publicDeskSettings, ...personSettings('DEPLOYER') }
 export const customerSettings = { ...publicDeskSettings, ...personSettings('CUSTOMER') }
 export const deployerSettings = {
   ...{ network, accessNodes, requestTimeoutMs, scriptsPerSecond, transactionExpiryBlocks },
