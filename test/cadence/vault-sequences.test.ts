@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import {
   array,
   bool,
@@ -20,6 +20,7 @@ import { u64 } from './world.js'
 // customer's free balance.
 // Method: a random sequence of all public calls, compared with the model after each. A failure names
 // its seed and step: `VAULT_SEED=7 VAULT_STEPS=200 npx vitest run test/cadence/vault-sequences`.
+vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 300_000 })
 const SEED = Number(process.env.VAULT_SEED ?? 20_261_129)
 const STEPS = Number(process.env.VAULT_STEPS ?? 70)
 
@@ -76,7 +77,7 @@ beforeAll(async () => {
 })
 afterAll(() => settlement?.stop())
 
-test(`seed ${SEED}, ${STEPS} steps`, { timeout: 1_200_000 }, async () => {
+test(`seed ${SEED}, ${STEPS} steps`, async () => {
   const [steps = []] = fc.sample(fc.array(step, { minLength: STEPS, maxLength: STEPS }), {
     seed: SEED,
     numRuns: 1,
