@@ -98,7 +98,7 @@ describe('anyone can bill', () => {
     expect(await world.refused('provider/close_vault', close, rival)).toMatch('has no vault')
     const collect = [string('USD'), ufix64('0.00000001')]
     expect(await world.refused('provider/collect_earnings', collect, rival)).toMatch(
-      'is above the earnings',
+      'There never were earnings',
     )
   })
 })
