@@ -1294,7 +1294,9 @@ access(all) contract SubscriptionVaults {
 
         access(contract) fun collect(token: Type, currency: String, amount: UFix64) {
             let units = SubscriptionVaults.units(amount)
-            let book = &self.books[self.bookOf(token: token, currency: currency)] as &Book
+            let index = self.indexOfBook(token: token, currency: currency)
+                ?? panic("SubscriptionVaults.Desk.collect: There never were earnings of \(token.identifier) in \(currency)")
+            let book = &self.books[index] as &Book
             assert(
                 units <= book.earnings,
                 message: "SubscriptionVaults.Desk.collect: \(amount) is above the earnings of \(SubscriptionVaults.tokens(book.earnings))"
@@ -1428,13 +1430,22 @@ access(all) contract SubscriptionVaults {
         /// The index of the book of a token and currency. It is made if there is none.
         ///
         access(self) fun bookOf(token: Type, currency: String): Int {
+            if let index = self.indexOfBook(token: token, currency: currency) {
+                return index
+            }
+            self.books.append(Book(token: token, currency: currency))
+            return self.books.length - 1
+        }
+
+        /// nil: there is none
+        ///
+        access(self) view fun indexOfBook(token: Type, currency: String): Int? {
             for i, book in self.books {
                 if book.token == token && book.currency == currency {
                     return i
                 }
             }
-            self.books.append(Book(token: token, currency: currency))
-            return self.books.length - 1
+            return nil
         }
     }
 

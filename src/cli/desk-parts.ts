@@ -68,6 +68,11 @@ export async function told<Result>(command: Command, work: () => Promise<Result>
   }
 }
 
+export const PROVIDER = [
+  '--provider <number>',
+  'the provider; FLOW_PROVIDER_ID unless told',
+] as const
+
 export const SEQUENCE_NUMBER = [
   '--sequence-number <number>',
   'of a run that was broken off: the transaction cannot land twice',

@@ -1,10 +1,9 @@
 import { Command } from 'commander'
-import type { Hex } from '../domain/bytes.js'
-import type { Ufix64Units } from '../domain/money.js'
-import { parseUfix64 } from '../domain/money.js'
 import type { Done, ProviderDesk } from '../ports/desk.js'
+import { flareAddress, flowAddress, flowAmount } from './desk-arguments.js'
 import { type DeskParts, SEQUENCE_NUMBER, sendOptionsOf, told, wholeNumber } from './desk-parts.js'
 import { type CliParts, toJson } from './parts.js'
+import { providerVerbs } from './provider-verbs.js'
 
 type ProviderParts = Pick<CliParts, 'print'> & DeskParts
 interface Options {
@@ -64,6 +63,7 @@ export function providerCommand(parts: ProviderParts): Command {
         says: `${text} FLOW collected`,
       }))
     })
+  for (const verb of providerVerbs(parts)) provider.addCommand(verb)
   return provider
 }
 
@@ -85,24 +85,4 @@ async function act(
   const isSent = done.txId !== undefined
   if (options.json) print(toJson({ sent: isSent, txId: done.txId, says }))
   else print(isSent ? says : `${says} (it was so already)`)
-}
-
-function flareAddress(text: string, command: Command): Hex {
-  const digits = text.toLowerCase().replace(/^0x/, '')
-  if (/^[0-9a-f]{40}$/.test(digits)) return `0x${digits}`
-  return command.error(`error: "${text}" is no address of 40 hex digits`, { exitCode: 2 })
-}
-
-function flowAddress(text: string, command: Command): string {
-  const digits = text.toLowerCase().replace(/^0x/, '')
-  if (/^[0-9a-f]{16}$/.test(digits)) return `0x${digits}`
-  return command.error(`error: "${text}" is no address of 16 hex digits`, { exitCode: 2 })
-}
-
-/** FLOW as people write it; a UFix64 ends at 184467440737.09551615. */
-export function flowAmount(text: string, command: Command): Ufix64Units {
-  const isAmount = /^\d{1,12}(\.\d{1,8})?$/.test(text)
-  const units = isAmount ? parseUfix64(text) : undefined
-  if (units !== undefined && units < 1n << 64n) return units
-  return command.error(`error: "${text}" is no amount of FLOW, such as 12.5`, { exitCode: 2 })
 }

@@ -1,8 +1,10 @@
 import { Command } from 'commander'
 import { formatUfix64, formatWad } from '../domain/money.js'
 import type { VaultCard, VaultMoney } from '../ports/desk.js'
+import { flowAmount } from './desk-arguments.js'
 import {
   type DeskParts,
+  PROVIDER,
   providerOf,
   SEQUENCE_NUMBER,
   sendOptionsOf,
@@ -10,7 +12,7 @@ import {
   wholeNumber,
 } from './desk-parts.js'
 import { type CliParts, toJson } from './parts.js'
-import { flowAmount } from './provider.js'
+import { vaultVerbs } from './vault-verbs.js'
 
 type VaultsParts = Pick<CliParts, 'print'> & DeskParts
 
@@ -26,8 +28,6 @@ interface OpenOptions extends Options {
   readonly sequenceNumber?: string
 }
 
-const PROVIDER = ['--provider <number>', 'the provider; FLOW_PROVIDER_ID unless told'] as const
-
 /** Vaults: opened and filled by customers, looked at by anybody. */
 export function vaultsCommand(parts: VaultsParts): Command {
   const vaults = new Command('vaults').description(
@@ -37,6 +37,7 @@ export function vaultsCommand(parts: VaultsParts): Command {
   vaults.addCommand(depositCommand(parts))
   vaults.addCommand(showCommand(parts))
   vaults.addCommand(listCommand(parts))
+  for (const verb of vaultVerbs(parts)) vaults.addCommand(verb)
   return vaults
 }
 
@@ -111,7 +112,7 @@ function showCommand({ print, openPublicDesk }: VaultsParts): Command {
           const message = `error: provider ${provider} has no vault ${account}`
           command.error(message, { exitCode: 2 })
         }
-        const text = moneyOf(money)
+        const text = { ...moneyOf(money), ...limitsText(card, money) }
         print(options.json ? toJson({ provider, ...card, ...text }) : showText(card, money))
       })
     })
@@ -138,12 +139,19 @@ function showText(card: VaultCard, money: VaultMoney): string {
     ({ planId, fromPeriodStart }) =>
       `  plan: ${planId}, from ${new Date(fromPeriodStart * 1000).toISOString().slice(0, 10)}`,
   )
+  const { cap, spent, entitled, validUntil, withdrawal, storageDeposit } = limitsText(card, money)
   return [
     `vault ${card.account} of ${card.customer}: ${stateOf(card)}`,
     ...plans,
     `  period: ${card.period}`,
     `  balance: ${balance} FLOW, of it free ${free}`,
     `  charged: ${charged} ${card.currency} = paid ${paid} + owed ${owed} + written off ${writtenOff}`,
+    `  cap: ${cap ?? 'none'}, of it spent ${spent}`,
+    `  entitled: ${entitled ?? 'to all usage'}, until ${validUntil ?? 'for ever'}`,
+    `  storage deposit: ${storageDeposit} FLOW`,
+    ...(withdrawal === null
+      ? []
+      : [`  asked back: ${withdrawal.amount} FLOW, from ${withdrawal.maturesAt} on`]),
   ].join('\n')
 }
 
@@ -152,10 +160,34 @@ function listText(card: VaultCard): string {
   return `${card.account}  ${card.customer}  plan ${plan}  ${stateOf(card)}`
 }
 
-function stateOf({ isOpen, isPaused, isAutopayOn }: VaultCard): string {
-  if (!isOpen) return 'left'
+function stateOf({ state, endsAt, isPaused, isAutopayOn }: VaultCard): string {
+  if (endsAt !== null) return `${state}, can be ended from ${instant(endsAt)} on`
+  if (state !== 'open') return state
   if (isPaused) return 'open, paused'
   return isAutopayOn ? 'open' : 'open, without autopay'
+}
+
+function instant(seconds: number): string {
+  return new Date(seconds * 1_000).toISOString()
+}
+
+function limitsText({ storageDeposit }: VaultCard, money: VaultMoney) {
+  const { cap, spent, entitled, validUntil, withdrawal } = money
+  return {
+    cap: cap === null ? null : formatWad(cap),
+    spent: formatWad(spent),
+    entitled: entitled === null ? null : formatWad(entitled),
+    validUntil: validUntil === null ? null : instant(validUntil),
+    storageDeposit: formatUfix64(storageDeposit),
+    withdrawal:
+      withdrawal === null
+        ? null
+        : {
+            amount: formatUfix64(withdrawal.amount),
+            maturesAt: instant(withdrawal.maturesAt),
+            lapsesAt: instant(withdrawal.lapsesAt),
+          },
+  }
 }
 
 function moneyOf(money: VaultMoney | undefined) {

@@ -43,11 +43,21 @@ export interface VaultCard {
   readonly period: string
   /** The plan of each period, earliest first; starts in seconds. */
   readonly plans: readonly { readonly fromPeriodStart: number; readonly planId: bigint }[]
+  /** Not closed yet. */
   readonly isOpen: boolean
   readonly isReserved: boolean
   readonly isAutopayOn: boolean
   readonly isPaused: boolean
+  readonly state: VaultState
+  /** Unix seconds from which it may be ended; null: nobody gave notice, or it is closed. */
+  readonly endsAt: number | null
+  /** FLOW that comes back when it is closed. */
+  readonly storageDeposit: Ufix64Units
 }
+
+export const VAULT_STATES = ['open', 'leaving', 'closing', 'closed'] as const
+/** leaving: its customer gave notice; closing: its provider did. */
+export type VaultState = (typeof VAULT_STATES)[number]
 
 export interface VaultMoney {
   readonly balance: Ufix64Units
@@ -57,6 +67,19 @@ export interface VaultMoney {
   readonly paid: Wad
   readonly owed: Wad
   readonly writtenOff: Wad
+  /** Paid in the billing period of the calendar that it is. */
+  readonly spent: Wad
+  /** Most that is paid in such a period; null: no limit. */
+  readonly cap: Wad | null
+  /** Most that is paid from now on; null: no limit. */
+  readonly entitled: Wad | null
+  /** Unix seconds after which nothing is paid; null: for ever. */
+  readonly validUntil: number | null
+  readonly withdrawal: {
+    readonly amount: Ufix64Units
+    readonly maturesAt: number
+    readonly lapsesAt: number
+  } | null
 }
 
 export interface Quote {
@@ -99,6 +122,14 @@ export interface Correction {
   readonly reason: string
 }
 
+export interface Approval {
+  readonly account: bigint
+  /** Unix seconds. */
+  readonly periodStart: number
+  /** Of the whole period. */
+  readonly chargedUpTo: Wad
+}
+
 export interface ProviderDesk extends PublicDesk {
   /** The provider that the key's account is; undefined until it is one. */
   ownId(signal: AbortSignal): Promise<bigint | undefined>
@@ -117,6 +148,14 @@ export interface ProviderDesk extends PublicDesk {
   reserve(account: bigint, holder: string, signal: AbortSignal): Promise<Done>
   /** Lowers the total of a period. That it is so already is a success. */
   correct(correction: Correction, signal: AbortSignal): Promise<Done>
+  /** Lets entries apply that charge a period up to a sum, however much at once. */
+  approve(approval: Approval, signal: AbortSignal): Promise<Done>
+  /** A greater charge of one entry is held until it is approved; null: none is. */
+  setMaxCharge(limit: Wad | null, signal: AbortSignal): Promise<Done>
+  /** FLOW of the provider's own as a gift, with a reason. Each call gives it once more. */
+  credit(account: bigint, amount: Ufix64Units, reason: string, signal: AbortSignal): Promise<Done>
+  /** Gives a customer notice. */
+  close(account: bigint, signal: AbortSignal): Promise<Done>
   /** FLOW that vaults of a currency have paid. Each call takes it once more. */
   collect(currency: string, amount: Ufix64Units, signal: AbortSignal): Promise<Done>
 }
@@ -130,10 +169,37 @@ export interface VaultOrder {
   readonly deposit: Ufix64Units
 }
 
+/** What a customer changes about a vault. Limits are in the plan's currency; null: no limit. */
+export type VaultChange =
+  | { readonly kind: 'autopay'; readonly isOn: boolean }
+  | { readonly kind: 'pause'; readonly isPaused: boolean }
+  /** In a billing period of the calendar. */
+  | { readonly kind: 'cap'; readonly limit: Wad | null }
+  /** From now on; `validUntil` in unix seconds, null: for ever. */
+  | {
+      readonly kind: 'entitlement'
+      readonly limit: Wad | null
+      readonly validUntil: number | null
+    }
+  /** From the next period on. */
+  | { readonly kind: 'plan'; readonly plan: bigint }
+  /** FLOW, to be taken out after the plan's notice. */
+  | { readonly kind: 'request_withdrawal'; readonly amount: Ufix64Units }
+  | { readonly kind: 'execute_withdrawal' }
+  | { readonly kind: 'leave' }
+  /** The account that gets what is left when the vault is closed. */
+  | { readonly kind: 'refund_receiver'; readonly receiver: string }
+  | { readonly kind: 'take_refund' }
+  /** These two are anybody's: to close a vault whose notice is over, and to pay back the rest. */
+  | { readonly kind: 'end' }
+  | { readonly kind: 'refund' }
+
 export interface CustomerDesk extends PublicDesk {
   readonly address: string
   /** Each call opens another vault. */
   open(order: VaultOrder, signal: AbortSignal): Promise<Done & { readonly account: bigint }>
+  /** Each call does it once more, or is refused where that is not possible. */
+  change(provider: bigint, account: bigint, change: VaultChange, signal: AbortSignal): Promise<Done>
   /** FLOW into anybody's vault. Each call puts it in once more. */
   deposit(
     provider: bigint,

@@ -175,6 +175,12 @@ describe.sequential('a quote', () => {
     [['provider', 'collect', '1,5'], 'is no amount of FLOW'],
     [['provider', 'set-meter', '0x12'], 'is no address of 40 hex digits'],
     [['provider', 'reserve', '-1', '0x1'], 'is no number from 0 to 2^64 - 1'],
+    [['provider', 'approve', '1', '--period', '2026-11-01', '--up-to', 'none'], 'up to what?'],
+    [['provider', 'approve', '1', '--period', '1.11.2026', '--up-to', '1'], 'is no date, such as'],
+    [['provider', 'max-charge', '-1'], 'is no amount, such as 20.5'],
+    [['provider', 'credit', '1', '2'], "required option '--reason <text>'"],
+    [['vaults', 'autopay', '1', 'maybe'], 'is neither on nor off'],
+    [['vaults', 'cap', '1', '1e9'], 'is no amount, such as 20.5'],
   ])('wrong usage: %s', async (args, says) => {
     const run = await asProvider(...args)
     expect([run.code, run.out, run.told.join()]).toEqual([2, [], expect.stringContaining(says)])
@@ -243,6 +249,86 @@ test('two commands with one number put one deposit in', async () => {
   expect(runs.map(({ code }) => code)).toContain(0)
   const after = json(await asCustomer('vaults', 'show', '77', '--json'))
   expect(Number(after.balance) - Number(before.balance)).toBe(1.5)
+})
+
+// Some thirty transactions, each waited for.
+describe.sequential('what may be paid, and the end', { timeout: 300_000 }, () => {
+  const vault = async (account: string) =>
+    json(await asCustomer('vaults', 'show', account, '--json'))
+
+  test('a customer sets every limit', async () => {
+    for (const args of [
+      ['autopay', '1', 'off'],
+      ['cap', '1', '20.5'],
+      ['entitle', '1', '100', '--until', '2099-01-01'],
+      ['pause', '1'],
+      ['choose-plan', '1', '1'],
+      ['refund-to', '1', customer.address],
+      ['request-withdrawal', '1', '2'],
+    ]) {
+      const run = await asCustomer('vaults', ...args)
+      expect([run.code, run.told.filter((line) => line.startsWith('error'))]).toEqual([0, []])
+    }
+    expect(await vault('1')).toMatchObject({
+      ...{ cap: '20.5', spent: '0', entitled: '100', validUntil: '2099-01-01T00:00:00.000Z' },
+      ...{ isAutopayOn: false, isPaused: true, withdrawal: { amount: '2.0' } },
+    })
+    expect((await asCustomer('vaults', 'show', '1')).out.join()).toMatch(
+      /open, paused.*cap: 20.5, of it spent 0.*storage deposit: 0.01 FLOW.*asked back: 2.0 FLOW/s,
+    )
+    for (const args of [['cap', 'none'], ['resume'], ['entitle', 'none'], ['autopay', 'on']]) {
+      const [name = '', ...rest] = args
+      const run = json(await asCustomer('vaults', name, '1', ...rest, '--json'))
+      expect(run).toMatchObject({ account: '1', txId: expect.stringMatching(/^[0-9a-f]{64}$/) })
+    }
+    expect(await vault('1')).toMatchObject({ cap: null, entitled: null, isPaused: false })
+    const early = await asCustomer('vaults', 'withdraw', '1')
+    expect([early.code, early.told.join()]).toEqual([2, expect.stringContaining('can be taken')])
+  })
+
+  test('a provider corrects, approves and gives', async () => {
+    const { plans } = (await vault('77')) as { plans: { fromPeriodStart: number }[] }
+    const start = new Date((plans[0]?.fromPeriodStart ?? 0) * 1_000).toISOString().slice(0, 10)
+    const period = ['--period', start]
+    const correct = ['provider', 'correct', '77', ...period, '--tokens', '0', '--after-seq', '5']
+    const reason = ['--reason', 'counted twice']
+    expect((await asProvider(...correct, ...reason)).out).toEqual([
+      'account 77 used 0 billable tokens in that period',
+    ])
+    expect(json(await asProvider(...correct, ...reason, '--json'))).toMatchObject({ sent: false })
+    const upwards = correct.with(correct.indexOf('0'), '1.5')
+    expect((await asProvider(...upwards, ...reason)).told.join()).toMatch('is not lowered to 15000')
+    const approve = ['provider', 'approve', '77', ...period, '--up-to', '12.5', '--json']
+    expect(json(await asProvider(...approve))).toMatchObject({ sent: true })
+    expect((await asProvider('provider', 'max-charge', '100')).out).toEqual([
+      'a charge above 100 is held',
+    ])
+    expect(await world.run('get_provider', [u64(1)])).toMatchObject({
+      maxChargePerEntry: 100n * WAD,
+    })
+    const before = await vault('77')
+    await asProvider('provider', 'credit', '77', '0.5', '--reason', 'for the outage')
+    expect(Number((await vault('77')).balance) - Number(before.balance)).toBe(0.5)
+  })
+
+  test('a customer leaves, and a provider closes', async () => {
+    expect((await asCustomer('vaults', 'leave', '1')).code).toBe(0)
+    expect((await asProvider('provider', 'close', '77')).out).toEqual(['account 77 has its notice'])
+    const list = (await asCustomer('vaults', 'list')).out.join()
+    expect(list).toMatch(/^1 .* leaving, can be ended from .*77 .* closing, can be ended from /)
+    const early = await asCustomer('vaults', 'end', '1')
+    expect([early.code, early.told.join()]).toEqual([2, expect.stringContaining('can be ended')])
+    await world.client.moveClock(86_460_000)
+    expect((await asCustomer('vaults', 'withdraw', '1')).code).toBe(0)
+    for (const account of ['1', '77']) {
+      expect((await asCustomer('vaults', 'end', account)).code).toBe(0)
+    }
+    expect((await asCustomer('vaults', 'refund', '1')).code).toBe(0)
+    expect((await asCustomer('vaults', 'take-refund', '77')).code).toBe(0)
+    for (const account of ['1', '77']) {
+      expect(await vault(account)).toMatchObject({ state: 'closed', isOpen: false, balance: '0.0' })
+    }
+  })
 })
 
 describe('keys', () => {

@@ -1,12 +1,13 @@
 import { RetryableError } from '../../domain/errors.js'
 import type { Ufix64Units } from '../../domain/money.js'
-import type { CustomerDesk, Done, VaultOrder } from '../../ports/desk.js'
+import type { CustomerDesk, Done, VaultChange, VaultOrder } from '../../ports/desk.js'
 import { optional, ufix64 } from './arguments.js'
 import { customerSettings, type PersonDeskConfig } from './desk-config.js'
 import { Errands } from './errand.js'
 import { uint } from './json-cadence.js'
 import type { Telling } from './provider.js'
 import { FlowPublicDesk } from './public-desk.js'
+import { changeTransaction } from './vault-change.js'
 
 /** What a customer does, with the customer's own key. */
 export class FlowCustomerDesk extends FlowPublicDesk implements CustomerDesk {
@@ -45,6 +46,18 @@ export class FlowCustomerDesk extends FlowPublicDesk implements CustomerDesk {
     const args = [...[provider, account].map((number) => uint('UInt64', number)), ufix64(amount)]
     const what = `deposit into vault ${account}`
     return this.#errands.run({ what, transaction: 'anybody/deposit', args }, signal)
+  }
+
+  change(
+    provider: bigint,
+    account: bigint,
+    change: VaultChange,
+    signal: AbortSignal,
+  ): Promise<Done> {
+    const { transaction, rest } = changeTransaction(change)
+    const ids = [provider, account].map((number) => uint('UInt64', number))
+    const what = `${change.kind.replaceAll('_', ' ')} of vault ${account}`
+    return this.#errands.run({ what, transaction, args: [...ids, ...rest] }, signal)
   }
 
   async #opened({ txId = '' }: Done, signal: AbortSignal): Promise<bigint> {

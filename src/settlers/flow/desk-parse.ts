@@ -2,7 +2,13 @@ import { z } from 'zod'
 import { type Hash, toHex } from '../../domain/bytes.js'
 import { parseUfix64, wad } from '../../domain/money.js'
 import { PERIOD_KINDS } from '../../domain/period.js'
-import type { ProviderCard, PublishedPlan, VaultCard, VaultMoney } from '../../ports/desk.js'
+import {
+  type ProviderCard,
+  type PublishedPlan,
+  VAULT_STATES,
+  type VaultCard,
+  type VaultMoney,
+} from '../../ports/desk.js'
 
 /** What scripts of cadence/ tell people, beyond what the daemon needs. */
 
@@ -74,6 +80,9 @@ export const vaultCardsView = z.array(
       isReserved: z.boolean(),
       isAutopayOn: z.boolean(),
       isPaused: z.boolean(),
+      state: z.enum(VAULT_STATES),
+      endsAt: small.nullable(),
+      storageDeposit: amount,
     })
     .transform(
       ({ plans, ...card }): VaultCard => ({
@@ -95,6 +104,11 @@ export const vaultMoneyView = z.tuple([
       paid: money,
       owed: money,
       writtenOff: money,
+      spent: money,
+      cap: money.nullable(),
+      entitled: money.nullable(),
+      validUntil: small.nullable(),
+      withdrawal: z.object({ amount, maturesAt: small, lapsesAt: small }).nullable(),
     })
     .transform((found): VaultMoney => found)
     .nullable(),

@@ -1,7 +1,7 @@
 import type { Hash, Hex } from '../../domain/bytes.js'
 import { assert, TerminalError } from '../../domain/errors.js'
-import type { Ufix64Units } from '../../domain/money.js'
-import type { Correction, Done, ProviderDesk } from '../../ports/desk.js'
+import type { Ufix64Units, Wad } from '../../domain/money.js'
+import type { Approval, Correction, Done, ProviderDesk } from '../../ports/desk.js'
 import type { PlanTerms } from '../../pricing/plan.js'
 import { address, column, optional, ufix64 } from './arguments.js'
 import type { Script } from './cadence.js'
@@ -130,6 +130,32 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
       },
       signal,
     )
+  }
+
+  approve({ account, periodStart, chargedUpTo }: Approval, signal: AbortSignal): Promise<Done> {
+    const period = uint('UInt32', periodStart)
+    const args = [uint('UInt64', account), period, uint('UInt128', chargedUpTo)]
+    const transaction = 'provider/approve_charge'
+    return this.#errands.run({ what: `approve account ${account}`, transaction, args }, signal)
+  }
+
+  setMaxCharge(limit: Wad | null, signal: AbortSignal): Promise<Done> {
+    const args = [optional(limit === null ? undefined : uint('UInt128', limit))]
+    const transaction = 'provider/set_max_charge'
+    return this.#errands.run({ what: 'set the greatest charge', transaction, args }, signal)
+  }
+
+  credit(account: bigint, amount: Ufix64Units, reason: string, signal: AbortSignal): Promise<Done> {
+    const tokens = [ufix64(amount), string('flowTokenVault')]
+    const args = [uint('UInt64', account), ...tokens, string(reason)]
+    const transaction = 'provider/credit_vault'
+    return this.#errands.run({ what: `credit account ${account}`, transaction, args }, signal)
+  }
+
+  close(account: bigint, signal: AbortSignal): Promise<Done> {
+    const args = [uint('UInt64', account)]
+    const transaction = 'provider/close_vault'
+    return this.#errands.run({ what: `close account ${account}`, transaction, args }, signal)
   }
 
   collect(currency: string, amount: Ufix64Units, signal: AbortSignal): Promise<Done> {
