@@ -36,4 +36,7 @@ export const purpose = {
   policy: (rewardEpoch: number) => `policy/${rewardEpoch}` as Purpose,
   accept: (seq: BatchSeq) => `accept/${seq}` as Purpose,
   settle: (seq: BatchSeq, firstEntry: number) => `settle/${seq}/${firstEntry}` as Purpose,
+  /** @param afterS the instant of the price that is to be followed by a newer one */
+  price: (token: string, currency: string, afterS: number) =>
+    `price/${token}/${currency}/${afterS}` as Purpose,
 }

@@ -62,6 +62,8 @@ export const flowConfig = z.strictObject({
   providerId: uint64,
   transactionExpiryBlocks: count.default(TRANSACTION_EXPIRY_BLOCKS),
   requestTimeoutMs: count.default(30_000),
+  /** Prices of Band's oracle that are older are refreshed, from the daemon's account. */
+  priceRefreshSeconds: count.optional(),
 })
 
 export type FlowConfig = z.infer<typeof flowConfig>
@@ -80,6 +82,10 @@ export const flowSettings = {
     help: 'blocks after which Flow refuses a transaction; only an emulator may differ from 600',
   },
   requestTimeoutMs: { env: 'FLOW_REQUEST_TIMEOUT_MS', help: 'time limit of one request, in ms' },
+  priceRefreshSeconds: {
+    env: 'FLOW_PRICE_REFRESH_SECONDS',
+    help: 'age at which prices that follow Band’s oracle are refreshed; never unless set',
+  },
 } as const
 
 /** The public REST endpoints, as fcl names them; the emulator's default port. */
