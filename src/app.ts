@@ -16,6 +16,7 @@ import { bindIdentity } from './pipeline/identity.js'
 import { checkMeter, checkMeterLevel } from './pipeline/meter-guard.js'
 import { meteringWorkers } from './pipeline/metering-workers.js'
 import { policiesNext } from './pipeline/policies.js'
+import { type PricesParts, type PricesPass, priceStatus, pricesNext } from './pipeline/prices.js'
 import { receiveUsage } from './pipeline/receive.js'
 import { type ReconcilePass, reconcileNext } from './pipeline/reconcile.js'
 import { sealNext } from './pipeline/seal.js'
@@ -31,7 +32,7 @@ import { laterRing } from './runtime/later-ring.js'
 import type { Logger } from './runtime/log.js'
 import { ReleaseStack } from './runtime/release-stack.js'
 import { runWorkers, type Worker } from './runtime/worker.js'
-import { createSettler } from './settlers/index.js'
+import { createPrices, createSettler } from './settlers/index.js'
 import { createControlTotals, createReceiver, createSource, isRead } from './sources/index.js'
 import { lockStore, openStore } from './store/index.js'
 import { version } from './version.js'
@@ -39,6 +40,7 @@ import { version } from './version.js'
 /** A policy comes every few hours, signed over some minutes. */
 const POLICIES_IDLE_MS = 2_000
 const WALLETS_IDLE_MS = 60_000
+const PRICES_IDLE_MS = 30_000
 
 /** The composition root: the only file that knows every adapter. Reads from top to bottom. */
 export async function runApp(config: Config, log: Logger, shutdown: AbortSignal): Promise<void> {
@@ -52,6 +54,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
     const attestor = await createAttestor(config.attestor, store)
     const meterKey = await createMeterKey(config.attestor)
     const settler = await createSettler(config.settler)
+    const prices = await createPrices(config.settler)
     const sources = await Promise.all(
       config.sources
         .filter(isRead)
@@ -87,7 +90,11 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
 
     const readiness = new Readiness(clock)
     shutdown.addEventListener('abort', () => readiness.stop())
-    const status = () => readStatus({ stores: store, clock, version, identity })
+    const pricesPass: PricesPass = { seen: [], refusedAtMs: new Map() }
+    const status = async () => ({
+      ...(await readStatus({ stores: store, clock, version, identity })),
+      prices: priceStatus(pricesPass, clock.now()),
+    })
     const metrics = metricsOf(status)
     const bells = {
       attribute: new Bell(),
@@ -243,6 +250,12 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         bell: new Bell(),
       },
       {
+        name: 'prices',
+        step: pricesStep({ ...store, prices, lanes: settler.lanes }, config.settler, pricesPass),
+        idleMs: PRICES_IDLE_MS,
+        bell: new Bell(),
+      },
+      {
         name: 'reconcile',
         step: reconcileStep({ store, settler, lanes: [attestor.lane, ...settler.lanes], clock }),
         idleMs,
@@ -289,6 +302,15 @@ function collectStep({
   const { settleMs } = config
   const settings = { settleMs, overlapMs: config.overlapMs + (source.rereadMs ?? 0) }
   return (signal) => collectNext({ ...store, source, clock, settings }, pass, signal)
+}
+
+function pricesStep(
+  parts: Omit<PricesParts, 'clock' | 'refreshMs'>,
+  { priceRefreshSeconds }: Config['settler'],
+  pass: PricesPass,
+): Worker['step'] {
+  const refreshMs = priceRefreshSeconds === undefined ? undefined : priceRefreshSeconds * 1_000
+  return (signal) => pricesNext({ ...parts, clock, refreshMs }, pass, signal)
 }
 
 function reconcileStep(parts: Parameters<typeof reconcileNext>[0]): Worker['step'] {

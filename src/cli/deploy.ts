@@ -7,6 +7,7 @@ import { type CliParts, toJson } from './parts.js'
 type DeployParts = Pick<CliParts, 'print'> & Pick<DeskParts, 'readDeployment' | 'openDeployer'>
 
 interface Options {
+  readonly network?: string
   readonly dryRun?: true
   readonly json?: true
 }
@@ -16,6 +17,7 @@ export function deployCommand({ print, readDeployment, openDeployer }: DeployPar
   return new Command('deploy')
     .description('Put the contracts on an account, with FLOW_DEPLOYER_ADDRESS and …_PRIVATE_KEY')
     .argument('<file>', 'the terms of the deployment: see docs/vaults.md')
+    .option('--network <network>', 'testnet, mainnet or emulator; FLOW_NETWORK unless told')
     .option('--dry-run', 'only look, and say what would be done; needs no key')
     .option('--json', 'print one JSON object')
     .action(async (file: string, options: Options, command: Command) => {
@@ -26,7 +28,8 @@ export function deployCommand({ print, readDeployment, openDeployer }: DeployPar
       }
       const { terms } = parsed
       const isDry = options.dryRun === true
-      const { desk, signal } = await openDeployer({ hasKey: !isDry })
+      const network = networkOf(options.network, command)
+      const { desk, signal } = await openDeployer({ hasKey: !isDry, ...network })
       await told(command, async () => {
         const before = await desk.survey(terms, signal)
         const missing = before.contracts.filter(({ state }) => state === 'missing')
@@ -47,6 +50,15 @@ export function deployCommand({ print, readDeployment, openDeployer }: DeployPar
         }
       })
     })
+}
+
+/** As Flow itself names them, or without its `flow-`. */
+function networkOf(text: string | undefined, command: Command): { readonly network?: string } {
+  if (text === undefined) return {}
+  const network = text.replace(/^flow-/, '')
+  if (['testnet', 'mainnet', 'emulator'].includes(network)) return { network }
+  const fix = 'Use testnet, mainnet or emulator.'
+  return command.error(`error: there is no network "${text}". ${fix}`, { exitCode: 2 })
 }
 
 /** Other code may be an older version of ours: to update it is an act of its own. */

@@ -28,10 +28,13 @@ export interface DeskParts {
   readonly openCustomerDesk: (options: SendOptions) => Promise<Opened<CustomerDesk>>
   /** Errors as readPlans. */
   readonly readDeployment: (path: string) => Promise<DeploymentFile>
-  /** Without a key nothing can be sent. */
-  readonly openDeployer: (options: { readonly hasKey: boolean }) => Promise<Opened<Deployer>>
   /** Adds keys to the daemon's account on Flow until it has so many. */
   readonly ensureLaneKeys: (count: number) => Promise<LaneKeys>
+  /** Without a key nothing can be sent. A network that is named goes before the settings' own. */
+  readonly openDeployer: (options: {
+    readonly hasKey: boolean
+    readonly network?: string
+  }) => Promise<Opened<Deployer>>
   readonly openPriceDesk: () => Promise<Opened<PriceDesk>>
   /** With the contract account's key, or a provider's. */
   readonly openPriceKeeperDesk: (

@@ -50,12 +50,13 @@ export function deskParts(surroundings: DeskSurroundings): DeskParts {
   return {
     readPlans: async (path) => readPlanFile(await readJson(resolve(folder, path))),
     readDeployment: async (path) => readDeploymentFile(await readJson(resolve(folder, path))),
-    async openDeployer({ hasKey }) {
+    async openDeployer({ hasKey, network }) {
+      const named = network === undefined ? env : { ...env, FLOW_NETWORK: network }
       const keyless = deployerConfig.omit({ privateKey: true })
       const { privateKey: _, ...keylessSettings } = deployerSettings
       const config = hasKey
-        ? loadSettings(deployerConfig, deployerSettings, env, folder)
-        : { ...loadSettings(keyless, keylessSettings, env, folder), privateKey: '' }
+        ? loadSettings(deployerConfig, deployerSettings, named, folder)
+        : { ...loadSettings(keyless, keylessSettings, named, folder), privateKey: '' }
       const desk = await openDeployer(config, { tell })
       return { desk, providerId: undefined, signal: shutdownSignal() }
     },

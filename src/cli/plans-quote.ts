@@ -32,6 +32,10 @@ export function quoteCommand({ print, ...parts }: Pick<CliParts, 'print'> & Desk
       const usages = options.model.map((text) => usageOf(text, command))
       const plan = await findPlan(reference, parts, command)
       const { rows, others } = rowsOf(plan, usages)
+      if (!rows.every(fits)) {
+        const why = 'usage that is priced together is more than an entry can say'
+        command.error(`error: ${why}`, { exitCode: 2 })
+      }
       const terms = termsOf(plan.draft, tableOf(plan))
       const billable = billableOf(terms, rows)
       const price = priceOf(terms, billable)

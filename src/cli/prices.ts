@@ -4,7 +4,7 @@ import type { Done } from '../ports/desk.js'
 import type { FollowedRate, PriceFeed, PriceKeeperDesk, PricePair } from '../ports/price-desk.js'
 import { type DeskParts, told } from './desk-parts.js'
 import { type CliParts, toJson } from './parts.js'
-import { flowAmount } from './provider.js'
+import { flowAmount } from './desk-arguments.js'
 
 type PricesParts = Pick<CliParts, 'print'> & DeskParts
 

@@ -38,6 +38,9 @@ export const purpose = {
   /** Names its entries by their positions, both inclusive: `settle/7/0-127`. */
   settle: (seq: BatchSeq, { first, count }: EntrySpan) =>
     `settle/${seq}/${first}-${first + count - 1}` as Purpose,
+  /** @param afterS the instant of the price that is to be followed by a newer one */
+  price: (token: string, currency: string, afterS: number) =>
+    `price/${token}/${currency}/${afterS}` as Purpose,
 }
 
 /** Entries of a batch that stand one after the other. */

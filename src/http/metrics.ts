@@ -31,6 +31,11 @@ export function metricsOf(status: () => Promise<Status>): Metrics {
     check: gauge('check_difference', 'What must be 0, by check', ['check']),
     wallet: gauge('wallet_balance', 'Coins that pay for transactions, by chain', ['wallet']),
     runway: gauge('wallet_runway_days', 'Days that they last at the pace of a week', ['wallet']),
+    priceWait: gauge('token_price_missing', '1 while payments wait for a price', [
+      'token',
+      'currency',
+    ]),
+    priceAge: gauge('token_price_age_seconds', 'Age of a price', ['token', 'currency']),
     policies: gauge('policy_epochs_behind', 'Epochs by which the light client is behind Flare'),
   }
   const fillMetering = meteringGauges(registry)
@@ -69,6 +74,8 @@ type Gauges = Readonly<
     | 'check'
     | 'wallet'
     | 'runway'
+    | 'priceWait'
+    | 'priceAge'
     | 'policies',
     Gauge
   >
@@ -84,6 +91,10 @@ function fill(gauges: Gauges, status: Status): void {
   for (const { wallet, balance, runwayDays } of status.wallets) {
     gauges.wallet.set({ wallet }, Number(balance))
     if (runwayDays !== undefined) gauges.runway.set({ wallet }, runwayDays)
+  }
+  for (const { token, currency, ageS, paymentsWait } of status.prices ?? []) {
+    gauges.priceWait.set({ token, currency }, paymentsWait === undefined ? 0 : 1)
+    if (ageS !== undefined) gauges.priceAge.set({ token, currency }, ageS)
   }
   if (status.policies !== undefined) gauges.policies.set(status.policies.behind)
   gauges.unmapped.set(status.unmapped.records)

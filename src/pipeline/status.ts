@@ -4,6 +4,7 @@ import type { Fate } from '../ports/lane.js'
 import type { StoredBatch, Stores } from '../ports/stores.js'
 import { type MeteringStatus, meteringStatus } from './metering-status.js'
 import { type PolicyStatus, policyStatus } from './policy-status.js'
+import type { PriceStatus } from './prices.js'
 import { type SetAsideCounts, sourceWarnings } from './source-health.js'
 import { type WalletStatus, walletStatus } from './wallets.js'
 
@@ -41,6 +42,8 @@ export interface Status {
   readonly lastSettled?: { readonly seq: string; readonly at: string }
   /** What pays on both chains, and how long it lasts. */
   readonly wallets: readonly WalletStatus[]
+  /** What customers pay with, from a running daemon alone. */
+  readonly prices?: readonly PriceStatus[]
   readonly policies?: PolicyStatus
   readonly metering?: MeteringStatus
   /** Entries that Flow refused to apply, each with its reason in `flowmeter batches`. */

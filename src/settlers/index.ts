@@ -2,6 +2,7 @@ import type { Deployer } from '../ports/deployer.js'
 import type { CustomerDesk, LaneKeys, ProviderDesk, PublicDesk } from '../ports/desk.js'
 import type { Finding } from '../ports/finding.js'
 import type { PriceDesk, PriceKeeperDesk } from '../ports/price-desk.js'
+import type { Prices } from '../ports/prices.js'
 import type { Settler } from '../ports/settler.js'
 import { type FlowConfig, flowConfig, flowSettings } from './flow/config.js'
 import type { DeploymentFile } from './flow/deployment.js'
@@ -49,6 +50,14 @@ export async function createSettler(config: SettlerConfig): Promise<Settler> {
       const { FlowSettler } = await import('./flow/settler.js')
       return new FlowSettler(config)
     }
+  }
+}
+
+/** What customers pay with, and what it is worth. Asks no network. */
+export async function createPrices(config: SettlerConfig): Promise<Prices> {
+  switch (config.kind) {
+    case 'flow':
+      return new (await import('./flow/prices.js')).FlowPrices(config)
   }
 }
 

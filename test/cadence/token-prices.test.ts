@@ -144,6 +144,22 @@ describe('a governed price', () => {
   })
 })
 
+test('without a feed there is no price, and never was a good one', async () => {
+  const source = `
+    import "TokenPrices"
+    access(all) fun main(token: String, currency: String): [UInt128?] {
+        let type = CompositeType(token)!
+        return [
+            TokenPrices.current(token: type, currency: currency),
+            TokenPrices.lastGood(token: type, currency: currency)
+        ]
+    }`
+  const nobody = `A.${band.account.address.slice(2)}.SubscriptionVaults.Desk`
+  for (const args of [pair('ZZZ'), pair('USD', nobody)]) {
+    expect(await band.client.script(source, args)).toEqual([null, null])
+  }
+})
+
 describe('at par', () => {
   test('FLOW is FLOW, for ever and without a feed', async () => {
     expect(await feed('FLOW')).toMatchObject({ current: WAD, lastGood: WAD, source: 'par' })

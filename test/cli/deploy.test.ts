@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { string } from '../../devnet/flow/cadence-json.js'
 import type { FlowAccount } from '../../devnet/flow/client.js'
 import { sendFile } from '../../devnet/flow/deploy.js'
-import { CadenceFiles } from '../../src/settlers/flow/cadence.js'
+import { CadenceFiles, contractsOn } from '../../src/settlers/flow/cadence.js'
 import { ANCHOR } from '../cadence/batches.js'
 import { policyHex, VOTERS_A } from '../cadence/flare.js'
 import { EPOCH, ROUNDS_PER_EPOCH, START_ROUND, startWorld, type World } from '../cadence/world.js'
@@ -114,21 +114,25 @@ test('other code under one of our names stops everything', async () => {
 test.each(['testnet', 'mainnet', 'emulator'] as const)(
   'sources for %s import from the addresses that flow.json has',
   (network) => {
-    const { dependencies } = JSON.parse(readFileSync(join(root, 'cadence/flow.json'), 'utf8')) as {
-      dependencies: Record<string, { aliases: Record<string, string> }>
-    }
+    type Named = Record<string, { readonly aliases: Readonly<Record<string, string>> }>
+    const { contracts, dependencies } = JSON.parse(
+      readFileSync(join(root, 'cadence/flow.json'), 'utf8'),
+    ) as { contracts: Named; dependencies: Named }
+    const named = { ...contracts, ...dependencies }
+    const ours: readonly string[] = contractsOn(network)
+    expect(ours).toEqual(network === 'emulator' ? ALL : [...ALL, 'BandPrices'])
     const own = '0x0123456789abcdef'
     const files = new CadenceFiles({ network, contractsAddress: own })
-    const imports = ALL.flatMap((name) => [
+    const imports = ours.flatMap((name) => [
       ...files
         .transaction(`../contracts/${name}`)
         .matchAll(/^import (\w+) from (0x[0-9a-f]{16})$/gm),
     ])
     expect(imports.length).toBeGreaterThan(6)
     for (const [, name = '', address] of imports) {
-      const alias = dependencies[name]?.aliases[network]
+      const alias = named[name]?.aliases[network]
       expect([name, address]).toEqual([name, alias === undefined ? own : `0x${alias}`])
-      expect(ALL.includes(name)).toBe(alias === undefined)
+      expect(ours.includes(name)).toBe(alias === undefined)
     }
   },
 )
@@ -144,13 +148,22 @@ test('a dry run needs no key, and a real one does', async () => {
     78,
     expect.stringContaining('FLOW_DEPLOYER_PRIVATE_KEY: is missing'),
   ])
-  const elsewhere = await runDesk(['deploy', file, '--dry-run'], {
-    ...env,
-    FLOW_NETWORK: 'testnet',
-  })
-  expect([elsewhere.code, elsewhere.told.join()]).toEqual([
-    78,
-    expect.stringContaining('The node is of flow-emulator, the settings are of flow-testnet'),
+  // Named by the command or by the settings: what is said of one network is never sent to another.
+  const named = ['deploy', file, '--network', 'flow-testnet', '--dry-run']
+  for (const [args, more] of [
+    [['deploy', file, '--dry-run'], { FLOW_NETWORK: 'testnet' }],
+    [named, {}],
+  ] as const) {
+    const elsewhere = await runDesk(args, { ...env, ...more })
+    expect([elsewhere.code, elsewhere.told.join()]).toEqual([
+      78,
+      expect.stringContaining('The node is of flow-emulator, the settings are of flow-testnet'),
+    ])
+  }
+  const unknown = await runDesk(['deploy', file, '--network', 'goerli', '--dry-run'], env)
+  expect([unknown.code, unknown.told.join()]).toEqual([
+    2,
+    expect.stringContaining('there is no network "goerli"'),
   ])
 })
 

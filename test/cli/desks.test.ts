@@ -167,6 +167,10 @@ describe.sequential('a quote', () => {
     [['plans', 'quote', '1', '--model', 'gpt-4'], 'is not model=prompt,cached'],
     [['plans', 'quote', '1', '--model', 'a=1,2'], 'cached tokens are part of the prompt'],
     [['plans', 'quote', '1', '--model', 'a=18446744073709551616'], 'more than an entry can say'],
+    [
+      ['plans', 'quote', 'plans/default.json', '--model', `a=${2n ** 64n - 1n}`, '--model', 'b=1'],
+      'priced together is more than an entry can say',
+    ],
     [['plans', 'quote', '99', '--model', 'a=1'], 'there is no plan 99'],
     [['plans', 'quote', 'plans/cost-plus.json', '--model', 'a=1'], 'plans/cost-plus.json#free/eco'],
     [['plans', 'publish', '1'], 'plan 1 is published already'],

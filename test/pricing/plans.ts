@@ -8,8 +8,8 @@ import { PERIOD_KINDS } from '../../src/domain/period.js'
 import type { UsageTotal } from '../../src/domain/usage-total.js'
 import type { PlanTerms, Rate, Tier } from '../../src/pricing/plan.js'
 
-const U64_MAX = 2n ** 64n - 1n
-const U32_MAX = 2n ** 32n - 1n
+export const U64_MAX = 2n ** 64n - 1n
+export const U32_MAX = 2n ** 32n - 1n
 
 /** Any number of bits is as likely as any other, and the ends are likelier than all of them. */
 function bits(most: number): fc.Arbitrary<bigint> {
@@ -41,6 +41,11 @@ const anyModelId = fc.oneof(
   fc.constantFrom(0, 1, 31, 32, 33, 65_535),
 )
 
+const anyBound = fc.oneof(
+  bits(64).filter((bound) => bound > 0n && bound < U64_MAX),
+  fc.bigInt(1n, 1_000n),
+)
+
 /** Any plan that the contract takes. Small bounds are as likely as large ones. */
 export const anyTerms: fc.Arbitrary<PlanTerms> = fc
   .record({
@@ -50,12 +55,9 @@ export const anyTerms: fc.Arbitrary<PlanTerms> = fc
     minimum: bits(112).map(wad),
     fee: bits(112).map(wad),
     noticeS: fc.integer({ min: 0, max: 604_800 }),
-    bounds: fc.uniqueArray(
-      fc.oneof(
-        bits(64).filter((bound) => bound > 0n && bound < U64_MAX),
-        fc.bigInt(1n, 1_000n),
-      ),
-      { maxLength: 15 },
+    bounds: fc.oneof(
+      { arbitrary: fc.uniqueArray(anyBound, { maxLength: 15, size: 'max' }), weight: 3 },
+      fc.uniqueArray(anyBound, { minLength: 15, maxLength: 15 }), // Sixteen tiers.
     ),
     prices: fc.array(bits(48), { minLength: 16, maxLength: 16 }),
     discounts: fc.array(fc.oneof(fc.bigInt(0n, 10_000n), fc.constantFrom(0n, 9_999n, 10_000n)), {
@@ -65,6 +67,7 @@ export const anyTerms: fc.Arbitrary<PlanTerms> = fc
     defaultRate: anyRate,
     rates: fc.uniqueArray(fc.tuple(anyModelId, anyRate), {
       maxLength: 40,
+      size: 'max',
       selector: ([id]) => id,
     }),
   })

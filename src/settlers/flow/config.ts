@@ -84,6 +84,8 @@ export const flowConfig = z.strictObject({
   requestTimeoutMs: count.default(30_000),
   /** Of each access node. Absent: what public nodes allow; without a limit on an emulator. */
   scriptsPerSecond: count.refine((number) => number > 0, 'at least 1').optional(),
+  /** Prices of Band's oracle that are older are refreshed, from the daemon's account. */
+  priceRefreshSeconds: count.optional(),
 })
 
 export type FlowConfig = z.infer<typeof flowConfig>
@@ -108,6 +110,10 @@ export const flowSettings = {
   scriptsPerSecond: {
     env: 'FLOW_SCRIPTS_PER_SECOND',
     help: 'scripts that a node is asked to run; 5 unless set, as public nodes allow',
+  },
+  priceRefreshSeconds: {
+    env: 'FLOW_PRICE_REFRESH_SECONDS',
+    help: 'age at which prices that follow Band’s oracle are refreshed; never unless set',
   },
 } as const
 
