@@ -15,7 +15,12 @@ export interface MeteringTools {
   explain(user: string, source: string | undefined): Promise<Explained>
   mapAll(): Promise<MapAll>
   listUnmapped(): Promise<readonly WaitingUsage[]>
-  release(payer: string, source: string | undefined, to: AccountNumber | undefined): Promise<number>
+  /** How many records, and what is known of the vault they go to. */
+  release(
+    payer: string,
+    source: string | undefined,
+    to: AccountNumber | undefined,
+  ): Promise<{ readonly records: number; readonly vault?: string }>
   correction(): Promise<CorrectionPreview>
   decisions(
     limit: number,
@@ -23,12 +28,17 @@ export interface MeteringTools {
   setAsides(choice: SetAsideChoice, limit: number): Promise<readonly SetAside[]>
   decide(rows: readonly SetAside[], word: SetAsideWord): Promise<readonly Verdict[]>
   rejects(limit: number): Promise<readonly SeenReject[]>
-  audit(source: string | undefined, days: DayRange | undefined): Promise<readonly DayComparison[]>
+  audit(source: string | undefined, days: DayRange | undefined): Promise<readonly AuditedDay[]>
   backfill(options: BackfillOptions): Promise<readonly BackfillOutcome[]>
 }
 
 /** Count it, count it in place of the row that was read first, or leave it uncounted. */
 export type SetAsideWord = 'count' | 'instead' | 'dismiss'
+
+export interface AuditedDay extends DayComparison {
+  /** Why a difference need not mean anything. */
+  readonly caveat?: string
+}
 
 /** Both included, `2026-11-21`, UTC. */
 export interface DayRange {
