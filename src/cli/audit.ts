@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
-import type { DailyDifference, DayComparison } from '../ports/control-totals.js'
+import type { DailyDifference } from '../ports/control-totals.js'
+import type { AuditedDay } from './metering-tools.js'
 import { type CliParts, toJson } from './parts.js'
 
 interface Options {
@@ -23,6 +24,12 @@ export function auditCommand({ metering, print }: Pick<CliParts, 'metering' | 'p
     .action(async (name: string | undefined, options: Options, command: Command) => {
       const from = options.day ?? options.from
       const until = options.day ?? options.until ?? from
+      if (from !== undefined && until !== undefined && until < from) {
+        command.error('error: --until is before --from', { exitCode: 2 })
+      }
+      if (from === undefined && until !== undefined) {
+        command.error('error: --until needs --from', { exitCode: 2 })
+      }
       const days = from === undefined || until === undefined ? undefined : { from, until }
       const compared = await (await metering()).audit(name, days)
       const differing = compared.filter(({ differences }) => differences.length > 0).length
@@ -35,10 +42,11 @@ export function auditCommand({ metering, print }: Pick<CliParts, 'metering' | 'p
   return audit
 }
 
-function toLines({ source, day, compared, differences }: DayComparison): string[] {
+function toLines({ source, day, compared, differences, caveat }: AuditedDay): string[] {
   const head = `${source} ${day}: ${compared} keys and models compared`
-  if (differences.length === 0) return [`${head}, all equal`]
-  return [`${head}, ${differences.length} differ:`, ...differences.map(differenceLine)]
+  const notes = caveat === undefined ? [] : [`  ${caveat}`]
+  if (differences.length === 0) return [`${head}, all equal`, ...notes]
+  return [`${head}, ${differences.length} differ:`, ...notes, ...differences.map(differenceLine)]
 }
 
 function differenceLine({ apiKey, model, ours, theirs }: DailyDifference): string {
@@ -49,7 +57,8 @@ function differenceLine({ apiKey, model, ours, theirs }: DailyDifference): strin
 }
 
 function dayOf(text: string): string {
-  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(`${text}T00:00:00Z`))
-  if (isDay) return text
+  // The 31st of February is read as the 3rd of March: only a day that comes back is one.
+  const ms = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN
+  if (!Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text)) return text
   throw new InvalidArgumentError('a UTC day, such as 2026-11-21')
 }

@@ -73,6 +73,8 @@ function instantOf(text: string): number {
   const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text)
   const isInstant = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?Z$/.test(text)
   const ms = isDay ? Date.parse(`${text}T00:00:00Z`) : isInstant ? Date.parse(text) : Number.NaN
-  if (!Number.isNaN(ms)) return ms
+  // The 31st of February is read as the 3rd of March: only a day that comes back is one.
+  const isReal = !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text.slice(0, 10))
+  if (isReal) return ms
   throw new InvalidArgumentError('a UTC day or instant: 2026-11-01 or 2026-11-01T10:00:00Z')
 }

@@ -37,7 +37,10 @@ export function mapCommand({
         : await mapUser(user)
       print(options.json ? toJson(mapped) : toText(mapped))
       if (mapped.account !== undefined) return
-      const fix = 'Add it with `flowmeter directory set`, or change "mapping" in the settings.'
+      const isNobody = mapped.steps[0]?.strategy === 'none'
+      const fix = isNobody
+        ? 'Give the key an owner in LiteLLM; what waits goes where `flowmeter unmapped release` says.'
+        : 'Add it with `flowmeter directory set`, or change "mapping" in the settings.'
       command.error(`error: no strategy maps "${user}". ${fix}`, { exitCode: 2 })
     })
 }

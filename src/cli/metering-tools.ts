@@ -16,7 +16,12 @@ export interface MeteringTools {
   explain(user: string, source: string | undefined): Promise<Explained>
   mapAll(): Promise<MapAll>
   listUnmapped(): Promise<readonly WaitingUsage[]>
-  release(payer: string, source: string | undefined, to: AccountNumber | undefined): Promise<number>
+  /** How many records, and what is known of the vault they go to. */
+  release(
+    payer: string,
+    source: string | undefined,
+    to: AccountNumber | undefined,
+  ): Promise<{ readonly records: number; readonly vault?: string }>
   correction(): Promise<CorrectionPreview>
   /** Records the corrections that today's mapping asks for, or that take these records out. */
   correct(order: CorrectionOrder): Promise<readonly RecordedCorrection[]>
@@ -27,7 +32,7 @@ export interface MeteringTools {
   setAsides(choice: SetAsideChoice, limit: number): Promise<readonly SetAside[]>
   decide(rows: readonly SetAside[], word: SetAsideWord): Promise<readonly Verdict[]>
   rejects(limit: number): Promise<readonly SeenReject[]>
-  audit(source: string | undefined, days: DayRange | undefined): Promise<readonly DayComparison[]>
+  audit(source: string | undefined, days: DayRange | undefined): Promise<readonly AuditedDay[]>
   backfill(options: BackfillOptions): Promise<readonly BackfillOutcome[]>
 }
 
@@ -40,6 +45,11 @@ export interface CorrectionOrder extends Ordered {
 
 /** Count it, count it in place of the row that was read first, or leave it uncounted. */
 export type SetAsideWord = 'count' | 'instead' | 'dismiss'
+
+export interface AuditedDay extends DayComparison {
+  /** Why a difference need not mean anything. */
+  readonly caveat?: string
+}
 
 /** Both included, `2026-11-21`, UTC. */
 export interface DayRange {

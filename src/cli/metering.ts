@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { type Config, loadAttributionConfig, loadConfig } from '../config.js'
-import { ConfigError } from '../domain/errors.js'
+import { ConfigError, RetryableError } from '../domain/errors.js'
 import { payerFieldOf } from '../mapping/index.js'
 import type { DirectoryAnswers, MappingData } from '../mapping/strategy.js'
 import { createDirectories, createRecordRule } from '../operator/index.js'
@@ -22,13 +22,19 @@ import {
   recordRemapping,
   recordWaiver,
 } from '../pipeline/record-correction.js'
-import type { DayComparison } from '../ports/control-totals.js'
 import type { WaitingUsage } from '../ports/payers.js'
 import type { Verdict } from '../ports/set-asides.js'
-import type { Store } from '../ports/stores.js'
+import type { SourceState, Store } from '../ports/stores.js'
 import { systemClock as clock } from '../runtime/clock.js'
-import { createControlTotals, createSource, isRead } from '../sources/index.js'
+import {
+  createControlTotals,
+  createSource,
+  fixOfSource,
+  isRead,
+  type SourceConfig,
+} from '../sources/index.js'
 import type {
+  AuditedDay,
   BackfillOptions,
   BackfillOutcome,
   DayRange,
@@ -73,7 +79,8 @@ export function meteringTools(
               ? await store.payers.lookAgain(choice)
               : await store.payers.release(choice, to)
         }
-        return records
+        const vault = await vaultText(store, to)
+        return { records, ...(vault === undefined ? {} : { vault }) }
       }),
     correction: () => withStored(previewCorrection),
     correct: ({ account, waived, ...ordered }) =>
@@ -91,7 +98,11 @@ export function meteringTools(
         return recorded
       }),
     decisions: (limit) => withStored((store) => store.decisions.list(limit)),
-    setAsides: (choice, limit) => withStored((store) => store.setAsides.waiting(choice, limit)),
+    setAsides: (choice, limit) =>
+      withStored(async (store) => {
+        await chosenSources(store, choice.source)
+        return store.setAsides.waiting(choice, limit)
+      }),
     decide: (rows, word) =>
       withStored(async (store) => {
         const verdicts: Verdict[] = []
@@ -128,6 +139,8 @@ async function explain(
     await directory.close()
   }
   const look = async (store?: Store): Promise<Explained> => {
+    const isNamed = Object.hasOwn(settings.sources ?? {}, source ?? '')
+    if (store !== undefined && !isNamed) await chosenSources(store, source)
     const found = store === undefined ? new Map() : await store.directory.findAll([user])
     const data: MappingData = { directory: found, answers }
     let mapped = settings.map(user, data)
@@ -213,9 +226,9 @@ async function audit(
   source: string | undefined,
   days: DayRange | undefined,
   signal: AbortSignal,
-): Promise<readonly DayComparison[]> {
+): Promise<readonly AuditedDay[]> {
   return withStore(config.databaseUrl, async (store) => {
-    const compared: DayComparison[] = []
+    const compared: AuditedDay[] = []
     for (const one of config.sources.filter(
       ({ name }) => source === undefined || name === source,
     )) {
@@ -225,7 +238,9 @@ async function audit(
       const wanted = days === undefined ? closedDays(state.readUntilMs, '') : daysOf(days)
       for (const day of wanted.slice(0, DAYS_AUDITED_MAX).reverse()) {
         const parts = { controls: store.controls, totals, clock }
-        compared.push(await compareDay(parts, day, signal))
+        const result = await askSource(one, signal, () => compareDay(parts, day, signal))
+        const caveat = caveatOf(state, day)
+        compared.push({ ...result, ...(caveat === undefined ? {} : { caveat }) })
       }
     }
     if (compared.length > 0 || source === undefined) return compared
@@ -236,6 +251,37 @@ async function audit(
         `none of its last ${DAYS_COMPARED} days is closed and read yet.`,
     )
   })
+}
+
+/** Why a difference of the day need not mean anything; none for a day that was read in full. */
+function caveatOf({ readUntilMs, collectFromMs }: SourceState, day: string): string | undefined {
+  const startMs = Date.parse(`${day}T00:00:00Z`)
+  if (startMs < collectFromMs) {
+    return `reading began at ${new Date(collectFromMs).toISOString()}: earlier calls are only LiteLLM's`
+  }
+  if (closedDays(readUntilMs, day).includes(day) || startMs + DAY_MS < readUntilMs - DAY_MS) return
+  return 'the day is not closed yet: calls of it may still come'
+}
+
+/** What fails at a source is told with its fix, as `doctor` does, and not as a bug. */
+async function askSource<Result>(
+  config: SourceConfig,
+  signal: AbortSignal,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    if (signal.aborted) {
+      throw new ConfigError(
+        'stopped',
+        `Stopped while reading ${config.name}. Run it again to go on.`,
+      )
+    }
+    if (!(error instanceof RetryableError)) throw error
+    const fix = fixOfSource(config, error.code)
+    throw new ConfigError(error.code, `source ${config.name}: ${error.message}. ${fix}`)
+  }
 }
 
 function daysOf({ from, until }: DayRange): string[] {
@@ -258,7 +304,7 @@ async function backfill(
   return withStore(config.databaseUrl, async (store) => {
     const outcomes: BackfillOutcome[] = []
     const chosen = config.sources.filter(({ name }) => only === undefined || name === only)
-    if (chosen.length === 0) throw new ConfigError('no_source', `There is no source "${only}".`)
+    if (chosen.length === 0) throw unknownSource(only, config.sources)
     for (const one of chosen) {
       const source = one.name
       if (!isRead(one)) {
@@ -274,12 +320,13 @@ async function backfill(
         outcomes.push({ source, kind: 'nothing', why })
       } else if (isRun) {
         const tell = (until: number, added: number) => onSlice(source, until, added)
-        outcomes.push({ source, kind: 'run', ...(await runBackfill(parts, range, signal, tell)) })
+        const run = () => runBackfill(parts, range, signal, tell)
+        outcomes.push({ source, kind: 'run', ...(await askSource(one, signal, run)) })
       } else {
         // What a rule has not decided yet is shown as if all of it counted.
         const { ruleVersion: _, ...undecided } = settings
-        const preview = await previewBackfill(parts, range, undecided, signal)
-        outcomes.push({ source, kind: 'preview', ...preview })
+        const preview = () => previewBackfill(parts, range, undecided, signal)
+        outcomes.push({ source, kind: 'preview', ...(await askSource(one, signal, preview)) })
       }
     }
     return outcomes
@@ -287,8 +334,18 @@ async function backfill(
 }
 
 async function chosenSources(store: Store, only: string | undefined): Promise<string[]> {
-  const names = (await store.records.sources()).map(({ name }) => name)
-  return names.filter((name) => only === undefined || name === only)
+  const sources = await store.records.sources()
+  const chosen = sources.filter(({ name }) => only === undefined || name === only)
+  if (chosen.length === 0 && only !== undefined) throw unknownSource(only, sources)
+  return chosen.map(({ name }) => name)
+}
+
+function unknownSource(
+  name: string | undefined,
+  known: readonly { readonly name: string }[],
+): ConfigError {
+  const names = known.map((one) => one.name).join(', ')
+  return new ConfigError('no_source', `There is no source "${name}". There are: ${names}.`)
 }
 
 function fieldOf({ payerField, sources = {} }: AttributeSettings, source: string) {

@@ -45,13 +45,14 @@ export function unmappedCommand({
           const fix = 'Write a number from 0 to 18446744073709551615.'
           command.error(`error: "${options.to}" is no account number. ${fix}`, { exitCode: 2 })
         }
-        const records = await (await metering()).release(payer, options.source, account)
+        const { records, vault } = await (await metering()).release(payer, options.source, account)
         if (records === 0) {
           command.error(`error: no records of "${payer}" wait`, { exitCode: 2 })
         }
-        if (options.json) return print(toJson({ payer, records, account: account ?? null }))
+        if (options.json) return print(toJson({ payer, records, account: account ?? null, vault }))
         const what = account === undefined ? 'will be looked at again' : `go to account ${account}`
         print(`${records} records of "${payer}" ${what}`)
+        if (vault !== undefined) print(`  vault ${account}: ${vault}`)
       },
     )
   return unmapped

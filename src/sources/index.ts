@@ -113,6 +113,11 @@ export async function examineSource(
   }
 }
 
+/** What an operator does about a code of the port's errors. Shows no secret. */
+export function fixOfSource(config: SourceConfig, code: string): string {
+  return readKind(config).fixOf(code, config)
+}
+
 function kindOf(source: SourceConfig): Kind {
   const kind = Object.values(kinds).find(({ config }) => config.shape.kind.value === source.kind)
   if (kind === undefined) throw new Error(`no kind of source is called ${source.kind}`)

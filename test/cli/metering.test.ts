@@ -80,7 +80,10 @@ describe('flowmeter map', () => {
     expect(listed.unmapped).toMatchObject([{ payer: '', records: 1, tokens: '150' }])
 
     const released = await run(['unmapped', 'release', '', '--to', '5'])
-    expect(released).toMatchObject({ code: 0, stdout: '1 records of "" go to account 5\n' })
+    expect(released.stdout).toBe(
+      '1 records of "" go to account 5\n' +
+        '  vault 5: not known: the daemon has not read the vaults from Flow yet\n',
+    )
     expect(await store.payers.released([key])).toEqual(new Map([['main\na', 5n]]))
     expect((await run(['unmapped', 'release', 'nobody'])).code).toBe(2)
     expect((await run(['unmapped', 'release', '', '--to', '05'])).code).toBe(2)
@@ -250,7 +253,9 @@ test('backfill and audit source, against LiteLLM', async () => {
   const equal = await run(['audit', 'source', 'main', '--day', '2026-11-14'], settings)
   expect(equal).toMatchObject({
     code: 0,
-    stdout: 'main 2026-11-14: 1 keys and models compared, all equal\n',
+    stdout:
+      'main 2026-11-14: 1 keys and models compared, all equal\n' +
+      "  reading began at 2026-11-16T00:00:00.000Z: earlier calls are only LiteLLM's\n",
   })
   litellm.insertRows([{ ...call, startedAtMs: MONDAY_MS - 2 * DAY_MS }])
   const other = await run(['audit', 'source', '--day', '2026-11-14'], settings)
@@ -259,6 +264,39 @@ test('backfill and audit source, against LiteLLM', async () => {
     "fast: ours 1 requests, 10 + 5 tokens; LiteLLM's 2 requests, 20 + 10 tokens",
   )
   await store.close()
+})
+
+test('a source that does not answer, or is none, is told with what to do', async () => {
+  const { store, run } = await operator()
+  await store.close()
+  const nowhere = { LITELLM_API_URL: 'http://127.0.0.1:1' }
+  const range = ['--from', '2026-11-14', '--until', '2026-11-15']
+  for (const args of [
+    ['backfill', ...range, '--preview'],
+    ['audit', 'source', 'main', '--day', '2026-11-14'],
+  ]) {
+    const { code, stderr } = await run(args, nowhere)
+    expect([code, stderr]).toEqual([78, expect.stringContaining('Is LiteLLM running at')])
+    expect(stderr).not.toContain('    at ')
+  }
+  for (const args of [
+    ['backfill', ...range, '--preview', '--source', 'mian'],
+    ['unmapped', 'release', 'alice', '--source', 'mian'],
+    ['map', 'alice', '--explain', '--source', 'mian'],
+    ['quarantine', 'list', '--source', 'mian'],
+  ]) {
+    const { code, stderr } = await run(args)
+    expect([code, stderr]).toEqual([78, expect.stringContaining('There are: main.')])
+  }
+  for (const days of [
+    ['--day', '2026-02-31'],
+    ['--from', '2026-11-14', '--until', '2026-11-13'],
+    ['--until', '2026-11-13'],
+  ]) {
+    expect((await run(['audit', 'source', ...days])).code).toBe(2)
+  }
+  const nobody = await run(['map', 'default_user_id'])
+  expect([nobody.code, nobody.stderr]).toEqual([2, expect.stringContaining('unmapped release')])
 })
 
 test('backfill refuses what makes no sense', async () => {
@@ -270,6 +308,7 @@ test('backfill refuses what makes no sense', async () => {
     [...range, '--preview', '--run'],
     ['--from', '2026-11-15', '--until', '2026-11-15', '--run'],
     ['--from', 'yesterday', '--until', '2026-11-15', '--run'],
+    ['--from', '2026-02-31', '--until', '2026-11-15', '--run'],
   ]) {
     expect((await run(['backfill', ...args])).code).toBe(2)
   }

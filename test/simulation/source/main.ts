@@ -1,11 +1,14 @@
 import { rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { misfits, PLANTED_BUGS, seedsThatFind } from './planted.js'
 import { type Outcome, runSeed } from './run.js'
 import { makeFolder, makeTemplate } from './world.js'
 
+/** What was compiled: this file is in `dist/test/simulation/source`. */
+const DIST = resolve(import.meta.dirname, '../../..')
 /** The machine may be shared; more threads than this gain little. */
 const THREADS_MAX = 2
 
@@ -46,11 +49,11 @@ async function main(): Promise<void> {
 
 /** Each mistake alone: a simulation that finds none of them would say nothing of the program. */
 async function plantAll(seeds: number, isJson: boolean): Promise<void> {
-  const problems = PLANTED_BUGS.flatMap(misfits)
+  const problems = PLANTED_BUGS.flatMap((bug) => misfits(DIST, bug))
   if (problems.length > 0) throw new Error(problems.join('\n'))
   const found: { readonly bug: string; readonly foundBy: readonly number[] }[] = []
   for (const bug of PLANTED_BUGS) {
-    const foundBy = await seedsThatFind(bug, seeds)
+    const foundBy = await seedsThatFind(DIST, bug, seeds)
     found.push({ bug: bug.name, foundBy })
     if (!isJson) process.stdout.write(`${bug.name}: ${foundBy.join(', ') || 'NOT FOUND'}\n`)
   }

@@ -1,9 +1,6 @@
 import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
-
-/** What was compiled: this file is in `dist/test/simulation/source`. */
-const DIST = resolve(import.meta.dirname, '../../..')
+import { dirname, join } from 'node:path'
 
 interface Change {
   /** Below `src`, compiled. */
@@ -108,20 +105,27 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
 ]
 
-/** The changes of a bug that no longer fit the program, one line each. */
-export function misfits({ name, changes }: PlantedBug): string[] {
+/** The changes of a bug that no longer fit the program compiled to `dist`, one line each. */
+export function misfits(dist: string, { name, changes }: PlantedBug): string[] {
   return changes
-    .filter(({ file, from }) => !readFileSync(join(DIST, 'src', file), 'utf8').includes(from))
+    .filter(({ file, from }) => !readFileSync(join(dist, 'src', file), 'utf8').includes(from))
     .map(({ file, from }) => `${name}: ${file} has no "${from}"`)
 }
 
-/** Plays seeds with the bug in the program, in a process of its own. Returns those that found it. */
-export async function seedsThatFind({ changes }: PlantedBug, seeds: number): Promise<number[]> {
-  // Within `dist`, so that packages are found as they are from there.
-  const folder = mkdtempSync(join(DIST, 'planted-'))
+/**
+ * Plays seeds with the bug in a copy of what was compiled to `dist`, in a process of its own. Returns
+ * those that found it.
+ */
+export async function seedsThatFind(
+  dist: string,
+  { changes }: PlantedBug,
+  seeds: number,
+): Promise<number[]> {
+  // Within it, so that packages are found as they are from there.
+  const folder = mkdtempSync(join(dist, 'planted-'))
   try {
     for (const room of ['src', 'devnet', 'test/simulation/source']) {
-      cpSync(join(DIST, room), join(folder, room), { recursive: true })
+      cpSync(join(dist, room), join(folder, room), { recursive: true })
     }
     for (const { file, from, to } of changes) {
       const path = join(folder, 'src', file)
