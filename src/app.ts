@@ -11,6 +11,7 @@ import { anchorNext } from './pipeline/anchor.js'
 import { attestNext } from './pipeline/attest.js'
 import { attributeNext } from './pipeline/attribute.js'
 import { attributionSettings } from './pipeline/attribution-settings.js'
+import type { ChargeBounds } from './pipeline/bounds.js'
 import { type CollectPass, collectNext, rescanNext } from './pipeline/collect.js'
 import { bindIdentity } from './pipeline/identity.js'
 import { checkMeter, checkMeterLevel } from './pipeline/meter-guard.js'
@@ -185,6 +186,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
               settings: {
                 rules: { intervalMs: config.sealIntervalMs, exposure: config.sealExposure },
                 receiptSecret: config.receiptSecret,
+                bounds: boundsOf(config),
               },
               checkMeter: (stop) =>
                 checkMeterLevel(
@@ -319,6 +321,14 @@ function usageHints(
     hints.set(name, { source: name, token: secretOf(hintTokenEnv), wake, bell })
   }
   return hints
+}
+
+function boundsOf({ holdMultiple, holdAbove, holdDayLimit }: Config): ChargeBounds {
+  return {
+    above: holdAbove,
+    ...(holdMultiple === 0 ? {} : { multiple: BigInt(holdMultiple) }),
+    ...(holdDayLimit === undefined ? {} : { dayLimit: holdDayLimit }),
+  }
 }
 
 function instantOf(collectFrom: string): number {

@@ -11,6 +11,7 @@ import { doctorCommand } from './doctor.js'
 import { flowCommand } from './flow.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
+import { heldCommand, parkedCommand } from './parked.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
 import { providerCommand } from './provider.js'
@@ -35,6 +36,8 @@ export function createProgram(parts: CliParts): Command {
     correctCommand(parts),
     backfillCommand(parts),
     auditCommand(parts),
+    parkedCommand(parts),
+    heldCommand(parts),
     logCommand(parts),
     statusCommand(parts),
     doctorCommand(parts),

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { loadMappingConfig } from '../config.js'
 import { ConfigError } from '../domain/errors.js'
 import { logEntries, verifyLog } from '../pipeline/operator-log.js'
+import { listParked, releaseEntry, retryBatch, skipBatch, skipEntry } from '../pipeline/parked.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
 import type { Store } from '../ports/stores.js'
 import { systemClock as clock } from '../runtime/clock.js'
@@ -20,6 +21,11 @@ export function operationsTools(env: Environment, folder: string): OperationsToo
         return entries
       }),
     verifyLog: () => withStored(verifyLog),
+    parked: () => withStored(listParked),
+    retry: (seq, ordered) => withStored((store) => retryBatch(store, seq, ordered)),
+    skip: (seq, ordered) => withStored((store) => skipBatch(store, seq, ordered)),
+    skipEntry: (key, ordered) => withStored((store) => skipEntry(store, key, ordered)),
+    release: (key, verb, ordered) => withStored((store) => releaseEntry(store, key, verb, ordered)),
   }
 }
 
