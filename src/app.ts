@@ -13,7 +13,7 @@ import { attributeNext } from './pipeline/attribute.js'
 import { attributionSettings } from './pipeline/attribution-settings.js'
 import type { ChargeBounds } from './pipeline/bounds.js'
 import { type CollectPass, collectNext, rescanNext } from './pipeline/collect.js'
-import { bindIdentity } from './pipeline/identity.js'
+import { bindIdentity, identityOf } from './pipeline/identity.js'
 import { checkMeter, checkMeterLevel } from './pipeline/meter-guard.js'
 import { meteringWorkers } from './pipeline/metering-workers.js'
 import { policiesNext } from './pipeline/policies.js'
@@ -59,14 +59,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         .map((source) => createSource(source, config.secretOf, store.readings)),
     )
     const receivers = await createReceivers(config)
-    const identity = {
-      flare_chain: attestor.identity.chainId.toString(),
-      anchor: attestor.identity.anchorAddress,
-      flow_network: settler.identity.network,
-      target: settler.identity.target,
-      provider: settler.identity.provider.toString(),
-      meter: meterKey.address,
-    }
+    const identity = identityOf(attestor, settler, meterKey)
     await bindIdentity(store.identity, identity)
     try {
       await checkMeter({ attestor, batches: store.batches, meter: meterKey.address }, shutdown)

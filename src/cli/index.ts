@@ -15,6 +15,7 @@ import { heldCommand, parkedCommand } from './parked.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
 import { providerCommand } from './provider.js'
+import { adoptCommand, backupCommand } from './recovery.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
 import { unmappedCommand } from './unmapped.js'
@@ -39,6 +40,8 @@ export function createProgram(parts: CliParts): Command {
     parkedCommand(parts),
     heldCommand(parts),
     logCommand(parts),
+    backupCommand(parts),
+    adoptCommand(parts),
     statusCommand(parts),
     doctorCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),

@@ -1,5 +1,6 @@
 import type { BatchSeq } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
+import type { Adopted } from '../pipeline/adopt.js'
 import type { LogFault } from '../pipeline/operator-log.js'
 import type { Parked } from '../pipeline/parked.js'
 import type { Ordered } from '../pipeline/record-correction.js'
@@ -9,6 +10,8 @@ import type { StoredLogEntry } from '../ports/operator-log.js'
 export interface OperationsTools {
   log(): Promise<readonly StoredLogEntry[]>
   verifyLog(): Promise<readonly LogFault[]>
+  backup(file: string, mayReplace: boolean): Promise<{ readonly bytes: number }>
+  adopt(ordered: Ordered, isSignedForgotten: boolean): Promise<Adopted>
   parked(): Promise<Parked>
   retry(seq: BatchSeq, ordered: Ordered): Promise<void>
   skip(seq: BatchSeq, ordered: Ordered): Promise<void>

@@ -5,11 +5,11 @@ import type { EntryKey } from '../domain/usage-total.js'
 import type { Stop } from '../ports/stops.js'
 import type { Store, StoredBatch, StoredEntry, Stores } from '../ports/stores.js'
 import { billableOf } from '../pricing/price.js'
-import { planOf } from './due.js'
 import { Estimates } from './estimate.js'
+import { planOf } from './plan-of.js'
 import type { Ordered } from './record-correction.js'
 import { nameOf } from './restate.js'
-import { addRecords } from './totals.js'
+import { withWaiting } from './totals.js'
 
 /** All that waits for an operator, with what can be done about it. */
 export interface Parked {
@@ -184,8 +184,7 @@ async function parkedBatch({ batches }: Stores, seq: BatchSeq): Promise<StoredBa
 /** What the period costs with all that waits to be sealed: so far an operator has looked at it. */
 async function priceWithWaiting(key: EntryKey, stores: Stores): Promise<bigint> {
   const estimates = await Estimates.read(stores)
-  const waiting = await stores.records.waitingOf(key)
-  return estimates.of(key, addRecords(await stores.totals.of(key), waiting))?.price ?? 0n
+  return estimates.of(key, await withWaiting(key, stores))?.price ?? 0n
 }
 
 async function note(

@@ -1,6 +1,7 @@
 import { batchSeq } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { AttributedRecord, StoredBatch, Stores } from '../ports/stores.js'
+import { billableUnder } from './plan-of.js'
 
 /** Flow keeps the roots of the newest 256 batches; older ones can no longer be settled. */
 const ROOTS_HELD = 256n
@@ -17,9 +18,7 @@ export async function entriesToRestate(stores: RestateStores): Promise<EntryKey[
   const last = await stores.batches.last()
   if (last === undefined) return []
   const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
-  const applied = new Map(
-    (await stores.books.applied()).map((record) => [nameOf(record), record.lastSeq]),
-  )
+  const applied = new Map((await stores.books.applied()).map((record) => [nameOf(record), record]))
   const batches = new Map<bigint, StoredBatch | undefined>()
   const restated: EntryKey[] = []
   for (const { accountNumber, periodStart, statedBy } of await stores.totals.all()) {
@@ -28,9 +27,16 @@ export async function entriesToRestate(stores: RestateStores): Promise<EntryKey[
       restated.push(key)
       continue
     }
-    if ((applied.get(nameOf(key)) ?? 0n) >= statedBy) continue
     if (!batches.has(statedBy)) batches.set(statedBy, await stores.batches.get(batchSeq(statedBy)))
     const batch = batches.get(statedBy)
+    const record = applied.get(nameOf(key))
+    if (batch?.manifestJson === '') {
+      // Another batch was anchored under this number, so the number says nothing of our total.
+      const total = await billableUnder(key, await stores.totals.of(key), stores)
+      if (total !== undefined && total > (record?.billable ?? 0n)) restated.push(key)
+      continue
+    }
+    if ((record?.lastSeq ?? 0n) >= statedBy) continue
     const isGivenUp = batch?.life.state === 'parked' || batch?.life.state === 'superseded'
     const isDead = isGivenUp || statedBy + ROOTS_HELD <= last.header.seq
     if (await isDue(key, batch, isDead, stores)) restated.push(key)

@@ -2,18 +2,22 @@ import { type BatchHeader, IN_FLIGHT_STATES } from '../domain/batch.js'
 import { type Hash, keccak, utf8, ZERO_HASH } from '../domain/bytes.js'
 import { canonicalJson } from '../domain/canonical-json.js'
 import { chunkHash, chunksOf, entryBytes } from '../domain/entry.js'
+import { RetryableError } from '../domain/errors.js'
 import { batchSeq } from '../domain/ids.js'
 import { merkleRoot } from '../domain/merkle.js'
 import type { Clock } from '../ports/clock.js'
 import type { MovedRecord } from '../ports/corrections.js'
 import type { AttributedRecord, Store, StoredBatch, Stores } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
+import { whyAdoptionWaits } from './adopt.js'
 import { type AttributeSettings, mappingVersion } from './attribute.js'
 import type { ChargeBounds } from './bounds.js'
-import { draftBatch, RECORDS_A_BATCH_MAX } from './draft.js'
+import { type Draft, draftBatch, RECORDS_A_BATCH_MAX } from './draft.js'
 import { isSealDue, type SealRules } from './due.js'
 import { manifestOf } from './manifest.js'
+import { billableUnder } from './plan-of.js'
 import { nameOf } from './restate.js'
+import { withWaiting } from './totals.js'
 
 export interface SealParts {
   readonly store: Store
@@ -66,6 +70,7 @@ async function seal(
   parts: SealParts,
 ): Promise<StepOutcome> {
   const draft = await draftBatch(stores, parts)
+  await endAdoption(stores, draft)
   if (draft.entries.length === 0) return 'idle'
   const seq = batchSeq((last?.header.seq ?? 0n) + 1n)
   const manifestJson = canonicalJson(await manifestOf(seq, draft, stores, parts))
@@ -105,6 +110,18 @@ async function seal(
     seq,
   )
   return 'advanced'
+}
+
+/** @throws RetryableError `adoption_waits` while a total may still be below what Flow holds */
+async function endAdoption(stores: Stores, draft: Draft): Promise<void> {
+  if ((await stores.books.adoption()) === undefined) return
+  const drafted = new Map(draft.entries.map((entry) => [nameOf(entry), entry.rows]))
+  const why = await whyAdoptionWaits(stores, async (key) => {
+    const rows = drafted.get(nameOf(key)) ?? (await withWaiting(key, stores))
+    return billableUnder(key, rows, stores)
+  })
+  if (why !== undefined) throw new RetryableError('adoption_waits', why)
+  await stores.books.saveAdoption(undefined)
 }
 
 function isMoved(record: AttributedRecord): record is MovedRecord {

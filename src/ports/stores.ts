@@ -146,6 +146,7 @@ export interface Totals {
 export interface StoredBatch {
   readonly header: BatchHeader
   readonly life: BatchLife
+  /** Empty where only the anchored header is known. */
   readonly manifestJson: string
   /** 65 bytes; absent until the meter has signed. */
   readonly signature: Hex | undefined
@@ -173,6 +174,8 @@ export interface Batches {
   /** In order. For commands that look at everything. */
   all(): Promise<readonly StoredBatch[]>
   add(header: BatchHeader, manifestJson: string, entries: readonly NewEntry[]): Promise<void>
+  /** A batch of which only the anchored header is known. It takes the place of one of ours. */
+  adopt(header: BatchHeader): Promise<void>
   saveSignature(seq: BatchSeq, signature: Hex): Promise<void>
   saveLife(seq: BatchSeq, life: BatchLife): Promise<void>
   saveProof(seq: BatchSeq, proof: BatchProof): Promise<void>
@@ -255,6 +258,11 @@ export interface Books {
   applied(): Promise<readonly AppliedRecord[]>
   saveBalances(balances: readonly Balance[]): Promise<void>
   balances(): Promise<readonly Balance[]>
+  /** Until `undefined` is saved, an adoption is not over. */
+  saveAdoption(
+    adoption: { readonly atMs: number; readonly toSeq: bigint } | undefined,
+  ): Promise<void>
+  adoption(): Promise<{ readonly atMs: number; readonly toSeq: bigint } | undefined>
   saveChecks(checks: Checks, conservation: Conservation, atMs: number): Promise<void>
   checks(): Promise<
     | { readonly checks: Checks; readonly conservation: Conservation; readonly atMs: number }

@@ -35,6 +35,16 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
       }
     },
 
+    async adopt(header) {
+      const row = batchRow(header, '', clock.now())
+      const life = { state: 'superseded', life: encode({ state: 'superseded' }) }
+      await db
+        .insertInto('batches')
+        .values({ ...row, ...life })
+        .onConflict((conflict) => conflict.column('seq').doUpdateSet({ ...row, ...life }))
+        .execute()
+    },
+
     async saveSignature(seq, signature) {
       await update(seq).set({ signature }).execute()
     },
