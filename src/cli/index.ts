@@ -11,12 +11,14 @@ import { doctorCommand } from './doctor.js'
 import { flowCommand } from './flow.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
+import { heldCommand, parkedCommand } from './parked.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
 import { pricesCommand } from './prices.js'
 import { providerCommand } from './provider.js'
 import { quarantineCommand } from './quarantine.js'
 import { receiptsCommand } from './receipts.js'
+import { adoptCommand, backupCommand } from './recovery.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
 import { unmappedCommand } from './unmapped.js'
@@ -40,7 +42,11 @@ export function createProgram(parts: CliParts): Command {
     backfillCommand(parts),
     auditCommand(parts),
     receiptsCommand({ print: parts.print, receipts: parts.receipts, ...parts.desks }),
+    parkedCommand(parts),
+    heldCommand(parts),
     logCommand(parts),
+    backupCommand(parts),
+    adoptCommand(parts),
     statusCommand(parts),
     doctorCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),

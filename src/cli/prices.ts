@@ -2,9 +2,9 @@ import { Command } from 'commander'
 import { formatUfix64, formatWad, parseWad, type Wad } from '../domain/money.js'
 import type { Done } from '../ports/desk.js'
 import type { FollowedRate, PriceFeed, PriceKeeperDesk, PricePair } from '../ports/price-desk.js'
+import { flowAmount } from './desk-arguments.js'
 import { type DeskParts, told } from './desk-parts.js'
 import { type CliParts, toJson } from './parts.js'
-import { flowAmount } from './desk-arguments.js'
 
 type PricesParts = Pick<CliParts, 'print'> & DeskParts
 

@@ -19,6 +19,7 @@ import { sqlRecords } from './records.js'
 import { sqlSealedUsages } from './sealed-usage.js'
 import { sqlSetAsides } from './set-asides.js'
 import { sqlSightings } from './sightings.js'
+import { sqlStops } from './stops.js'
 import type { Tables } from './tables.js'
 import { sqlTotals } from './totals.js'
 import { sqlWatch } from './watch.js'
@@ -49,6 +50,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     sealedUsages: sqlSealedUsages(db),
     corrections: sqlCorrections(db, clock),
     operatorLog: sqlOperatorLog(db, clock),
+    stops: sqlStops(db, clock),
     books: sqlBooks(db),
     identity: sqlIdentity(db),
     sightings: sqlSightings(db, clock),

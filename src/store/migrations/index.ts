@@ -14,6 +14,7 @@ import { setAsides } from './0020_set_asides.js'
 import { directoryVersion } from './0021_directory_version.js'
 import { corrections } from './0030_corrections.js'
 import { operatorLog } from './0031_operator_log.js'
+import { stops } from './0032_stops.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -32,4 +33,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0031_operator_log': operatorLog,
   '0020_set_asides': setAsides,
   '0021_directory_version': directoryVersion,
+  '0032_stops': stops,
 }
