@@ -160,7 +160,11 @@ export class World {
   }
 }
 
-function newVault(nowMs: number, periodKind: VaultState['periodKind'], tokens: bigint): VaultState {
+export function newVault(
+  nowMs: number,
+  periodKind: VaultState['periodKind'],
+  tokens: bigint,
+): VaultState {
   const opened = periodAt(nowMs, periodKind).startsAt
   return {
     periodKind,
