@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Hash, hash } from '../../src/domain/bytes.js'
 import { type Entry, entryLeaf } from '../../src/domain/entry.js'
+import { RetryableError } from '../../src/domain/errors.js'
 import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
 import type { BatchProof, EntryRun, PolicyProof } from '../../src/domain/proof.js'
 import type { Call, Fate } from '../../src/ports/lane.js'
@@ -182,6 +183,24 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
       }
     })
 
+    test('a height is shown as it was, and one that is not there yet is asked for again', async () => {
+      const [account] = world.accounts
+      const entry = entryOf(account, 170_000n)
+      const { proof, runs } = await world.prove([entry])
+      await accept(proof)
+      const height = await world.settler.sealedHeight(signal)
+      const before = await appliedOf(entry)
+      const balances = await world.settler.balances([entry.accountNumber], signal)
+      const call = world.settler.settleCall(proof.header, runs)
+      expect(await carryOut(call)).toBe('landed')
+      expect(await appliedOf(entry)).not.toEqual(before)
+      expect(await world.settler.applied([entry], signal, height)).toEqual([before])
+      const then = await world.settler.balances([entry.accountNumber], signal, height)
+      expect(then).toEqual(balances)
+      const ahead = (await world.settler.sealedHeight(signal)) + 1_000
+      await expect(world.settler.applied([entry], signal, ahead)).rejects.toThrow(RetryableError)
+    })
+
     test('what is settled twice is settled once', async () => {
       const [account] = world.accounts
       const entry = entryOf(account, 200_000n)
@@ -256,13 +275,13 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
 
     test('all the windows from the first block on show every entry once, in order', async () => {
       const settled = await settledFrom(0)
-      expect(settled).toHaveLength(9)
+      expect(settled).toHaveLength(10)
       const heights = settled.map(({ height }) => height)
       expect(heights).toEqual(heights.toSorted((a, b) => a - b))
-      expect(settled.filter(({ result }) => result === 'applied')).toHaveLength(5)
+      expect(settled.filter(({ result }) => result === 'applied')).toHaveLength(6)
       const ahead = (await world.settler.sealedHeight(signal)) + 1_000
       const beyond = await world.settler.settledSince(ahead, signal)
-      expect(beyond).toEqual({ events: [], untilHeight: ahead })
+      expect(beyond).toEqual({ events: [], corrections: [], untilHeight: ahead })
     })
 
     test('money is conserved', async () => {

@@ -1,9 +1,11 @@
 import type { EntryKey } from '../../../src/domain/usage-total.js'
-import type { SignedTx } from '../../../src/ports/lane.js'
+import type { Lane } from '../../../src/ports/lane.js'
 import type { Store, Stores } from '../../../src/ports/stores.js'
 import { addMoney, runWithout } from './broken-contracts.js'
 import type { Daemon } from './daemon.js'
 import { EXPIRY_BLOCKS } from './models/flow.js'
+import type { FlowLane } from './models/flow-lane.js'
+import { resendCorrections } from './operator.js'
 import type { Bug } from './run.js'
 
 type Ports = Daemon['ports']
@@ -32,6 +34,11 @@ function inStore(change: (store: Store) => Store, worker?: string): Bug {
 
 function inPorts(change: (ports: Ports) => Ports): Bug {
   return { wiring: () => ({ store: (store) => store, ports: (ports) => change(ports) as never }) }
+}
+
+function withLanes(settler: Ports['settler'], change: (lane: Lane) => Lane): Ports['settler'] {
+  const [first, ...more] = settler.lanes
+  return changed(settler, { lanes: [change(first), ...more.map(change)] })
 }
 
 /** Inside of transactions too. */
@@ -82,30 +89,30 @@ export const BUGS = {
   }, 'collect'),
 
   'send-before-save': inPorts((ports) => {
-    const { lane } = ports.settler
-    const eager = changed(lane, {
-      async sign(call, signal) {
-        const tx = await lane.sign(call, signal)
-        await lane.send(tx, signal)
-        return tx
-      },
-    })
-    return { ...ports, settler: changed(ports.settler, { lane: eager }) }
+    const eager = (lane: Lane): Lane =>
+      changed(lane, {
+        async sign(call, signal) {
+          const tx = await lane.sign(call, signal)
+          await lane.send(tx, signal)
+          return tx
+        },
+      })
+    return { ...ports, settler: withLanes(ports.settler, eager) }
   }),
 
   /** An old tutorial's rule: what has no result after a tenth of the time never will have one. */
   'wrong-expiry-rule': inPorts((ports) => {
-    const { lane } = ports.settler
-    const hasty = changed(lane, {
-      async fate(tx: SignedTx, signal: AbortSignal) {
-        const fate = await lane.fate(tx, signal)
-        if (fate !== 'open') return fate
-        const { refHeight } = JSON.parse(tx.bytes) as { refHeight: number }
-        const height = await ports.settler.sealedHeight(signal)
-        return height > refHeight + EXPIRY_BLOCKS / 10 ? ports.flowLane.giveUp(tx) : 'open'
-      },
-    })
-    return { ...ports, settler: changed(ports.settler, { lane: hasty }) }
+    const hasty = (lane: Lane): Lane =>
+      changed(lane, {
+        async fate(tx, signal) {
+          const fate = await lane.fate(tx, signal)
+          if (fate !== 'open') return fate
+          const { refHeight } = JSON.parse(tx.bytes) as { refHeight: number }
+          const height = await ports.settler.sealedHeight(signal)
+          return height > refHeight + EXPIRY_BLOCKS / 10 ? (lane as FlowLane).giveUp(tx) : 'open'
+        },
+      })
+    return { ...ports, settler: withLanes(ports.settler, hasty) }
   }),
 
   'double-apply': { world: (world) => addMoney(world) },
@@ -141,6 +148,7 @@ export const BUGS = {
   ),
 
   'plan-of-wrong-period': { world: (world) => runWithout(world, 'plan of the period') },
+  'correction-replayed': { world: (world) => resendCorrections(world) },
   'old-meter-accepted': { world: (world) => runWithout(world, 'meter') },
 } satisfies Readonly<Record<string, Bug>>
 

@@ -11,7 +11,7 @@ import { checkMeter, checkMeterLevel } from '../../../src/pipeline/meter-guard.j
 import { policiesNext } from '../../../src/pipeline/policies.js'
 import { type ReconcilePass, reconcileNext } from '../../../src/pipeline/reconcile.js'
 import { sealNext } from '../../../src/pipeline/seal.js'
-import { settleNext } from '../../../src/pipeline/settle.js'
+import { type SettlePass, settleNext } from '../../../src/pipeline/settle.js'
 import { walletsNext } from '../../../src/pipeline/wallets.js'
 import { defaultPlanAliases } from '../../../src/pricing/default-plan.js'
 import type { StepOutcome } from '../../../src/runtime/worker.js'
@@ -166,7 +166,7 @@ export class Daemon {
     const meter = this.ports.meterKey.address
     const [ahead, behind]: [CollectPass, CollectPass] = [{}, {}]
     const reconciled: ReconcilePass = {}
-    const settlePass = { share: 1 }
+    const settlePass: SettlePass = {}
     const collect = { settleMs: 5_000, overlapMs: settings.overlapMs }
     const rescan = { ...collect, rescanMs: settings.rescanMs, rescanEveryMs: 1_800_000 }
     const rules = { intervalMs: settings.sealIntervalMs, exposure: settings.exposure }
@@ -250,7 +250,7 @@ export class Daemon {
       make(
         'reconcile',
         (store, { attestor, settler }) => {
-          const lanes = [attestor.lane, settler.lane]
+          const lanes = [attestor.lane, ...settler.lanes]
           return () => reconcileNext({ store, settler, lanes, clock }, reconciled, signal)
         },
         { next: 'attribute', idleMs: 60_000 },
@@ -275,6 +275,9 @@ async function start(
     meter: meterKey.address,
   })
   await checkMeter({ attestor, batches: store.batches, meter }, signal).catch((error: unknown) => {
+    if (!(error instanceof RetryableError)) throw error
+  })
+  await settler.checkLanes(signal).catch((error: unknown) => {
     if (!(error instanceof RetryableError)) throw error
   })
   await store.records.addSource('main', collectFromMs - 300_000)

@@ -118,24 +118,43 @@ export async function checkStore(world: World, wrong: Wrong): Promise<void> {
   }
 }
 
-/** Σ records claimed by batches up to n = what the batches up to n state last; no total falls. */
+/** What each batch states = what was claimed up to it, less what corrections took out of it. */
 async function checkTotals(world: World, wrong: Wrong): Promise<void> {
+  const counts = await readCounts(world)
   const last = new Map<string, bigint>()
   for (const { seq, entries } of await readBatches(world)) {
     for (const { accountNumber, periodStart, rows } of entries) {
       const name = `${accountNumber}/${periodStart}`
       const requests = rows.reduce((sum, row) => sum + row.requests, 0n)
-      if (requests < (last.get(name) ?? 0n)) wrong('totals_fell', `${name} in batch ${seq}`)
+      const own = counts.filter((count) => count.name === name && count.seq <= seq)
+      const due = own.reduce((sum, { records }) => sum + records, 0n)
+      if (requests !== due)
+        wrong('records_vs_totals', `${name} in batch ${seq}: ${requests}, ${due}`)
+      const isCorrected = own.some(({ records }) => records < 0n)
+      if (requests < (last.get(name) ?? 0n) && !isCorrected) wrong('totals_fell', `${name} ${seq}`)
       last.set(name, requests)
     }
-    const { rows: claimed } = await sql<{ name: string; records: bigint }>`
-      select cast(account as integer) || '/' || period_start as name, count(*) as records
-      from usage_records where batch_seq <= ${seq} group by account, period_start`.execute(world.db)
-    const isSame =
-      claimed.length === last.size &&
-      claimed.every(({ name, records }) => last.get(name) === records)
-    if (!isSame) wrong('records_vs_totals', `batch ${seq}`)
   }
+  for (const name of new Set(counts.map((count) => count.name))) {
+    const own = counts.filter((count) => count.name === name)
+    const due = own.reduce((sum, { records }) => sum + records, 0n)
+    if ((last.get(name) ?? 0n) !== due) wrong('records_vs_totals', `${name} at the end: ${due}`)
+  }
+}
+
+/** Records by entry and batch: claimed by it, counted by it after a correction, or taken out. */
+async function readCounts({ db }: World) {
+  const { rows } = await sql<{ account: string; start: bigint; seq: bigint; records: bigint }>`
+    select account, period_start as start, batch_seq as seq, count(*) as records
+      from usage_records where batch_seq is not null group by 1, 2, 3
+    union all select to_account, to_period_start, counted_by, count(*)
+      from record_moves where counted_by is not null group by 1, 2, 3
+    union all select account, period_start, coalesce(listed_by, 1000000), -count(*)
+      from corrections c join record_moves m on m.correction_id = c.correction_id
+      where sealed_height is not null group by 1, 2, 3`.execute(db)
+  return rows.map(({ account, start, seq, records }) => {
+    return { name: `${BigInt(account)}/${start}`, seq, records }
+  })
 }
 
 async function readBatches({ store }: World) {

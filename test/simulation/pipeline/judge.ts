@@ -26,6 +26,15 @@ interface Claim {
   readonly seq: bigint | null
 }
 
+/** A record that a correction has taken out of a total. */
+interface Move {
+  readonly requestId: string
+  readonly account: string | null
+  readonly periodStart: bigint | null
+  readonly modelId: bigint | null
+  readonly seq: bigint | null
+}
+
 /** Compares what was charged with what was used, by code that the pipeline does not share. */
 export async function judge(world: World, tell: Tell): Promise<Verdict> {
   const verdict: Verdict = { lost: 0, doubled: 0, overcharged: 0, invariants: {} }
@@ -36,6 +45,7 @@ export async function judge(world: World, tell: Tell): Promise<Verdict> {
     tell(`${name}: ${what}`)
   }
   const rejected = await readRejects(world)
+  const moves = await readMoves(world)
   for (const { record, reject } of world.source.rows) {
     const id = record.key.requestId
     const claim = claims.get(id)
@@ -54,8 +64,15 @@ export async function judge(world: World, tell: Tell): Promise<Verdict> {
       }
       continue
     }
-    const account = BigInt(claim.account)
-    const periodStart = Number(claim.periodStart)
+    const place = moves.get(id) ?? claim
+    if (place.account === null) continue // An operator has let it count nowhere.
+    if (place.seq === null) {
+      verdict.lost += 1
+      tell(`lost: ${id} was moved, and is counted nowhere`)
+      continue
+    }
+    const account = BigInt(place.account)
+    const periodStart = Number(place.periodStart)
     if (!accountsOf(world, record.payers.user).has(account)) {
       wrong('attribution', `${id} went to ${account}`)
     }
@@ -63,7 +80,7 @@ export async function judge(world: World, tell: Tell): Promise<Verdict> {
     if (kind === undefined || periodAt(record.startedAtMs, kind).startsAt !== periodStart) {
       wrong('attribution', `${id} went to period ${periodStart}`)
     }
-    add(truth, `${account}/${periodStart}`, Number(claim.modelId), record)
+    add(truth, `${account}/${periodStart}`, Number(place.modelId), record)
   }
   for (const id of claims.keys()) {
     verdict.doubled += 1
@@ -92,7 +109,8 @@ function compareApplied(
     const vault = vaults.get(BigInt(account))
     const record = vault?.records.get(Number(start))
     const used = truth.get(name) ?? new Map<number, Usage>()
-    const applied = new Map((record?.rows ?? []).map((row) => [row.modelId as number, row]))
+    const stated = (record?.rows ?? []).filter(({ requests }) => requests > 0n)
+    const applied = new Map(stated.map((row) => [row.modelId as number, row]))
     for (const model of new Set([...used.keys(), ...applied.keys()])) {
       const [due, have] = [used.get(model) ?? NO_USAGE, applied.get(model) ?? NO_USAGE]
       const missing = Number(due.requests - have.requests)
@@ -110,8 +128,9 @@ function compareApplied(
     const plan = plans.get(planIn(vault, Number(start)) ?? '')
     assert(plan !== undefined, 'every period has a plan')
     const rows = [...used].map(([modelId, usage]) => ({ modelId: modelId as never, ...usage }))
-    const price = rows.length === 0 ? 0n : priceOf(plan, billableOf(plan, rows))
     const charged = record?.charged ?? 0n
+    // All of it corrected away: a minimum and a fee that were charged stay.
+    const price = rows.length === 0 && charged === 0n ? 0n : priceOf(plan, billableOf(plan, rows))
     if (charged > price) {
       verdict.overcharged += 1
       tell(`overcharged: ${name} was charged ${charged}, and its usage costs ${price}`)
@@ -125,6 +144,15 @@ async function readClaims({ db }: World): Promise<Map<string, Claim>> {
   const { rows } = await sql<Claim>`select request_id as "requestId", excluded, account,
     period_start as "periodStart", model_id as "modelId", batch_seq as seq
     from usage_records`.execute(db)
+  return new Map(rows.map((row) => [row.requestId, row]))
+}
+
+/** The newest move of each record that Flow has sealed. */
+async function readMoves({ db }: World): Promise<Map<string, Move>> {
+  const { rows } = await sql<Move>`select moved_request_id as "requestId", to_account as account,
+    to_period_start as "periodStart", to_model_id as "modelId", counted_by as seq
+    from record_moves m join corrections c on c.correction_id = m.correction_id
+    where c.sealed_height is not null order by m.correction_id`.execute(db)
   return new Map(rows.map((row) => [row.requestId, row]))
 }
 

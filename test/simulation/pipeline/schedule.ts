@@ -35,6 +35,8 @@ export interface Schedule {
     readonly rootsHeld: bigint
     readonly computationMax: number
     readonly lateStarts: ReadonlyMap<number, number>
+    /** Proposal keys of ours on Flow. */
+    readonly flowKeys: number
   }
   readonly wires: Readonly<Record<'source' | 'evm' | 'da' | 'flow', WireFaults>>
   /** What may go wrong in this schedule: not everything at once, or much would hide much else. */
@@ -89,6 +91,7 @@ function networkOf(startMs: number, random: Random): Schedule['network'] {
     rootsHeld: random.pick([1n, 2n, 256n]),
     computationMax: random.pick([1, 2, 1_000]),
     lateStarts,
+    flowKeys: random.pick([1, 1, 2, 3]),
   }
 }
 

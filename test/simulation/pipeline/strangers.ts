@@ -4,7 +4,7 @@ import { chunkHash, entryBytes, entryLeaf } from '../../../src/domain/entry.js'
 import { accountNumber, batchSeq, modelId } from '../../../src/domain/ids.js'
 import { periodAt } from '../../../src/domain/period.js'
 import type { BatchProof, EntryRun } from '../../../src/domain/proof.js'
-import { runsFrom } from '../../../src/pipeline/settle.js'
+import { runsFrom } from '../../../src/pipeline/runs.js'
 import { policyProofOf } from './models/attestor.js'
 import { lastOf } from './models/evm.js'
 import { type Leaf, proofIn, rootMessage, signaturesOf } from './models/rounds.js'
@@ -50,8 +50,8 @@ export const strangers = {
     const entries = await store.batches.entries(batchSeq(seq))
     if (entries.length === 0) return false
     const first = random.whole(0, entries.length - 1)
-    const size = Math.min(random.whole(1, entries.length), flow.rules.entriesMax)
-    return flow.runAsStranger({ kind: 'settle', seq, runs: runsFrom(entries, first, size) })
+    const count = Math.min(random.whole(1, entries.length), flow.rules.entriesMax)
+    return flow.runAsStranger({ kind: 'settle', seq, runs: runsFrom(entries, { first, count }) })
   },
   /** Alters the signature without breaking it: the same effect under another id. */
   strangerAlters: ({ flow, random }: World) => {

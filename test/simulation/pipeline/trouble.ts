@@ -1,7 +1,8 @@
 import { periodAt } from '../../../src/domain/period.js'
 import { planIn } from './models/vault.js'
+import { orderCorrection, sendCorrections } from './operator.js'
 import { strangers } from './strangers.js'
-import { changeVault, OUR_FLOW_KEY, openVault, type World } from './world.js'
+import { changeVault, openVault, type World } from './world.js'
 
 const CENT = 10n ** 16n
 
@@ -41,7 +42,9 @@ const ALL = {
       ? { dropped: 0.2, late: 0.3, lateMax: 620 }
       : { dropped: 0, late: 0, lateMax: 0 }
   },
-  flowNumberBurnt: ({ flow }) => flow.burn(OUR_FLOW_KEY),
+  flowNumberBurnt: ({ flow, flowKeys, random }) => flow.burn(random.pick(flowKeys)),
+  correctionOrdered: orderCorrection,
+  correctionSent: sendCorrections,
   flowPriceStale: ({ flow, random }) =>
     flow.change((state) => ({ ...state, tokenPrice: random.pick([0n, 1n, 30n, 200n]) * CENT })),
   outage: ({ wires, random }) => {

@@ -27,7 +27,6 @@ export type Trace = (line: () => string) => void
 
 export const TARGET: Hash = hash(`0x${'33'.repeat(32)}`)
 export const OUR_GAS_KEY = 'us'
-export const OUR_FLOW_KEY = 'us/0'
 const TOKENS = 100_000_000n
 const WAD = 10n ** 18n
 
@@ -98,9 +97,15 @@ export class World {
     const attestor = new ModelAttestor({
       ...{ chain: evm, rounds, lane, wire: wires.evm, daWire: wires.da, nowMs },
     })
-    const flowLane = new FlowLane(OUR_FLOW_KEY, flow, wires.flow, { sent, gone: saidGone })
-    const settler = new ModelSettler(flow, wires.flow, flowLane)
-    return { attestor, settler, flowLane, meterKey: this.meterKey, source: this.source }
+    const told = { sent, gone: saidGone }
+    const [first = '', ...more] = this.flowKeys
+    const laneOf = (key: string) => new FlowLane(key, flow, wires.flow, told)
+    const settler = new ModelSettler(flow, wires.flow, [laneOf(first), ...more.map(laneOf)])
+    return { attestor, settler, meterKey: this.meterKey, source: this.source }
+  }
+
+  get flowKeys(): string[] {
+    return Array.from({ length: this.schedule.network.flowKeys }, (_, index) => `us/${index}`)
   }
 
   /** Time passes: blocks, rounds, and what waited for them. */
@@ -155,7 +160,11 @@ export class World {
   }
 }
 
-function newVault(nowMs: number, periodKind: VaultState['periodKind'], tokens: bigint): VaultState {
+export function newVault(
+  nowMs: number,
+  periodKind: VaultState['periodKind'],
+  tokens: bigint,
+): VaultState {
   const opened = periodAt(nowMs, periodKind).startsAt
   return {
     periodKind,
@@ -205,7 +214,7 @@ export function openVault({ flow, nowMs }: World, account: bigint): void {
 
 let database: Kysely<Tables> | undefined
 /** Children before parents. */
-let tables: readonly string[] = ['entries', 'stated_totals', 'outbox_variants']
+let tables: readonly string[] = ['entries', 'stated_totals', 'outbox_variants', 'record_moves']
 
 /** One database in memory for all schedules: emptied each time, since migrations take longer. */
 export async function emptyDatabase(): Promise<Kysely<Tables>> {
@@ -213,7 +222,7 @@ export async function emptyDatabase(): Promise<Kysely<Tables>> {
     keepStatements()
     database = openSqlite(':memory:')
     await sqlStore(database, { now: () => 0 }).migrate()
-    tables = [...tables, ...(await database.introspection.getTables()).map(({ name }) => name)]
+    tables = [...tables, ...(await database.introspection.getTables()).flatMap(tableName)]
     return database
   }
   for (const name of tables) {
@@ -231,4 +240,8 @@ function keepStatements(): void {
     known.set(source, statement)
     return statement as never
   }
+}
+
+function tableName({ name, isView }: { name: string; isView: boolean }): string[] {
+  return isView ? [] : [name]
 }

@@ -8,13 +8,20 @@ import type { Plan } from '../../../../src/pricing/plan.js'
 import { decodeEntry } from '../../../support/test-flow.js'
 import { isProven, type LightClient, submitPolicy, submitRoot } from './light-client.js'
 import { attestationLeaf } from './rounds.js'
-import { most, settleEntry, type VaultState } from './vault.js'
+import { correctVault, most, settleEntry, type VaultState } from './vault.js'
 
 export type FlowBody =
   | { readonly kind: 'policy'; readonly proof: PolicyProof }
   | { readonly kind: 'root'; readonly proof: Pick<RootProof, 'round' | 'root' | 'signatures'> }
   | { readonly kind: 'accept'; readonly proof: BatchProof }
   | { readonly kind: 'settle'; readonly seq: bigint; readonly runs: readonly EntryRun[] }
+  | ({ readonly kind: 'correct' } & CorrectBody)
+
+/** By the provider alone. */
+export interface CorrectBody extends EntryKey {
+  readonly billable: bigint
+  readonly afterSeq: bigint
+}
 
 /** UsageBatches.Stream of our provider. */
 export interface StreamState {
@@ -58,6 +65,7 @@ export interface ContractRules {
 export interface Outcome {
   readonly state: FlowState
   readonly events: readonly EntryEvent[]
+  readonly correction?: CorrectBody & { readonly meterEpoch: number }
 }
 
 /** Runs one transaction. @throws what it reverts with: then nothing of it has happened */
@@ -76,6 +84,8 @@ export function runBody(
       return { state: acceptBatch(state, body.proof, now, rules), events: [] }
     case 'settle':
       return settleRuns(state, body, now, rules)
+    case 'correct':
+      return correctUsage(state, body)
   }
 }
 
@@ -146,6 +156,24 @@ function settleBytes(state: FlowState, bytes: Hex, seq: bigint, now: number) {
   const vaults = new Map(state.vaults).set(accountNumber, settled.vault)
   const earnings = state.earnings + settled.moved
   return { state: { ...state, vaults, earnings }, event: event(settled.result) }
+}
+
+function correctUsage(state: FlowState, body: CorrectBody): Outcome {
+  const { accountNumber, periodStart } = body
+  const { stream, tokenPrice, plans } = state
+  const before = state.vaults.get(accountNumber)
+  if (before === undefined) throw new Error(`correct: no vault ${accountNumber}`)
+  const { meterEpoch } = stream
+  const { vault, moved } = correctVault(before, body, { meterEpoch, tokenPrice, plans })
+  if (moved > state.earnings) throw new Error('correct: more than the earnings')
+  const vaults = new Map(state.vaults).set(accountNumber, vault)
+  const record = vault.records.get(periodStart)
+  const { billable, lastSeq: afterSeq } = record ?? { billable: 0n, lastSeq: 0n }
+  return {
+    state: { ...state, vaults, earnings: state.earnings - moved },
+    events: [],
+    correction: { accountNumber, periodStart, billable, afterSeq, meterEpoch },
+  }
 }
 
 /** Batches up to it are neither held nor taken. */

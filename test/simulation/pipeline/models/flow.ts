@@ -1,4 +1,5 @@
 import type { Random } from '../../../../devnet/litellm/random.js'
+import type { UsageCorrected } from '../../../../src/ports/settler.js'
 import {
   type ContractRules,
   type EntryEvent,
@@ -51,6 +52,7 @@ export class FlowChain {
   rules: ContractRules
   readonly results = new Map<string, FlowResult>()
   readonly events: FlowEvent[] = []
+  readonly corrections: UsageCorrected[] = []
   readonly #random: Random
   readonly #startMs: number
   readonly #pool: { readonly tx: FlowTx; readonly at: number }[] = []
@@ -146,7 +148,10 @@ export class FlowChain {
       return
     }
     try {
-      const { state, events } = this.run(this.state(), body, this.timeOf(height))
+      const { state, events, correction } = this.run(this.state(), body, this.timeOf(height))
+      if (correction !== undefined) {
+        this.corrections.push({ ...correction, reason: 'a correction', height, txId: id })
+      }
       this.events.push(...events.map((event) => ({ ...event, height, txId: id })))
       this.results.set(id, { height, error: undefined })
       this.#seal(state, key)

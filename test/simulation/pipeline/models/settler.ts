@@ -26,15 +26,19 @@ const EVENT_BLOCKS_MAX = 250
 /** The contracts of the model, read from nodes that may be behind. */
 export class ModelSettler implements Settler {
   readonly identity
-  readonly lane: Lane
+  readonly lanes: readonly [Lane, ...Lane[]]
   readonly #chain: FlowChain
   readonly #wire: Wire
 
-  constructor(chain: FlowChain, wire: Wire, lane: Lane) {
+  constructor(chain: FlowChain, wire: Wire, lanes: readonly [Lane, ...Lane[]]) {
     this.identity = { network: 'model', target: chain.rules.target, provider: 1n }
     this.#chain = chain
     this.#wire = wire
-    this.lane = lane
+    this.lanes = lanes
+  }
+
+  async checkLanes(signal: AbortSignal): Promise<void> {
+    this.#look(signal)
   }
 
   async stream(signal: AbortSignal): Promise<Stream> {
@@ -105,12 +109,12 @@ export class ModelSettler implements Settler {
   async settledSince(fromHeight: number, signal: AbortSignal): Promise<SettledPage> {
     signal.throwIfAborted()
     const sealed = this.#height()
-    if (fromHeight > sealed) return { events: [], untilHeight: fromHeight }
+    if (fromHeight > sealed) return { events: [], corrections: [], untilHeight: fromHeight }
     const untilHeight = Math.min(sealed, fromHeight + EVENT_BLOCKS_MAX - 1) + 1
-    const events = this.#chain.events.filter(
-      ({ height }) => height >= fromHeight && height < untilHeight,
-    )
-    return { events, untilHeight }
+    const isInside = ({ height }: { readonly height: number }) =>
+      height >= fromHeight && height < untilHeight
+    const events = this.#chain.events.filter(isInside)
+    return { events, corrections: this.#chain.corrections.filter(isInside), untilHeight }
   }
 
   async sealedHeight(signal: AbortSignal): Promise<number> {

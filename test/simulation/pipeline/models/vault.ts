@@ -1,8 +1,9 @@
 import type { Entry } from '../../../../src/domain/entry.js'
 import { type PeriodKind, periodAt } from '../../../../src/domain/period.js'
+import type { EntryKey } from '../../../../src/domain/usage-total.js'
 import type { EntryResult } from '../../../../src/ports/settler.js'
 import type { Plan } from '../../../../src/pricing/plan.js'
-import { billableOf, priceOf } from '../../../../src/pricing/price.js'
+import { type Billable, billableOf, priceOf } from '../../../../src/pricing/price.js'
 
 /** What was applied of one period. `rows` are kept for the judge: the contract has only sums. */
 export interface PeriodRecord {
@@ -101,6 +102,44 @@ export function pay(
       spent: spentBefore + paid,
       spentIn: period,
       entitled: vault.entitled === undefined ? undefined : vault.entitled - paid,
+    },
+  }
+}
+
+/**
+ * Lowers what is applied of a period, and gives back: first what is owed, then what was paid.
+ *
+ * @throws what the transaction reverts with
+ */
+export function correctVault(
+  vault: VaultState,
+  { periodStart, billable, afterSeq }: EntryKey & { billable: bigint; afterSeq: bigint },
+  terms: Pick<SettleTerms, 'meterEpoch' | 'tokenPrice' | 'plans'>,
+): { readonly vault: VaultState; readonly moved: bigint } {
+  const { meterEpoch, tokenPrice, plans } = terms
+  const last = vault.records.get(periodStart) ?? NOTHING_APPLIED
+  if (billable > last.billable) throw new Error(`correct: ${billable} is not lower`)
+  const plan = plans.get(planIn(vault, periodStart) ?? '')
+  if (plan === undefined) throw new Error('correct: no plan')
+  const charged = least(priceOf(plan, billable as Billable), last.charged)
+  const isLater = last.meterEpoch < meterEpoch || last.lastSeq < afterSeq
+  const lastSeq = isLater ? afterSeq : last.lastSeq
+  const records = new Map(vault.records)
+  records.set(periodStart, { meterEpoch, lastSeq, billable, charged, rows: last.rows })
+  const back = last.charged - charged
+  const owed = least(back, vault.owed)
+  const refunded = back - owed
+  if (refunded > 0n && tokenPrice === 0n) throw new Error('correct: no price of the token')
+  const moved = refunded === 0n ? 0n : (refunded * UNITS + tokenPrice - 1n) / tokenPrice
+  return {
+    moved,
+    vault: {
+      ...vault,
+      records,
+      owed: vault.owed - owed,
+      charged: vault.charged - back,
+      paid: vault.paid - refunded,
+      balance: vault.balance + moved,
     },
   }
 }
