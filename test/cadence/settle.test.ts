@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { array, uint } from '../../devnet/flow/cadence-json.js'
 import { DEFAULT_PLAN } from '../../devnet/flow/plan.js'
 import { eventsNamed } from '../../devnet/flow/results.js'
@@ -17,6 +17,9 @@ import {
 import { u64 as u64Value } from './world.js'
 
 const DAY = 86_400
+
+// Each takes a handful of transactions: on a busy machine more than the usual minute.
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 // One emulator and one provider for all: a batch follows the other, as in life.
 let settlement: Settlement

@@ -22,7 +22,7 @@ import { u64 } from './world.js'
 // its seed and step: `VAULT_SEED=7 VAULT_STEPS=200 npx vitest run test/cadence/vault-sequences`.
 vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 300_000 })
 const SEED = Number(process.env.VAULT_SEED ?? 20_261_129)
-const STEPS = Number(process.env.VAULT_STEPS ?? 70)
+const STEPS = Number(process.env.VAULT_STEPS ?? 40)
 
 const VAULTS = 3
 /** Never a divisor of a day: no step meets the end of a notice or of a period by chance. */
