@@ -23,6 +23,8 @@ const server = createServer((request, response) => {
   })
   response.end(body)
 })
+// Its readers take turns, each longer than Node keeps an idle connection.
+server.keepAliveTimeout = 0
 server.listen(0, '127.0.0.1', () => {
   process.send({ url: `http://127.0.0.1:${server.address().port}` })
 })

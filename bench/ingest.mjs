@@ -34,6 +34,9 @@ export async function run(options) {
       const untilRows = Math.ceil((rows * turn) / TURNS)
       await baseline.run(untilRows)
       await product.run(untilRows)
+      const ratio = (baseline.seconds / product.seconds).toFixed(3)
+      const rss = Math.round(product.rssMb.at(-1))
+      console.error(`${untilRows} of ${rows} rows: ratio ${ratio}, ${rss} MB`)
     }
     await baseline.end(rows)
     await product.end(rows)

@@ -48,9 +48,9 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   pino: ['runtime/'],
   'prom-client': ['http/'],
   'rotating-file-stream': ['runtime/'],
-  // `config.ts` files, parsers, and the two settings that pure rooms own.
+  // `config.ts` files, parsers, and the settings that pure rooms own.
   zod: [
-    ...['config.ts', 'mapping/config.ts', 'pricing/model-aliases.ts'],
+    ...['config.ts', 'mapping/', 'pricing/model-aliases.ts'],
     ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
     ...['sources/', 'attestors/', 'settlers/'],
   ],

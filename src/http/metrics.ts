@@ -29,7 +29,7 @@ export function metricsOf(status: () => Promise<Status>): Metrics {
     skew: gauge('source_clock_skew_seconds', 'Its clock minus ours', ['source']),
     quarantined: gauge('quarantined_rows', 'Rows that changed after they were read', ['source']),
     twins: gauge('twin_records', 'Calls that another source showed before', ['source']),
-    held: gauge('held_rows', 'Rows that do not count until somebody decides', ['source', 'reason']),
+    heldRows: gauge('held_rows', 'Rows that do not count until somebody decides', ['source', 'reason']),
     check: gauge('check_difference', 'What must be 0, by check', ['check']),
     wallet: gauge('wallet_balance', 'Coins that pay for transactions, by chain', ['wallet']),
     runway: gauge('wallet_runway_days', 'Days that they last at the pace of a week', ['wallet']),
@@ -86,7 +86,7 @@ type Gauges = Readonly<
 >
 
 function fill(gauges: Gauges, status: Status): void {
-  gauges.held.reset() // A reason is only there while rows have it.
+  gauges.heldRows.reset() // A reason is only there while rows have it.
   for (const [kind, count] of Object.entries(status.records)) gauges.records.set({ kind }, count)
   for (const [state, { count, oldestAgeS }] of Object.entries(status.backlog)) {
     gauges.backlog.set({ state }, count)
@@ -119,7 +119,7 @@ function fill(gauges: Gauges, status: Status): void {
     gauges.quarantined.set({ source: name }, quarantined)
     gauges.twins.set({ source: name }, twins)
     for (const [reason, rows] of Object.entries(held)) {
-      gauges.held.set({ source: name, reason }, rows)
+      gauges.heldRows.set({ source: name, reason }, rows)
     }
     gauges.lag.set({ source: name }, lagS)
     gauges.broken.set({ source: name }, problem === undefined ? 0 : 1)

@@ -1,51 +1,20 @@
 import { z } from 'zod'
 import { PAYER_FIELDS, type PayerField } from '../domain/usage-record.js'
+import * as kinds from './kinds.js'
 
-const HOUR_MS = 3_600_000
+export type { ModuleDirectoryConfig, SqlDirectoryConfig } from './answers.js'
 
-/** Permanent, like the name of a source: kept answers are found by it. */
-const directoryName = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'lower-case letters, digits, - and _')
-const refreshMs = z
-  .int()
-  .min(1_000)
-  .max(24 * HOUR_MS)
-  .default(60_000)
+type Kind = (typeof kinds)[keyof typeof kinds]
 
-/** A query whose first two columns are payer and account number: the whole table, each time. */
-const sqlDirectory = z.strictObject({
-  kind: z.literal('sql'),
-  name: directoryName,
-  /** The variable with `postgres://…` or `sqlite:path`, so that no password is in a file. */
-  databaseUrlEnv: z.string().min(1),
-  query: z.string().min(1),
-  refreshMs,
-  timeoutMs: z.int().min(100).max(600_000).default(30_000),
-})
-export type SqlDirectoryConfig = z.infer<typeof sqlDirectory>
+const schemas = Object.values(kinds).map(({ config }) => config as unknown as z.ZodObject)
 
-/** A JavaScript module that exports `accountOf(payer)`; its path is from the folder of settings. */
-const moduleDirectory = z.strictObject({
-  kind: z.literal('module'),
-  name: directoryName.default('module'),
-  path: z.string().min(1),
-  refreshMs,
-  /** For one payer. */
-  timeoutMs: z.int().min(10).max(60_000).default(1_000),
-})
-export type ModuleDirectoryConfig = z.infer<typeof moduleDirectory>
+/** The settings of one strategy of the chain. */
+export type StrategyConfig = z.infer<Kind['config']>
 
-const strategyConfig = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('direct') }),
-  z.strictObject({ kind: z.literal('prefix'), prefix: z.string().min(1).default('vault_') }),
-  z.strictObject({ kind: z.literal('directory') }),
-  z.strictObject({ kind: z.literal('hash') }),
-  z.strictObject({ kind: z.literal('legacy_hash') }),
-  sqlDirectory,
-  moduleDirectory,
-])
-export type StrategyConfig = z.infer<typeof strategyConfig>
+const strategyConfig = z.discriminatedUnion(
+  'kind',
+  schemas as [z.ZodObject, ...z.ZodObject[]],
+) as unknown as z.ZodType<StrategyConfig>
 
 interface PayerChoice {
   readonly payerField?: PayerField | undefined

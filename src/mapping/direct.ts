@@ -1,8 +1,12 @@
-import { canonicalAccount, type MappingStrategy } from './strategy.js'
+import { z } from 'zod'
+import { canonicalAccount, type StrategyKind } from './strategy.js'
+
+const config = z.strictObject({ kind: z.literal('direct') })
 
 /** The payer is the account number itself: `42`. */
-export function directStrategy(): MappingStrategy {
-  return {
+export const direct = {
+  config,
+  create: () => ({
     name: 'direct',
     map: (payer) => {
       const account = canonicalAccount(payer)
@@ -10,5 +14,5 @@ export function directStrategy(): MappingStrategy {
         ? { reason: 'is not a number from 0 to 18446744073709551615, written plainly' }
         : { account }
     },
-  }
-}
+  }),
+} satisfies StrategyKind<z.infer<typeof config>> & { readonly config: typeof config }

@@ -1,13 +1,8 @@
 import type { AccountNumber } from '../domain/ids.js'
 import type { PayerField } from '../domain/usage-record.js'
-import { moduleStrategy, sqlStrategy } from './answers.js'
 import type { MappingConfig, StrategyConfig } from './config.js'
-import { directStrategy } from './direct.js'
-import { directoryStrategy } from './directory.js'
-import { hashStrategy } from './hash.js'
-import { legacyHashStrategy } from './legacy-hash.js'
-import { prefixStrategy } from './prefix.js'
-import type { MappingData, MappingStrategy } from './strategy.js'
+import * as kinds from './kinds.js'
+import type { MappingData, MappingStrategy, StrategyKind } from './strategy.js'
 
 export { type MappingConfig, mappingConfig } from './config.js'
 
@@ -64,22 +59,9 @@ export function payerFieldOf(
   return own?.payerField ?? payerField
 }
 
-/** A new strategy is a file, a line in `config.ts` and a case here. */
 function createStrategy(config: StrategyConfig): MappingStrategy {
-  switch (config.kind) {
-    case 'direct':
-      return directStrategy()
-    case 'prefix':
-      return prefixStrategy(config.prefix)
-    case 'directory':
-      return directoryStrategy()
-    case 'hash':
-      return hashStrategy()
-    case 'legacy_hash':
-      return legacyHashStrategy()
-    case 'sql':
-      return sqlStrategy(config.name)
-    case 'module':
-      return moduleStrategy(config.name)
-  }
+  const kind = Object.values(kinds).find((one) => one.config.shape.kind.value === config.kind)
+  if (kind === undefined) throw new Error(`no kind of strategy is called ${config.kind}`)
+  // A kind takes the settings of its own schema, which is how it was found.
+  return (kind as StrategyKind<StrategyConfig>).create(config)
 }

@@ -1,15 +1,22 @@
-import { canonicalAccount, type MappingStrategy } from './strategy.js'
+import { z } from 'zod'
+import { canonicalAccount, type StrategyKind } from './strategy.js'
+
+const config = z.strictObject({
+  kind: z.literal('prefix'),
+  prefix: z.string().min(1).default('vault_'),
+})
 
 /** The account number behind a fixed text: `vault_42`. */
-export function prefixStrategy(prefix: string): MappingStrategy {
-  return {
+export const prefix = {
+  config,
+  create: ({ prefix: text }) => ({
     name: 'prefix',
     map: (payer) => {
-      if (!payer.startsWith(prefix)) return { reason: `does not begin with "${prefix}"` }
-      const account = canonicalAccount(payer.slice(prefix.length))
+      if (!payer.startsWith(text)) return { reason: `does not begin with "${text}"` }
+      const account = canonicalAccount(payer.slice(text.length))
       return account === undefined
-        ? { reason: `has no plain number from 0 to 18446744073709551615 after "${prefix}"` }
+        ? { reason: `has no plain number from 0 to 18446744073709551615 after "${text}"` }
         : { account }
     },
-  }
-}
+  }),
+} satisfies StrategyKind<z.infer<typeof config>> & { readonly config: typeof config }

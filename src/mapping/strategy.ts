@@ -26,6 +26,11 @@ export interface MappingStrategy {
 
 export type MappingAnswer = DirectoryAnswer
 
+/** One kind of strategy: what `kinds.ts` has a line for. `Config` is what its zod object gives. */
+export interface StrategyKind<Config> {
+  create(config: Config): MappingStrategy
+}
+
 const U64_MAX = 2n ** 64n - 1n
 /** At most 20 digits, so that no text of a customer becomes a huge number first. */
 const CANONICAL_NUMBER = /^(?:0|[1-9][0-9]{0,19})$/
