@@ -2,7 +2,7 @@
 // --json, and exits with 1 where a promise is not kept.
 const BENCHES = {
   ingest: () => import('./ingest.mjs'),
-  latency: () => import('./prove-latency.mjs'),
+  prove: () => import('./prove.mjs'),
 }
 
 const [name = '', ...options] = process.argv.slice(2)

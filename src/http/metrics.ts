@@ -30,6 +30,7 @@ export function metricsOf(status: () => Promise<Status>): Metrics {
     check: gauge('check_difference', 'What must be 0, by check', ['check']),
     wallet: gauge('wallet_balance', 'Coins that pay for transactions, by chain', ['wallet']),
     runway: gauge('wallet_runway_days', 'Days that they last at the pace of a week', ['wallet']),
+    missed: gauge('missed_rounds', 'Voting rounds that did not prove a batch that waits, at most'),
     policies: gauge('policy_epochs_behind', 'Epochs by which the light client is behind Flare'),
   }
   const fillMetering = meteringGauges(registry)
@@ -67,6 +68,7 @@ type Gauges = Readonly<
     | 'check'
     | 'wallet'
     | 'runway'
+    | 'missed'
     | 'policies',
     Gauge
   >
@@ -83,6 +85,7 @@ function fill(gauges: Gauges, status: Status): void {
     if (runwayDays !== undefined) gauges.runway.set({ wallet }, runwayDays)
   }
   if (status.policies !== undefined) gauges.policies.set(status.policies.behind)
+  gauges.missed.set(Math.max(0, ...status.batches.map(({ missedRounds = 0 }) => missedRounds)))
   gauges.unmapped.set(status.unmapped.records)
   gauges.refused.set(status.refusedEntries)
   for (const {

@@ -46,6 +46,8 @@ export class TestFlow implements Settler {
   readonly accepted = new Map<bigint, Hash>()
   /** Rounds of which this light client takes no root any more. */
   readonly poisonedRounds = new Set<number>()
+  /** Rounds whose proofs it refuses without saying why. */
+  readonly refusedRounds = new Set<number>()
   /** Entries that are refused, by account, with the result. */
   readonly refusals = new Map<bigint, EntryResult>()
   plan: Plan = defaultPlan
@@ -93,6 +95,10 @@ export class TestFlow implements Settler {
 
   async lastPolicyEpoch(): Promise<number> {
     return this.lastEpoch
+  }
+
+  async canProve(round: number): Promise<boolean> {
+    return !this.poisonedRounds.has(round)
   }
 
   policyCall({ rewardEpoch }: PolicyProof): Call {
@@ -165,6 +171,7 @@ export class TestFlow implements Settler {
     if (header.target !== this.identity.target) return 'another target'
     if (rootProof.rewardEpoch > this.lastEpoch) return 'unknown policy'
     if (this.poisonedRounds.has(rootProof.round)) return 'poisoned round'
+    if (this.refusedRounds.has(rootProof.round)) return 'refused'
     if (this.accepted.has(header.seq)) return 'accepted before'
     this.accepted.set(header.seq, header.root)
     return undefined
