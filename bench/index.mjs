@@ -2,9 +2,9 @@
 // --json, and exits with 1 where a promise is not kept.
 const BENCHES = {
   ingest: () => import('./ingest.mjs'),
-  latency: () => import('./prove-latency.mjs'),
   vaults: () => import('./vaults.mjs'),
   settle: () => import('../dist/bench/settle/run.js'),
+  prove: () => import('./prove.mjs'),
 }
 
 const [name = '', ...options] = process.argv.slice(2)

@@ -88,50 +88,127 @@ access(all) contract FlareLightClient {
         /// What the policy before it signed
         access(all) let hash: UInt256
 
+        /// How many voters it says it has, and what they weigh together
+        access(all) let votersStated: Int
+        access(all) let total: UInt256
+
         access(contract) let roots: {UInt32: UInt256}
 
         /// The second root of rounds that have one
         access(contract) let poisoned: {UInt32: UInt256}
 
         /// Reads numVoters u16, epoch u24, startRound u32, threshold u16, seed 32 bytes, and for
-        /// each voter its address and weight u16.
+        /// each voter its address and weight u16. What is read may be no policy: see `problem`.
         ///
-        init(_ bytes: [UInt8], hash: UInt256) {
-            pre {
-                bytes.length > 43 && (bytes.length - 43) % 22 == 0 && bytes.length <= 43 + 22 * 300:
-                    "FlareLightClient.Policy.init: \(bytes.length) bytes are no signing policy"
+        /// All of it here, since an array that is passed on is copied.
+        ///
+        /// @param text the bytes as hex, without 0x
+        /// @param chainId is part of the hash, from the epoch `boundFromEpoch` on
+        ///
+        init(_ text: String, chainId: UInt64, boundFromEpoch: UInt32) {
+            let bytes = text.decodeHex()
+            let length = bytes.length
+            if length <= 43 || (length - 43) % 22 != 0 || length > 43 + 22 * 300 {
+                panic("FlareLightClient.Policy.init: \(length) bytes are no signing policy")
             }
             let head = UInt128.fromBigEndianBytes(bytes.slice(from: 0, upTo: 11))!
-            self.epoch = UInt32(head >> 48 & 0xffffff)
+            let epoch = UInt32(head >> 48 & 0xffffff)
+            self.votersStated = Int(head >> 72)
+            self.epoch = epoch
             self.startRound = UInt32(head >> 16 & 0xffffffff)
             self.threshold = UInt16(head & 0xffff)
-            self.voters = []
-            self.hash = hash
+            self.hash = epoch >= boundFromEpoch
+                ? UInt256.fromBigEndianBytes(HashAlgorithm.KECCAK_256.hash(
+                    UInt256(chainId).toBigEndianBytes().concat(bytes)
+                ))!
+                : FlareLightClient.foldedHash(bytes)
             self.roots = {}
             self.poisoned = {}
 
+            self.voters = []
+            let voters = &self.voters as auth(Insert) &[UInt256]
             var total: UInt256 = 0
             var at = 43
-            while at < bytes.length {
+            while at < length {
                 let voter = UInt256.fromBigEndianBytes(bytes.slice(from: at, upTo: at + 22))!
                 total = total + (voter & 0xffff)
-                self.voters.append(voter)
+                voters.append(voter)
                 at = at + 22
             }
-            assert(
-                head >> 72 == UInt128(self.voters.length),
-                message: "FlareLightClient.Policy.init: It says \(head >> 72) voters and lists \(self.voters.length)"
-            )
-            assert(
-                total < 65536,
-                message: "FlareLightClient.Policy.init: The weights add up to \(total), not below 65536"
-            )
+            self.total = total
+        }
+
+        /// Why Flare would not set such a policy; nil: it might
+        ///
+        access(all) view fun problem(): String? {
+            if self.votersStated != self.voters.length {
+                return "It says \(self.votersStated) voters and lists \(self.voters.length)"
+            }
+            if self.total >= 65536 {
+                return "The weights add up to \(self.total), not below 65536"
+            }
             // Flare's own limits: at least 50 %, at most 66 %.
             let threshold = UInt256(self.threshold)
-            assert(
-                threshold * 2 >= total && threshold * 100 <= total * 66,
-                message: "FlareLightClient.Policy.init: A threshold of \(threshold) does not fit a weight of \(total)"
-            )
+            if threshold * 2 < self.total || threshold * 100 > self.total * 66 {
+                return "A threshold of \(threshold) does not fit a weight of \(self.total)"
+            }
+            return nil
+        }
+
+        /// Weighs signatures of a hash. A pure function of the policy and of what it is given.
+        ///
+        /// Keys and signatures have to be whole bytes in hexadecimal: at anything else `decodeHex`
+        /// panics, and a check before it would cost forty times as much. Upper case reads as the same
+        /// bytes. Bytes too few or too many are no key of the voter, or no signature of it.
+        ///
+        /// @param signers positions in the policy, ascending
+        /// @param publicKeys, signatures of each signer: x and y, r and s, as 128 hex digits
+        ///
+        access(all) view fun weigh(
+            _ hash: UInt256, signers: [UInt16], publicKeys: [String], signatures: [String]
+        ): Verdict {
+            let count = signers.length
+            if publicKeys.length != count || signatures.length != count {
+                return Verdict(0, "\(count) signers, \(publicKeys.length) keys and \(signatures.length) signatures")
+            }
+            // As Ethereum wallets sign 32 bytes (EIP-191).
+            let message = "\u{19}Ethereum Signed Message:\n32".utf8.concat(hash.toBigEndianBytes())
+            let voters = &self.voters as &[UInt256]
+            let total = voters.length
+            var weight: UInt256 = 0
+            var next = 0
+            for i, signer in signers {
+                let index = Int(signer)
+                if index < next || index >= total {
+                    return Verdict(weight, "Signer \(index) is out of order, or not one of \(total)")
+                }
+                let voter = voters[index]
+                let bytes = publicKeys[i].decodeHex()
+                // The address is the end of the key's hash, so a key off the curve, or of another
+                // length, is found out here.
+                let hashed = UInt256.fromBigEndianBytes(HashAlgorithm.KECCAK_256.hash(bytes))!
+                if hashed & 0xffffffffffffffffffffffffffffffffffffffff != voter >> 16 {
+                    return Verdict(weight, "The public key is not that of voter \(index)")
+                }
+                let key = PublicKey(
+                    publicKey: bytes,
+                    signatureAlgorithm: SignatureAlgorithm.ECDSA_secp256k1
+                )
+                let isSigned = key.verify(
+                    signature: signatures[i].decodeHex(),
+                    signedData: message,
+                    domainSeparationTag: "",
+                    hashAlgorithm: HashAlgorithm.KECCAK_256
+                )
+                if !isSigned {
+                    return Verdict(weight, "The signature is not one of voter \(index)")
+                }
+                weight = weight + (voter & 0xffff)
+                next = index + 1
+            }
+            return weight > UInt256(self.threshold)
+                ? Verdict(weight, nil)
+                : Verdict(weight, "A weight of \(weight) is not above the threshold of \(self.threshold)")
         }
 
         /// The root that proves something in a round: none if the round is poisoned
@@ -146,6 +223,24 @@ access(all) contract FlareLightClient {
 
         access(contract) fun poison(round: UInt32, other: UInt256) {
             self.poisoned[round] = other
+        }
+    }
+
+    /// Verdict
+    ///
+    /// What signatures weigh, and whether that is enough.
+    ///
+    access(all) struct Verdict {
+
+        /// Of the signatures that were looked at
+        access(all) let weight: UInt256
+
+        /// Why they do not count; nil: they do
+        access(all) let refusal: String?
+
+        view init(_ weight: UInt256, _ refusal: String?) {
+            self.weight = weight
+            self.refusal = refusal
         }
     }
 
@@ -177,6 +272,7 @@ access(all) contract FlareLightClient {
         ///
         access(Govern) fun proposeCheckpoint(_ policy: String) {
             let parsed = FlareLightClient.parsePolicy(policy)
+            FlareLightClient.checkPolicy(&parsed as &Policy)
             let adoptableAt = getCurrentBlock().timestamp + FlareLightClient.checkpointDelay
             FlareLightClient.checkpoint = Checkpoint(policy: parsed, adoptableAt: adoptableAt)
             emit CheckpointProposed(
@@ -224,7 +320,8 @@ access(all) contract FlareLightClient {
 
     /// Installs the next signing policy, signed by voters of the last one. Anybody may bring it.
     ///
-    /// @param policy its bytes, as hex
+    /// @param policy its bytes, as hex without 0x: looking for 0x in a text of thousands of digits
+    /// costs as much as reading a signature
     /// @param signers positions in the last policy, ascending
     /// @param publicKeys x and y of each signer's key, as 128 hex digits
     /// @param signatures r and s of each signer, as 128 hex digits
@@ -232,16 +329,22 @@ access(all) contract FlareLightClient {
     access(all) fun submitPolicy(
         _ policy: String, signers: [UInt16], publicKeys: [String], signatures: [String]
     ) {
-        let next = self.parsePolicy(policy)
-        let last = (&self.policies[self.lastEpoch] as &Policy?)!
-        assert(
-            next.epoch == last.epoch + 1,
-            message: "FlareLightClient.submitPolicy: Epoch \(next.epoch) does not follow \(last.epoch)"
+        // Stored at once and checked there: a copy costs as much as reading it. A panic undoes it.
+        let epoch = self.lastEpoch + 1
+        self.policies[epoch] = Policy(
+            policy,
+            chainId: self.chainId,
+            boundFromEpoch: self.boundPolicyFromEpoch
         )
-        assert(
-            next.startRound > last.startRound,
-            message: "FlareLightClient.submitPolicy: Round \(next.startRound) is not after \(last.startRound)"
-        )
+        let next = self.borrowPolicy(epoch: epoch)!
+        let last = self.borrowPolicy(epoch: self.lastEpoch)!
+        self.checkPolicy(next)
+        if next.epoch != epoch {
+            panic("FlareLightClient.submitPolicy: Epoch \(next.epoch) does not follow \(last.epoch)")
+        }
+        if next.startRound <= last.startRound {
+            panic("FlareLightClient.submitPolicy: Round \(next.startRound) is not after \(last.startRound)")
+        }
         self.checkSignatures(
             by: last,
             over: next.hash,
@@ -249,7 +352,8 @@ access(all) contract FlareLightClient {
             publicKeys: publicKeys,
             signatures: signatures
         )
-        self.install(next)
+        self.lastEpoch = epoch
+        self.finishInstall()
     }
 
     /// Takes the Merkle root of a voting round of FDC. Anybody may bring it.
@@ -398,12 +502,11 @@ access(all) contract FlareLightClient {
 
     /// The bytes of a hex text, with or without 0x (without is cheaper)
     ///
-    /// A character that is no hex digit is found by `decodeHex`, whose own error names it: a check
-    /// before that would cost forty times as much.
+    /// What is not whole bytes in hexadecimal is found by `decodeHex`, whose own error names it: a
+    /// check before that would cost forty times as much. Even the length of a text has its price.
     ///
     access(all) view fun bytesFromHex(_ text: String): [UInt8] {
-        let isPrefixed = text.length >= 2 && text.slice(from: 0, upTo: 2) == "0x"
-        return (isPrefixed ? text.slice(from: 2, upTo: text.length) : text).decodeHex()
+        return self.digitsOf(text).decodeHex()
     }
 
     /// The number that a hex text of so many bytes is, with or without 0x
@@ -421,84 +524,54 @@ access(all) contract FlareLightClient {
     ///
     /// @return the weight
     ///
-    access(self) fun checkSignatures(
+    access(self) view fun checkSignatures(
         by policy: &Policy, over hash: UInt256,
         signers: [UInt16], publicKeys: [String], signatures: [String]
     ): UInt256 {
-        pre {
-            publicKeys.length == signers.length && signatures.length == signers.length:
-                "FlareLightClient.checkSignatures: \(signers.length) signers, \(publicKeys.length) keys and \(signatures.length) signatures"
-        }
-        // As Ethereum wallets sign 32 bytes (EIP-191).
-        let message = "\u{19}Ethereum Signed Message:\n32".utf8.concat(hash.toBigEndianBytes())
-        let voters = policy.voters
-        var weight: UInt256 = 0
-        var next = 0
-        for i, signer in signers {
-            let index = Int(signer)
-            assert(
-                index >= next && index < voters.length,
-                message: "FlareLightClient.checkSignatures: Signer \(index) is out of order, or not one of \(voters.length)"
-            )
-            assert(
-                publicKeys[i].length == 128 && signatures[i].length == 128,
-                message: "FlareLightClient.checkSignatures: Key or signature of voter \(index) is not 128 hex digits"
-            )
-            let voter = voters[index]
-            let bytes = publicKeys[i].decodeHex()
-            // The address is the end of the key's hash, so a key off the curve is found out here.
-            assert(
-                UInt256.fromBigEndianBytes(HashAlgorithm.KECCAK_256.hash(bytes))!
-                    & 0xffffffffffffffffffffffffffffffffffffffff == voter >> 16,
-                message: "FlareLightClient.checkSignatures: The public key is not that of voter \(index)"
-            )
-            let key = PublicKey(
-                publicKey: bytes,
-                signatureAlgorithm: SignatureAlgorithm.ECDSA_secp256k1
-            )
-            assert(
-                key.verify(
-                    signature: signatures[i].decodeHex(),
-                    signedData: message,
-                    domainSeparationTag: "",
-                    hashAlgorithm: HashAlgorithm.KECCAK_256
-                ),
-                message: "FlareLightClient.checkSignatures: The signature is not one of voter \(index)"
-            )
-            weight = weight + (voter & 0xffff)
-            next = index + 1
-        }
-        assert(
-            weight > UInt256(policy.threshold),
-            message: "FlareLightClient.checkSignatures: A weight of \(weight) is not above the threshold of \(policy.threshold)"
+        let verdict = policy.weigh(
+            hash,
+            signers: signers,
+            publicKeys: publicKeys,
+            signatures: signatures
         )
-        return weight
+        if let refusal = verdict.refusal {
+            panic("FlareLightClient.checkSignatures: \(refusal)")
+        }
+        return verdict.weight
     }
 
     /// Reads a policy and hashes it in the form of its epoch
     ///
     access(contract) fun parsePolicy(_ text: String): Policy {
-        let bytes = self.bytesFromHex(text)
-        let bound = Policy(bytes, hash: self.boundHash(bytes, chainId: self.chainId))
-        return bound.epoch >= self.boundPolicyFromEpoch
-            ? bound
-            : Policy(bytes, hash: self.foldedHash(bytes))
+        return Policy(
+            self.digitsOf(text),
+            chainId: self.chainId,
+            boundFromEpoch: self.boundPolicyFromEpoch
+        )
     }
 
-    /// Adds a policy, and drops those that are too many, lowest first, with their rounds
+    /// Panics unless Flare might set such a policy
     ///
-    access(self) fun install(_ policy: Policy) {
-        self.policies[policy.epoch] = policy
-        self.lastEpoch = policy.epoch
+    access(contract) view fun checkPolicy(_ policy: &Policy) {
+        if let problem = policy.problem() {
+            panic("FlareLightClient.checkPolicy: \(problem)")
+        }
+    }
+
+    /// Tells of the policy that was stored last, and drops those that are too many, lowest first,
+    /// with their rounds
+    ///
+    access(self) fun finishInstall() {
         while self.lastEpoch - self.firstEpoch >= self.epochsKept {
             self.policies.remove(key: self.firstEpoch)
             self.firstEpoch = self.firstEpoch + 1
         }
+        let policy = self.borrowPolicy(epoch: self.lastEpoch)!
         emit PolicyInstalled(
             epoch: policy.epoch,
             startRound: policy.startRound,
             threshold: policy.threshold,
-            voters: policy.voters.length,
+            voters: policy.votersStated,
             hash: policy.hash
         )
     }
@@ -522,6 +595,14 @@ access(all) contract FlareLightClient {
             at = at + 32
         }
         return UInt256.fromBigEndianBytes(hash)!
+    }
+
+    /// A hex text without 0x
+    ///
+    access(self) view fun digitsOf(_ text: String): String {
+        return text != "" && text.slice(from: 0, upTo: 2) == "0x"
+            ? text.slice(from: 2, upTo: text.length)
+            : text
     }
 
     /// 32 bytes as hex
@@ -554,8 +635,11 @@ access(all) contract FlareLightClient {
         self.extensions = {}
 
         let policy = self.parsePolicy(checkpoint)
+        self.checkPolicy(&policy as &Policy)
         self.firstEpoch = policy.epoch
-        self.install(policy)
+        self.lastEpoch = policy.epoch
+        self.policies[policy.epoch] = policy
+        self.finishInstall()
         self.account.storage.save(<-create Governor(), to: self.GovernorPath)
     }
 }

@@ -2,7 +2,7 @@ import { Interface, keccak256 } from 'ethers'
 import { CHAIN_ID } from './anvil.js'
 import type { Chain, Head } from './chain.js'
 import { type Contracts, relayFor } from './deploy.js'
-import { type EpochParams, roundAt } from './epochs.js'
+import { type EpochParams, roundAt, roundStart } from './epochs.js'
 import {
   decodeRequest,
   type EvmTransactionRequest,
@@ -44,9 +44,13 @@ export interface RoundsParts {
   readonly isNeighbours: (requestHex: string) => boolean
 }
 
+/** On Flare the providers choose for 45 s after a round of 90. */
+const CHOOSE_SHARE = 0.5
+
 /**
- * The providers' work on voting rounds: collect the requests, derive each response from the chain,
- * vote, sign the root of what most weight confirmed, relay it, and hand the proofs to the DA layer.
+ * The providers' work on voting rounds, in the phases of Flare: collect the requests of a round, for
+ * half a round after its end derive each response from the chain and vote, then sign the root of
+ * what most weight confirmed, relay it, and hand the proofs to the DA layer.
  *
  * As on Flare, a round in which nothing was confirmed gets no root at all.
  */
@@ -61,13 +65,14 @@ export class Rounds {
     this.#seenBlock = seenBlock
   }
 
-  /** Takes in the blocks up to `head` and finishes the rounds that ended before it. */
+  /** Takes in the blocks up to `head` and finishes the rounds that were chosen from by then. */
   async step(head: Head): Promise<void> {
     if (this.#parts.faults.isOn('quiet')) return
     await this.#collect(head)
-    const current = roundAt(this.#parts.params, head.timestamp)
-    const ended = [...this.#requests.keys()].filter((round) => round < current)
-    for (const round of ended.sort((a, b) => a - b)) {
+    const { params } = this.#parts
+    const isChosen = (round: number): boolean => head.timestamp >= chosenAt(params, round)
+    const chosen = [...this.#requests.keys()].filter(isChosen)
+    for (const round of chosen.sort((a, b) => a - b)) {
       const requests = [...(this.#requests.get(round) ?? [])]
       this.#requests.delete(round)
       await this.#finish(round, requests)
@@ -144,6 +149,11 @@ interface Derived {
 interface Confirmed {
   readonly requestHex: string
   readonly response: EvmTransactionResponse
+}
+
+/** Unix seconds at which the providers have agreed on what a round holds. */
+function chosenAt(params: EpochParams, round: number): number {
+  return roundStart(params, round + 1) + CHOOSE_SHARE * params.votingEpochDurationSeconds
 }
 
 function isAsExpected({ request, response }: Derived): boolean {

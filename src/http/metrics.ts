@@ -29,7 +29,10 @@ export function metricsOf(status: () => Promise<Status>): Metrics {
     skew: gauge('source_clock_skew_seconds', 'Its clock minus ours', ['source']),
     quarantined: gauge('quarantined_rows', 'Rows that changed after they were read', ['source']),
     twins: gauge('twin_records', 'Calls that another source showed before', ['source']),
-    heldRows: gauge('held_rows', 'Rows that do not count until somebody decides', ['source', 'reason']),
+    heldRows: gauge('held_rows', 'Rows that do not count until somebody decides', [
+      'source',
+      'reason',
+    ]),
     check: gauge('check_difference', 'What must be 0, by check', ['check']),
     wallet: gauge('wallet_balance', 'Coins that pay for transactions, by chain', ['wallet']),
     runway: gauge('wallet_runway_days', 'Days that they last at the pace of a week', ['wallet']),
@@ -38,6 +41,7 @@ export function metricsOf(status: () => Promise<Status>): Metrics {
       'currency',
     ]),
     priceAge: gauge('token_price_age_seconds', 'Age of a price', ['token', 'currency']),
+    missed: gauge('missed_rounds', 'Voting rounds that did not prove a batch that waits, at most'),
     policies: gauge('policy_epochs_behind', 'Epochs by which the light client is behind Flare'),
   }
   const fillMetering = meteringGauges(registry)
@@ -78,8 +82,10 @@ type Gauges = Readonly<
     | 'check'
     | 'wallet'
     | 'runway'
+    | 'heldRows'
     | 'priceWait'
     | 'priceAge'
+    | 'missed'
     | 'policies',
     Gauge
   >
@@ -101,6 +107,7 @@ function fill(gauges: Gauges, status: Status): void {
     if (ageS !== undefined) gauges.priceAge.set({ token, currency }, ageS)
   }
   if (status.policies !== undefined) gauges.policies.set(status.policies.behind)
+  gauges.missed.set(Math.max(0, ...status.batches.map(({ missedRounds = 0 }) => missedRounds)))
   gauges.unmapped.set(status.unmapped.records)
   gauges.refused.set(status.refusedEntries)
   gauges.corrections.set(status.pendingCorrections)

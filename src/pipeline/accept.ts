@@ -61,8 +61,11 @@ async function accept(
   if (sent !== 'refused') return undefined
   // Refused perhaps because somebody else brought it in the meantime.
   if ((await settler.acceptedRoot(header.seq, signal)) === header.root) return { type: 'accepted' }
-  // Flow refuses a root that another policy should have signed: then the round is of no use.
-  return (await settler.lastPolicyEpoch(signal)) > lastEpoch
+  // Flow refuses a root that another policy should have signed, a round with two roots, and one
+  // whose policy it holds no longer: then the round is of no use, and a later one may be.
+  const isOfNoUse =
+    (await settler.lastPolicyEpoch(signal)) > lastEpoch || !(await settler.canProve(round, signal))
+  return isOfNoUse
     ? { type: 'missed' }
     : { type: 'parked', reason: `Flow refused the proof of batch ${header.seq}, round ${round}` }
 }

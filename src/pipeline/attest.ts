@@ -77,6 +77,7 @@ async function request(
   if (missedRounds.length >= MISSED_ROUNDS_MAX) {
     return { type: 'parked', reason: `not attested in ${missedRounds.length} rounds` }
   }
+  if (!(await attestor.isRequestDue(missedRounds, signal))) return undefined
   const name = purpose.request(header.seq, missedRounds.length)
   const makeCall = () => attestor.requestCall(anchor, signal)
   const sent = await deliver(name, makeCall, { lanes: [attestor.lane], outbox }, signal)

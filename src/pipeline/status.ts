@@ -1,4 +1,4 @@
-import type { BatchState } from '../domain/batch.js'
+import type { BatchLife, BatchState } from '../domain/batch.js'
 import type { Clock } from '../ports/clock.js'
 import type { Fate } from '../ports/lane.js'
 import type { StopCause } from '../ports/stops.js'
@@ -84,6 +84,8 @@ export interface BatchStatus {
   readonly entries: number
   /** Flare's voting round whose root proved it; absent until it is attested. */
   readonly round?: number
+  /** Rounds that did not prove it, since it was anchored; absent while none did not. */
+  readonly missedRounds?: number
 }
 
 export interface HeldStatus {
@@ -195,6 +197,7 @@ async function batchStatus(
   { header, life, proof }: StoredBatch,
   { batches }: Pick<Stores, 'batches'>,
 ): Promise<BatchStatus> {
+  const missedRounds = missesOf(life)
   return {
     seq: header.seq.toString(),
     state: life.state,
@@ -202,7 +205,14 @@ async function batchStatus(
     sealedAt: iso(header.sealedAt * 1000),
     entries: (await batches.entries(header.seq)).length,
     ...(proof === undefined ? {} : { round: proof.rootProof.round }),
+    ...(missedRounds === 0 ? {} : { missedRounds }),
   }
+}
+
+/** Known until the batch is accepted: then nobody asks for it any more. */
+function missesOf(life: BatchLife): number {
+  if (life.state === 'parked') return missesOf(life.from)
+  return 'missedRounds' in life ? life.missedRounds.length : 0
 }
 
 async function sourceStatus(

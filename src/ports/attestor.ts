@@ -88,8 +88,15 @@ export interface Attestor {
   findAnchor(meter: Hex, header: BatchHeader, signal: AbortSignal): Promise<Anchor | undefined>
   anchorCall(header: BatchHeader, signature: Hex): Call
 
-  /** Asks for the anchor's attestation; reads the fee. @throws RetryableError `fee_budget_spent` */
+  /**
+   * Asks for the anchor's attestation; reads the fee.
+   *
+   * @throws RetryableError `fee_budget_spent`, `request_not_verified`
+   * @throws TerminalError `request_refused` when a verifier goes on saying no
+   */
   requestCall(anchor: Anchor, signal: AbortSignal): Promise<Call>
+  /** Whether it is time to ask again: the more rounds missed it, the longer that takes. */
+  isRequestDue(missedRounds: readonly number[], signal: AbortSignal): Promise<boolean>
   /** The newest voting round in which anybody asked for it, none of `missedRounds`. */
   findRequest(
     anchor: Anchor,

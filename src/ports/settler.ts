@@ -124,6 +124,8 @@ export interface Settler {
 
   /** The newest reward epoch whose signing policy the light client holds. */
   lastPolicyEpoch(signal: AbortSignal): Promise<number>
+  /** Whether a round's root counts, or could: its policy is held, and it has no second root. */
+  canProve(round: number, signal: AbortSignal): Promise<boolean>
   policyCall(proof: PolicyProof): Call
   /** Undefined until the batch is accepted, and again when its root was given up. */
   acceptedRoot(seq: BatchSeq, signal: AbortSignal): Promise<Hash | undefined>

@@ -15,6 +15,18 @@ export interface PolicyParts {
 /** The voters of policy A in the vectors. */
 export const VOTERS_A = { threshold: 32_768, weights: [30_000, 20_000, 15_535] }
 
+/**
+ * Weights of so many voters that sum to 65535, as on Flare. The first `exact` of them weigh about
+ * half together, and the same each; the others share the rest.
+ */
+export function weightsOf(voters: number, exact: number): number[] {
+  const each = Math.floor(33_000 / exact)
+  const others = Math.floor((65_535 - each * exact) / (voters - exact))
+  const weights = Array.from({ length: voters }, (_, i) => (i < exact ? each : others))
+  const last = 65_535 - weights.slice(0, -1).reduce((sum, weight) => sum + weight, 0)
+  return weights.with(-1, last)
+}
+
 /** A signer's position in the policy and the key it signs with. */
 export interface SignerOf {
   readonly index: number
@@ -23,8 +35,15 @@ export interface SignerOf {
 
 const privateKey = (key: number): Uint8Array => Buffer.from(hex(BigInt(key), 32), 'hex')
 
+const publicKeys = new Map<number, string>()
+
+/** x and y, 128 hex digits. */
 export function publicKey(key: number): string {
-  return Buffer.from(secp256k1.getPublicKey(privateKey(key), false).subarray(1)).toString('hex')
+  const known =
+    publicKeys.get(key) ??
+    Buffer.from(secp256k1.getPublicKey(privateKey(key), false).subarray(1)).toString('hex')
+  publicKeys.set(key, known)
+  return known
 }
 
 export function voterAddress(key: number): string {

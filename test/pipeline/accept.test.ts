@@ -99,7 +99,7 @@ describe('somebody else brings the proof', () => {
 describe('Flow refuses the proof', () => {
   test('for a reason that we do not know: the batch is parked', async () => {
     const { proof } = await runUntil(world, daemon, 'attested')
-    world.flow.poisonedRounds.add(proof?.rootProof.round ?? 0)
+    world.flow.refusedRounds.add(proof?.rootProof.round ?? 0)
     await acceptBlocks(2)
     const { life } = await batch()
     expect(life).toMatchObject({ state: 'parked', from: { state: 'attested' } })
@@ -107,9 +107,20 @@ describe('Flow refuses the proof', () => {
     expect(world.flow.lane.executed.filter(({ fate }) => fate === 'refused')).toHaveLength(1)
   })
 
-  test('after its policy was replaced: the round is missed, a later one serves', async () => {
+  // Flare's voters told two stories of the round, or its policy is not held any more.
+  test('of a round that can prove nothing any more: it is missed, a later one serves', async () => {
     const { proof } = await runUntil(world, daemon, 'attested')
     world.flow.poisonedRounds.add(proof?.rootProof.round ?? 0)
+    await acceptBlocks(1)
+    const { life } = await batch()
+    expect(life).toMatchObject({ state: 'anchored', missedRounds: [proof?.rootProof.round] })
+    await runUntil(world, daemon, 'accepted')
+    expect(world.flare.requests).toHaveLength(2)
+  })
+
+  test('after its policy was replaced: the round is missed, a later one serves', async () => {
+    const { proof } = await runUntil(world, daemon, 'attested')
+    world.flow.refusedRounds.add(proof?.rootProof.round ?? 0)
     await daemon.run('accept')
     const lastPolicyEpoch = world.flow.lastPolicyEpoch.bind(world.flow)
     let asked = 0

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { advance } from '../../src/domain/batch.js'
 import { TerminalError } from '../../src/domain/errors.js'
 import { batchSeq } from '../../src/domain/ids.js'
+import { readStatus } from '../../src/pipeline/status.js'
 import type { StoredBatch } from '../../src/ports/stores.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
 import { type Daemon, runUntil, World } from '../support/world.js'
@@ -71,6 +72,17 @@ describe('a round that lacks the leaf', () => {
   test('that repeats itself parks the batch; a retry may miss as often again', async () => {
     for (let round = 0; round < 500; round += 1) world.flare.lossyRounds.add(round)
     const { life } = await runUntil(world, daemon, 'parked')
+    // The first misses are asked again at once, the later ones wait twice as long each time.
+    const rounds = world.flare.requests.map(({ round }) => round)
+    const waits = rounds.slice(1).map((round, i) => round - (rounds[i] ?? 0))
+    expect(waits.at(-1)).toBeGreaterThanOrEqual(16)
+    expect(waits).toEqual(waits.toSorted((a, b) => a - b))
+    // What an operator is warned by, from three on.
+    const { batches } = await readStatus({
+      ...{ stores: daemon.store, clock: world.clock },
+      ...{ version: '1', identity: {} },
+    })
+    expect(batches[0]).toMatchObject({ state: 'parked', missedRounds: 10 })
     expect(life).toMatchObject({ reason: 'not attested in 10 rounds', from: { state: 'anchored' } })
     expect(world.flare.requests).toHaveLength(10)
 

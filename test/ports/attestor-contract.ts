@@ -197,6 +197,19 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
       await checkProven(batch, later)
     })
 
+    test('waits the longer to ask again, the more rounds missed', async () => {
+      const round = await requested(await anchored())
+      const { attestor } = world
+      expect(await attestor.isRequestDue([], signal)).toBe(true)
+      const isDueAfter = (misses: number, last: number) =>
+        attestor.isRequestDue(Array(misses).fill(last), signal)
+      expect(await isDueAfter(1, round - 1)).toBe(true)
+      expect(await isDueAfter(3, round - 4)).toBe(true)
+      for (const misses of [6, 7, 9]) expect(await isDueAfter(misses, round)).toBe(false)
+      // There is an end to the waiting.
+      expect(await isDueAfter(9, round - 16)).toBe(true)
+    })
+
     test('says that a round missed it when it never is finalised', async () => {
       const batch = await anchored()
       world.failNextRound()
@@ -261,6 +274,7 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
         cutOff.requestCall(anchor, signal),
         cutOff.findRequest(anchor, [], signal),
         cutOff.isFinalised(1, signal),
+        cutOff.isRequestDue([1], signal),
         cutOff.fetchProof(address, header, anchor, 1, signal),
         cutOff.rewardEpochOf(1, signal),
         cutOff.policyProof(1, signal),

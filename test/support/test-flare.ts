@@ -83,6 +83,10 @@ export class TestFlare implements Attestor, AnchorHistory {
     return { what: 'request', body: { kind: 'request', anchor } satisfies Body }
   }
 
+  async isRequestDue(missed: readonly number[]): Promise<boolean> {
+    return this.round >= (missed.at(-1) ?? 0) + Math.min(2 ** (missed.length - 1), 16)
+  }
+
   async findRequest(anchor: Anchor, missed: readonly number[]): Promise<number | undefined> {
     const rounds = this.requests.flatMap((request) =>
       isSameAnchor(request.anchor, anchor) ? [request.round] : [],

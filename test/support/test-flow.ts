@@ -53,6 +53,8 @@ export class TestFlow implements Settler {
   readonly breaking = new Set<bigint>()
   /** More entries in one transaction are refused. */
   entriesMax = Number.POSITIVE_INFINITY
+  /** Rounds whose proofs it refuses without saying why. */
+  readonly refusedRounds = new Set<number>()
   /** Entries that are refused, by account, with the result. */
   readonly refusals = new Map<bigint, EntryResult>()
   plan: Plan = defaultPlan
@@ -110,6 +112,10 @@ export class TestFlow implements Settler {
 
   async lastPolicyEpoch(): Promise<number> {
     return this.lastEpoch
+  }
+
+  async canProve(round: number): Promise<boolean> {
+    return !this.poisonedRounds.has(round)
   }
 
   policyCall({ rewardEpoch }: PolicyProof): Call {
@@ -184,6 +190,7 @@ export class TestFlow implements Settler {
     if (header.target !== this.identity.target) return 'another target'
     if (rootProof.rewardEpoch > this.lastEpoch) return 'unknown policy'
     if (this.poisonedRounds.has(rootProof.round)) return 'poisoned round'
+    if (this.refusedRounds.has(rootProof.round)) return 'refused'
     if (this.accepted.has(header.seq)) return 'accepted before'
     this.accepted.set(header.seq, header.root)
     return undefined

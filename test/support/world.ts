@@ -36,7 +36,7 @@ export const RECEIPT_SECRET = 'a secret for receipts of tests'
 const TICK_MS = 30_000
 /** Calls of one step in a row that advanced, before something must be wrong. */
 const ADVANCES_MAX = 500
-const ROUNDS_MAX = 60
+const ROUNDS_MAX = 200
 
 export interface WorldParts {
   /** Keys of the daemon on Flow; one unless told. */

@@ -107,6 +107,39 @@ export class FlareChain {
     }
   }
 
+  /**
+   * The first value that a contract returns, from two nodes where there are two. For what must not
+   * hang on the word of one and does not change from block to block.
+   *
+   * @throws RetryableError `nodes_disagree` when they differ; else as `view`
+   */
+  async agreed(
+    contract: Interface,
+    to: Hex,
+    method: string,
+    args: readonly unknown[],
+    signal: AbortSignal,
+  ): Promise<string> {
+    const answers = await this.viewTwice(contract, to, method, args, signal)
+    const [value = '', other = value] = answers.map(({ result }) => String(result[0]))
+    if (value === other) return value
+    const hosts = answers.map(({ host }) => host).join(' and ')
+    const fix = 'One of them lies, or is behind: take it out of FLARE_ENDPOINT.'
+    const what = `${hosts} give different answers to ${method}() of ${to}`
+    throw new RetryableError('nodes_disagree', `${what}. ${fix}`)
+  }
+
+  /** What one unit of gas costs, in wei: of two nodes the lower, since the price is paid. */
+  async gasPrice(signal: AbortSignal): Promise<bigint> {
+    const answers = await this.#client.askTwo('eth_gasPrice', [], signal)
+    const prices = answers.map(({ host, result }) =>
+      parse.parseAs(parse.bigQuantity, result, `${host} eth_gasPrice`),
+    )
+    const [lowest] = prices.toSorted((a, b) => Number(a - b))
+    if (lowest === undefined) throw new Error('askTwo gives an answer or throws')
+    return lowest
+  }
+
   /** However long the range, a node is asked for one window at a time. Newest first. */
   async *logsBackward(
     filter: LogFilter,

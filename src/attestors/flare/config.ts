@@ -72,6 +72,8 @@ export const flareConfig = z.strictObject({
   signerFile: z.string().trim().min(1).default('data/meter-signer.json'),
   daUrl: httpUrl.optional(),
   verifierUrl: httpUrl.optional(),
+  /** A verifier that says no is believed only when the anchor is older than this. */
+  verifierPatienceMs: count(0, 86_400_000).default(60_000),
   /** Sent to the DA layer, to the verifier and to RPC hosts of flare.network. */
   apiKey: z.string().trim().min(1).optional(),
   /** About 20 a minute were measured to be let through without a key. */
@@ -112,7 +114,14 @@ export const flareSettings = {
   meterKey: { env: 'METER_KEY', secret: true, help: 'private key that signs batch headers' },
   signerFile: { env: 'METER_SIGNER_FILE', help: 'file that keeps what the meter signed last' },
   daUrl: { env: 'FLARE_DA_URL', help: 'data availability layer; the public one unless set' },
-  verifierUrl: { env: 'FLARE_VERIFIER_URL', help: 'verifier, looked at by doctor only' },
+  verifierUrl: {
+    env: 'FLARE_VERIFIER_URL',
+    help: 'verifier that is asked before a request is paid for; none unless set',
+  },
+  verifierPatienceMs: {
+    env: 'FLARE_VERIFIER_PATIENCE',
+    help: 'ms for which its no may only mean "not yet"; 60000',
+  },
   apiKey: { env: 'FLARE_API_KEY', secret: true, help: 'API key for Flare’s public services' },
   daRequestsPerMinute: { env: 'FLARE_DA_REQUESTS_PER_MINUTE', help: '15 unless set' },
   logWindowBlocks: { env: 'FLARE_LOG_WINDOW_BLOCKS', help: 'blocks a log query; 30 unless set' },

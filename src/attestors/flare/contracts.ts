@@ -120,14 +120,9 @@ export class ContractBook {
 
   async #addressOf(name: string, signal: AbortSignal): Promise<Hex> {
     const method = 'getContractAddressByName'
-    const [found] = await this.#chain.view(
-      interfaces.registry,
-      REGISTRY_ADDRESS,
-      method,
-      [name],
-      signal,
-    )
-    const address = String(found).toLowerCase() as Hex
+    const view = [interfaces.registry, REGISTRY_ADDRESS, method, [name], signal] as const
+    // Fees go to one of these: no single node may name it.
+    const address = (await this.#chain.agreed(...view)).toLowerCase() as Hex
     if (BigInt(address) !== 0n) return address
     throw new RetryableError('attestor_nonsense', `Flare's registry knows no ${name}`)
   }

@@ -2,20 +2,19 @@ import type { Hex } from '../../domain/bytes.js'
 import { ConfigError, RetryableError } from '../../domain/errors.js'
 import type { Finding } from '../../ports/finding.js'
 import { systemClock } from '../../runtime/clock.js'
-import { HttpClient } from '../../runtime/http-client.js'
 import { FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
-import { FLARE_NETWORKS, type FlareConfig } from './config.js'
+import type { FlareConfig } from './config.js'
 import { ContractBook, interfaces } from './contracts.js'
 import { DaLayer } from './da-layer.js'
 import { FlareLane } from './lane.js'
+import { Verifier } from './verifier.js'
 
 const WEI_PER_MILLI_FLR = 10n ** 15n
 /** About ten batches on Coston2 in 2026. */
 const BALANCE_MIN_MILLI_FLR = 1_000n
 /** Blocks come every second or two; a header signed by a clock so far off looks odd to anybody. */
 const CLOCK_SECONDS_MAX = 60
-const VERIFIER_BYTES_MAX = 1024 * 1024
 
 interface Seen {
   readonly isFine: boolean
@@ -127,23 +126,17 @@ function serverLooks(config: FlareConfig, signal: AbortSignal): Look[] {
       return { isFine: status === 200, says: `it answered ${status}` }
     },
   }
-  const { verifierUrl: baseUrl, requestTimeoutMs: timeoutMs, apiKey, chainId } = config
-  if (baseUrl === undefined) return [daLayer]
-  const verifier: Look = {
+  const verifier = Verifier.from(config)
+  if (verifier === undefined) return [daLayer]
+  const look: Look = {
     check: 'flare verifier',
     fix: 'Check FLARE_VERIFIER_URL and FLARE_API_KEY, or leave the verifier out: it is optional.',
     find: async () => {
-      const headers = apiKey === undefined ? {} : { 'X-API-KEY': apiKey }
-      const limits = { timeoutMs, responseBytesMax: VERIFIER_BYTES_MAX }
-      const http = new HttpClient({ baseUrl, codePrefix: 'attestor', headers, ...limits })
-      const { verifier } = FLARE_NETWORKS[chainId]
-      const path = `/verifier/${verifier}/EVMTransaction/prepareRequest`
-      // An empty question: a verifier that may be asked answers 400, one that may not 401.
-      const { status } = await http.request({ method: 'POST', path, body: {} }, signal)
+      const status = await verifier.health(signal)
       return { isFine: status === 200 || status === 400, says: `it answered ${status}` }
     },
   }
-  return [daLayer, verifier]
+  return [daLayer, look]
 }
 
 function pad(milli: bigint): string {

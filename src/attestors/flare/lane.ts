@@ -165,7 +165,7 @@ export class FlareLane implements Lane {
   async #fees(signal: AbortSignal): Promise<Fees> {
     const { chain, config } = this.#parts
     const [price, { baseFeePerGas = 0n }] = await Promise.all([
-      chain.ask(bigQuantity, 'eth_gasPrice', [], signal),
+      chain.gasPrice(signal),
       chain.block('latest', signal),
     ])
     const limit = BigInt(config.gasPriceMaxGwei) * GWEI

@@ -5,9 +5,10 @@ import type { Finding } from '../../ports/finding.js'
 import { CadenceFiles, CONTRACTS } from './cadence.js'
 import { FlowClient } from './client.js'
 import { type FlowConfig, nodesOf } from './config.js'
-import { uint } from './json-cadence.js'
+import { address, uint } from './json-cadence.js'
 import * as view from './parse.js'
 import { signerFor } from './signing.js'
+import { contractKeys, governors, type TrustedKeys, trustedKeysView } from './trusted-keys.js'
 
 /** A settlement that fills a transaction costs 0.4 FLOW; this is a handful of them. */
 const BALANCE_MIN = 200_000_000n
@@ -19,10 +20,11 @@ interface Patient {
   readonly signal: AbortSignal
 }
 
-/** What one look found. A `fix` says that it is not well. */
+/** What one look found. A `fix` says that it is not well, or with `isWarning` that it may be. */
 interface Found {
   readonly detail: string
   readonly fix?: string
+  readonly isWarning?: boolean
 }
 
 type Look = (patient: Patient) => Promise<Found>
@@ -35,6 +37,8 @@ const LOOKS: readonly (readonly [name: string, look: Look])[] = [
   ['flow provider', lookAtProvider],
   ['flow meter', lookAtMeter],
   ['flow light client', lookAtLightClient],
+  ['flow contract keys', lookAtContractKeys],
+  ['flow governors', lookAtGovernors],
 ]
 
 /**
@@ -62,9 +66,9 @@ export async function examineFlow(
 
 async function examine(check: string, look: Look, patient: Patient): Promise<Finding> {
   try {
-    const { detail, fix } = await look(patient)
+    const { detail, fix, isWarning } = await look(patient)
     if (fix === undefined) return { check, verdict: 'ok', says: detail }
-    return { check, verdict: 'broken', says: detail, fix }
+    return { check, verdict: isWarning ? 'warning' : 'broken', says: detail, fix }
   } catch (error) {
     if (!(error instanceof RetryableError || error instanceof ConfigError)) throw error
     return { check, verdict: 'broken', says: error.message, fix: fixOf(error.code) }
@@ -138,6 +142,22 @@ async function lookAtMeter(patient: Patient): Promise<Found> {
 async function lookAtLightClient(patient: Patient): Promise<Found> {
   const { lastEpoch, epochs } = await run(patient, 'get_light_client', [], view.lightClientView)
   return { detail: `signing policies up to reward epoch ${lastEpoch}, ${epochs.length} held` }
+}
+
+/** On a local network one key is as it should be. */
+async function lookAtContractKeys(patient: Patient): Promise<Found> {
+  const { detail, fix } = contractKeys(await readTrustedKeys(patient))
+  if (fix === undefined || patient.config.network === 'emulator') return { detail }
+  return { detail, fix, isWarning: true }
+}
+
+async function lookAtGovernors(patient: Patient): Promise<Found> {
+  return { ...governors(await readTrustedKeys(patient)), isWarning: true }
+}
+
+function readTrustedKeys(patient: Patient): Promise<TrustedKeys> {
+  const { contractsAddress } = patient.config
+  return run(patient, 'get_trusted_keys', [address(contractsAddress)], trustedKeysView)
 }
 
 async function run<T>(

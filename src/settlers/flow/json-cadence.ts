@@ -41,6 +41,11 @@ export function hexDigits(bytes: Hex): CadenceValue {
   return string(bytes.slice(2))
 }
 
+/** @param value 16 hex digits, with or without 0x */
+export function address(value: string): CadenceValue {
+  return { type: 'Address', value: `0x${value.replace(/^0x/, '')}` }
+}
+
 export function bool(value: boolean): CadenceValue {
   return { type: 'Bool', value }
 }

@@ -96,6 +96,9 @@ export const planView = z
 
 export const lightClientView = z.object({ lastEpoch: small, epochs: z.array(z.unknown()) })
 
+/** Null: no policy that is held serves it. */
+export const roundView = z.object({ isPoisoned: z.boolean(), epoch: small.nullable() })
+
 /** The roots held of batches; null: not held. */
 export const rootsView = z.array(hash.nullable())
 

@@ -95,6 +95,12 @@ export class FlowSettler implements Settler {
     return (await this.#run('get_light_client', [], view.lightClientView, signal)).lastEpoch
   }
 
+  async canProve(round: number, signal: AbortSignal): Promise<boolean> {
+    const args = [uint('UInt32', BigInt(round))]
+    const { isPoisoned, epoch } = await this.#run('is_round_proven', args, view.roundView, signal)
+    return !isPoisoned && epoch !== null
+  }
+
   policyCall(proof: PolicyProof): Call {
     return policyCall(proof)
   }

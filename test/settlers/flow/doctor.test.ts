@@ -36,7 +36,12 @@ test('all is well where all is well', async () => {
   expect(checks.map(({ check }) => check)).toEqual([
     ...names.map((name) => `flow ${name}`),
     'flow light client',
+    'flow contract keys',
+    'flow governors',
   ])
+  const says = new Map(checks.map(({ check, says }) => [check, says]))
+  expect(says.get('flow contract keys')).toMatch('key 0 alone can change every contract')
+  expect(says.get('flow governors')).toMatch('governs checkpoints, prices, allowed tokens')
 })
 
 test('a wrong network', async () => {
@@ -59,6 +64,8 @@ test('an account without the contracts, and one without FLOW', async () => {
     'flow provider',
     'flow meter',
     'flow light client',
+    'flow contract keys',
+    'flow governors',
   ])
   const privateKey = Buffer.from(poor.privateKey).toString('hex')
   expect(await unwell({ accountAddress: poor.address, privateKey })).toEqual(['flow account'])
