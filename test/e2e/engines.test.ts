@@ -20,10 +20,10 @@ let world: EngineWorld
 beforeAll(async () => {
   world = await EngineWorld.start()
   expect(await world.differences()).toEqual({})
-}, 400_000)
+}, 900_000)
 afterAll(() => world?.stop(), 60_000)
 
-const CASE = { timeout: 360_000 }
+const CASE = { timeout: 600_000 }
 const isSentToFlare = ({ body }: Proxied) => body.includes('eth_sendRawTransaction')
 const isSentToFlow = ({ method, path }: Proxied) => method === 'POST' && path === '/v1/transactions'
 
