@@ -13,7 +13,7 @@ import type { Status } from '../../src/pipeline/status.js'
 import { DaemonProcess } from '../support/daemon-process.js'
 
 const POLL_MS = 50
-const WAITED_MS_MAX = 150_000
+const WAITED_MS_MAX = 300_000
 
 /** What the test does to a request: nothing, or hold it until `release`. */
 export interface Hold {
