@@ -37,17 +37,18 @@ describe('flowmeter map', () => {
   })
 
   test.each([
-    ['alice', 'direct: is not a number'],
-    ['18446744073709551616', 'direct: is not a number from 0 to 18446744073709551615'],
-    ['vault_007', 'prefix: has no plain number'],
-    ['vault_-7', 'prefix: has no plain number'],
-    ['', 'the record names no payer'],
-    ['default_user_id', 'this is LiteLLM itself'],
-  ])('"%s" has no account: why not, what to do, exit code 2', async (user, why) => {
+    ['alice', 'direct: is not a number', 'directory set'],
+    ['18446744073709551616', 'direct: is not a number from 0 to 1844674407', 'directory set'],
+    ['vault_007', 'prefix: has no plain number', 'directory set'],
+    ['vault_-7', 'prefix: has no plain number', 'directory set'],
+    // No table maps these: what waits under them is released.
+    ['', 'the record names no payer', 'unmapped release'],
+    ['default_user_id', 'this is LiteLLM itself', 'unmapped release'],
+  ])('"%s" has no account: why not, what to do, exit code 2', async (user, why, fix) => {
     const { code, stdout, stderr } = await runCli(['map', '--', user], { cwd: tempFolder() })
     expect(stdout).toContain(`"${user}" has no account`)
     expect(stdout).toContain(why)
-    expect(stderr).toContain('flowmeter directory set')
+    expect(stderr).toContain(`flowmeter ${fix}`)
     expect(code).toBe(2)
   })
 
