@@ -123,7 +123,7 @@ transaction(provider: UInt64, plan: UInt64, count: UInt64) {
                 provider: provider,
                 plan: plan,
                 number: nil,
-                deposit: <-flow.withdraw(amount: 0.01),
+                deposit: <-flow.withdraw(amount: 0.02),
                 refund: signer.capabilities.get<&{FungibleToken.Receiver}>(
                     /public/flowTokenReceiver
                 )
