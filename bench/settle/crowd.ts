@@ -29,8 +29,12 @@ export class Crowd {
   /** In the order in which they are taken. */
   readonly #untouched: Set<bigint>
 
-  /** Opens vaults, so many in one transaction. */
-  static async open(settlement: Settlement, count: number, atOnce: number): Promise<Crowd> {
+  /** Opens vaults, so many in one transaction, and tells how many there are after each. */
+  static async open(
+    settlement: Settlement,
+    { count, atOnce }: { readonly count: number; readonly atOnce: number },
+    tell: (opened: number) => void = () => {},
+  ): Promise<Crowd> {
     const { client } = settlement.world
     const relayer = await client.createAccount({ fundFlow: '1000.0' })
     const numbers: bigint[] = []
@@ -38,6 +42,7 @@ export class Crowd {
       const deposit = DEPOSITS[turn % DEPOSITS.length] ?? DEPOSITS[0]
       const many = Math.min(atOnce, count - numbers.length)
       numbers.push(...(await openMany(settlement, many, deposit)))
+      tell(numbers.length)
     }
     return new Crowd(settlement, relayer, numbers)
   }

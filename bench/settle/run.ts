@@ -62,12 +62,16 @@ interface Size {
 
 async function measure(settlement: Settlement, { vaults, batchSize, modelCounts }: Size) {
   const startedMs = performance.now()
-  const crowd = await Crowd.open(settlement, vaults, OPENED_AT_ONCE)
+  const size = { count: vaults, atOnce: OPENED_AT_ONCE }
+  const crowd = await Crowd.open(settlement, size, (opened) => {
+    if (opened % 1_000 === 0) tell(`${opened} of ${vaults} vaults are open`)
+  })
   const openingSeconds = Math.round((performance.now() - startedMs) / 1000)
   const transfer = await measureTransfer(crowd)
   const runs: RunOf[] = []
   const largest: RunOf[] = []
   for (const models of modelCounts) {
+    tell(`runs of ${models} models`)
     for (const entries of RUNS) {
       for (const kind of KINDS) runs.push(await measureRun(crowd, { entries, models, kind }))
     }
@@ -75,6 +79,7 @@ async function measure(settlement: Settlement, { vaults, batchSize, modelCounts 
       largest.push(await measureLargest(crowd, guessOf(runs, models, kind), { models, kind }))
     }
   }
+  tell(`a batch of ${batchSize}`)
   const accounts = crowd.fresh(batchSize)
   const bytesBefore = await crowd.storageUsed()
   const batch = await measureBatch(crowd, { accounts, models: 3, atOnce: BATCH_AT_ONCE })
@@ -108,7 +113,7 @@ async function measure(settlement: Settlement, { vaults, batchSize, modelCounts 
   }
 }
 
-/** From what a hundred entries took, and a tenth of it less for what the transaction takes itself. */
+/** From what a hundred entries took, with what the transaction takes itself: a little too few. */
 function guessOf(runs: readonly RunOf[], models: number, kind: Kind): number {
   const hundred = runs.find(
     (one) => one.models === models && one.kind === kind && one.entries === 100,
@@ -161,6 +166,11 @@ function textOf(result: Result): string {
     ...result.lost,
     result.ok ? 'All promises are kept.' : 'A PROMISE IS NOT KEPT.',
   ].join('\n')
+}
+
+/** For a person who waits: minutes, on two cores. */
+function tell(line: string): void {
+  console.error(line)
 }
 
 /** Of units of 1e-8. */
