@@ -32,7 +32,7 @@ let lastSeq = 0n
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'flowmeter-flare-'))
-  flare = await startFlare({ dir, roundSeconds: 1 })
+  flare = await startFlare({ dir, roundSeconds: 2 })
   client = new FlareClient(flare)
 })
 

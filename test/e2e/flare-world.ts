@@ -53,7 +53,7 @@ export async function startFlareWorld(
 ): Promise<FlareWorld> {
   if (!existsSync(MAIN)) throw new Error(`${MAIN} is not there: npm run build`)
   const dir = mkdtempSync(join(tmpdir(), 'flowmeter-flare-'))
-  const network = await startDevnet({ dir, progress: () => {}, calls: 60, roundSeconds: 2 })
+  const network = await startDevnet({ dir, progress: () => {}, calls: 60 })
   const [first, second] = [
     await startRpcProxy(network.flare.rpcUrl),
     await startRpcProxy(network.flare.rpcUrl),
@@ -62,11 +62,11 @@ export async function startFlareWorld(
   const env = {
     ...network.env,
     FLARE_ENDPOINT: `${first.url},${second.url}`,
-    FLARE_MISSED_AFTER_ROUNDS: '12',
+    FLARE_MISSED_AFTER_ROUNDS: '8',
     FLARE_STUCK_AFTER: '3000',
     FLARE_REGISTRY_REFRESH: '1000',
     FLARE_REQUEST_TIMEOUT_MS: '5000',
-    FLARE_VERIFIER_PATIENCE: '15000',
+    FLARE_VERIFIER_PATIENCE: '5000',
     // Nothing here is about waiting for the next batch.
     POLL_INTERVAL: '1000',
     SETTLE_DELAY: '500',

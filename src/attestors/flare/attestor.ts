@@ -1,6 +1,6 @@
 import type { Anchor, BatchHeader } from '../../domain/batch.js'
 import { type Hash, type Hex, hash } from '../../domain/bytes.js'
-import { ConfigError, RetryableError, TerminalError } from '../../domain/errors.js'
+import { ConfigError, RetryableError } from '../../domain/errors.js'
 import { batchSeq } from '../../domain/ids.js'
 import type { AttestedAnchor, PolicyProof } from '../../domain/proof.js'
 import type {
@@ -137,8 +137,8 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
 
   async requestCall(anchor: Anchor, signal: AbortSignal): Promise<Call> {
     const { fdcHub, feeConfigurations } = await this.#book.current(signal)
-    const { bytes, timestamp } = await this.#request(anchor, signal)
-    await this.#compare(bytes, timestamp, anchor, signal)
+    const bytes = await this.#request(anchor, signal)
+    await this.#verifier?.compare(bytes, anchor, signal)
     const value = await this.#fee(feeConfigurations, bytes, signal)
     await this.#budget.check(value)
     const data = interfaces.fdcHub.encodeFunctionData('requestAttestation', [bytes]) as Hex
@@ -161,7 +161,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     signal: AbortSignal,
   ): Promise<number | undefined> {
     const contracts = await this.#book.current(signal)
-    const { bytes } = await this.#request(anchor, signal)
+    const bytes = await this.#request(anchor, signal)
     const { number: until } = await this.#chain.block('latest', signal)
     const from = Math.max(anchor.blockNumber, until - this.#config.logSearchBlocks)
     const filter = { addresses: [contracts.fdcHub], topics: [REQUESTED] }
@@ -191,7 +191,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     if (held === undefined) return this.#withoutRoot(round, signal)
     const { root } = held
     const event = anchorEvent(this.identity.anchorAddress, meter, header, anchor.logIndex)
-    const { bytes: request } = await this.#request(anchor, signal)
+    const request = await this.#request(anchor, signal)
     const found = await this.#attestations.find({ event, anchor, round, root, request }, signal)
     if ('outcome' in found) return found
     const rootProof = await this.#rounds.rootProof(round, held, signal)
@@ -236,7 +236,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   }
 
   /** Built from the chain alone; the words are those that every verifier will find. */
-  async #request({ txHash, logIndex }: Anchor, signal: AbortSignal): Promise<BuiltRequest> {
+  async #request({ txHash, logIndex }: Anchor, signal: AbortSignal): Promise<Hex> {
     const [transaction, receipt] = await Promise.all([
       this.#chain.transaction(txHash, signal),
       this.#chain.receipt(txHash, signal),
@@ -259,8 +259,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
       input: 'zero_byte',
     }
     const event = { logIndex, emitter: log.address, topics: log.topics, data: log.data }
-    const bytes = requestBytes(attested, event, this.#sourceId)
-    return { bytes, timestamp: block.timestamp }
+    return requestBytes(attested, event, this.#sourceId)
   }
 
   /** In wei. Two nodes have to name the same fee, where two are set: it is money. */
@@ -268,33 +267,6 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     const { feeConfigurations: contract } = interfaces
     const view = [contract, feeConfigurations, 'getRequestFee', [request], signal] as const
     return BigInt(await this.#chain.agreed(...view))
-  }
-
-  /**
-   * Asks the verifier before anything is paid, where one is set.
-   *
-   * @throws RetryableError `request_not_verified` while it may only not have seen the block
-   * @throws TerminalError `request_refused` when it goes on saying no
-   */
-  async #compare(
-    request: Hex,
-    anchoredAt: number,
-    anchor: Anchor,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const verdict = await this.#verifier?.prepare(request, anchor, signal)
-    if (verdict === undefined) return
-    if (verdict.kind === 'prepared' && verdict.request === request) return
-    const { timestamp: now } = await this.#chain.block('latest', signal)
-    const says =
-      verdict.kind === 'refused' ? `says ${verdict.status}` : 'writes another request than we do'
-    const what = `the verifier ${says} of transaction ${anchor.txHash}`
-    if ((now - anchoredAt) * 1000 < this.#config.verifierPatienceMs) {
-      throw new RetryableError('request_not_verified', `${what}; it may not have its block yet`)
-    }
-    const fix =
-      'Look which of FLARE_ENDPOINT and FLARE_VERIFIER_URL is wrong, then retry the batch.'
-    throw new TerminalError('request_refused', `${what}. Nothing was paid. ${fix}`)
   }
 
   /**
@@ -309,12 +281,6 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     if (roundsSince > this.#config.missedAfterRounds) return { outcome: 'missed' }
     return { outcome: 'pending', why: `round ${round} is not finalised` }
   }
-}
-
-interface BuiltRequest {
-  readonly bytes: Hex
-  /** Unix seconds of the anchor's block. */
-  readonly timestamp: number
 }
 
 export function flareAttestor(config: FlareConfig, memory: AttestorMemory): FlareAttestor {

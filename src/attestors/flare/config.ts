@@ -72,7 +72,7 @@ export const flareConfig = z.strictObject({
   signerFile: z.string().trim().min(1).default('data/meter-signer.json'),
   daUrl: httpUrl.optional(),
   verifierUrl: httpUrl.optional(),
-  /** A verifier that says no is believed only when the anchor is older than this. */
+  /** A verifier that says no is believed only when it has said so for so long. */
   verifierPatienceMs: count(0, 86_400_000).default(60_000),
   /** Sent to the DA layer, to the verifier and to RPC hosts of flare.network. */
   apiKey: z.string().trim().min(1).optional(),

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Anchor } from '../../domain/batch.js'
-import type { Hex } from '../../domain/bytes.js'
-import { RetryableError } from '../../domain/errors.js'
+import type { Hash, Hex } from '../../domain/bytes.js'
+import { RetryableError, TerminalError } from '../../domain/errors.js'
 import { HttpClient } from '../../runtime/http-client.js'
 import { FLARE_NETWORKS, type FlareConfig } from './config.js'
 import { bytes, parseAs } from './parse.js'
@@ -12,7 +12,7 @@ const ANSWER_BYTES_MAX = 1024 * 1024
 const prepared = z.object({ status: z.string(), abiEncodedRequest: bytes.optional() })
 
 /** What a verifier makes of an anchor: the request as it would write it, or why it writes none. */
-export type Verdict =
+type Verdict =
   | { readonly kind: 'prepared'; readonly request: Hex }
   | { readonly kind: 'refused'; readonly status: string }
 
@@ -23,6 +23,9 @@ export type Verdict =
 export class Verifier {
   readonly #http: HttpClient
   readonly #path: string
+  readonly #patienceMs: number
+  /** The anchor that it says no to, and since when, by a clock that only goes forward. */
+  #refused: { readonly txHash: Hash; readonly sinceMs: number } | undefined
 
   /** Undefined where none is set. */
   static from(config: FlareConfig): Verifier | undefined {
@@ -30,7 +33,9 @@ export class Verifier {
     return verifierUrl === undefined ? undefined : new Verifier(config, verifierUrl)
   }
 
-  constructor({ apiKey, chainId, requestTimeoutMs }: FlareConfig, baseUrl: string) {
+  constructor(config: FlareConfig, baseUrl: string) {
+    const { apiKey, chainId, requestTimeoutMs, verifierPatienceMs } = config
+    this.#patienceMs = verifierPatienceMs
     this.#path = `/verifier/${FLARE_NETWORKS[chainId].verifier}/EVMTransaction/prepareRequest`
     this.#http = new HttpClient({
       baseUrl,
@@ -42,12 +47,33 @@ export class Verifier {
   }
 
   /**
-   * Has it write the request for an anchor. Undefined where it has no opinion: it cannot be
-   * reached, takes no key of ours, is busy, or fails itself.
+   * Has it write the request for an anchor, and compares. Returns where it writes the same, and
+   * where it has no opinion: it cannot be reached, takes no key of ours, is busy, or fails itself.
    *
-   * @param request ours: its type and source are asked for
+   * @throws RetryableError `request_not_verified` when it says no: it may not have the block yet
+   * @throws TerminalError `request_refused` when it goes on saying no
    */
-  async prepare(request: Hex, anchor: Anchor, signal: AbortSignal): Promise<Verdict | undefined> {
+  async compare(request: Hex, anchor: Anchor, signal: AbortSignal): Promise<void> {
+    const { txHash } = anchor
+    const verdict = await this.#ask(request, anchor, signal)
+    if (verdict === undefined) return
+    if (verdict.kind === 'prepared' && verdict.request === request) {
+      this.#refused = undefined
+      return
+    }
+    if (this.#refused?.txHash !== txHash) this.#refused = { txHash, sinceMs: performance.now() }
+    const says = verdict.kind === 'refused' ? `says ${verdict.status}` : 'writes another request'
+    const what = `the verifier ${says} of transaction ${txHash}`
+    if (performance.now() - this.#refused.sinceMs < this.#patienceMs) {
+      throw new RetryableError('request_not_verified', `${what}; it may not have its block yet`)
+    }
+    this.#refused = undefined // An operator who retries the batch gives it as long again.
+    const fix =
+      'Look which of FLARE_ENDPOINT and FLARE_VERIFIER_URL is wrong, then retry the batch.'
+    throw new TerminalError('request_refused', `${what}. Nothing was paid. ${fix}`)
+  }
+
+  async #ask(request: Hex, anchor: Anchor, signal: AbortSignal): Promise<Verdict | undefined> {
     try {
       const body = questionOf(request, anchor)
       const answer = await this.#http.request({ method: 'POST', path: this.#path, body }, signal)
