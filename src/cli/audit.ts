@@ -1,7 +1,12 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { AUDITED } from '../pipeline/audit.js'
 import type { DailyDifference } from '../ports/control-totals.js'
+import type { Checks } from '../ports/stores.js'
+import { FOUND_WRONG } from './exit-code.js'
 import type { AuditedDay } from './metering-tools.js'
 import { type CliParts, toJson } from './parts.js'
+
+type AuditParts = Pick<CliParts, 'metering' | 'operations' | 'print'>
 
 interface Options {
   readonly day?: string
@@ -10,9 +15,20 @@ interface Options {
   readonly json?: true
 }
 
-/** Holds what is stored against what others say. */
-export function auditCommand({ metering, print }: Pick<CliParts, 'metering' | 'print'>): Command {
-  const audit = new Command('audit').description('Hold what is stored against what others say')
+/** Computes all of it anew, and holds what is stored against what others say. */
+export function auditCommand({ metering, operations, print }: AuditParts): Command {
+  const audit = new Command('audit')
+    .description('Compute all of it anew from the records, read both chains, and compare')
+    .option('--json', 'print one JSON object')
+    .action(async (options: { json?: true }, command: Command) => {
+      const checks = await (await operations()).audit()
+      const differing = Object.entries(checks).filter(([, difference]) => difference !== 0n)
+      if (options.json) print(toJson({ ok: differing.length === 0, checks }))
+      else for (const line of checkLines(checks)) print(line)
+      if (differing.length === 0) return
+      const names = differing.map(([name]) => name).join(', ')
+      command.error(`error: not 0: ${names} (docs/recovery.md says what to do)`, FOUND_WRONG)
+    })
   audit
     .command('source')
     .description("Compare our rows of closed UTC days with LiteLLM's own daily sums, key by key")
@@ -21,7 +37,8 @@ export function auditCommand({ metering, print }: Pick<CliParts, 'metering' | 'p
     .option('--from <day>', 'the first day; the last week that is closed unless given', dayOf)
     .option('--until <day>', 'the last day', dayOf)
     .option('--json', 'print one JSON object')
-    .action(async (name: string | undefined, options: Options, command: Command) => {
+    .action(async (name: string | undefined, _: Options, command: Command) => {
+      const options = command.optsWithGlobals<Options>()
       const from = options.day ?? options.from
       const until = options.day ?? options.until ?? from
       if (from !== undefined && until !== undefined && until < from) {
@@ -40,6 +57,15 @@ export function auditCommand({ metering, print }: Pick<CliParts, 'metering' | 'p
       command.error(`error: ${differing} of ${compared.length} days differ`, { exitCode: 2 })
     })
   return audit
+}
+
+/** By the number that the invariant has in the documentation. */
+function checkLines(checks: Checks): string[] {
+  const rows = Object.entries(checks).map(([name, difference]) => {
+    const [invariant, says] = AUDITED[name] ?? [0, '']
+    return { invariant, text: `${invariant}  ${name.padEnd(23)} ${difference}  ${says}` }
+  })
+  return rows.sort((a, b) => a.invariant - b.invariant).map(({ text }) => text)
 }
 
 function toLines({ source, day, compared, differences, caveat }: AuditedDay): string[] {

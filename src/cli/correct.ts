@@ -81,8 +81,9 @@ function recordedLines({ correction, callBillable }: RecordedCorrection): string
   }
   return [
     `${head}; waits for Flow, and nothing of it is sealed until then. The provider signs it with:`,
-    `  flowmeter provider correct ${correction.accountNumber} ${correction.periodStart} ` +
-      `${callBillable} --after-seq ${correction.afterSeq} --reason ${JSON.stringify(reason)}`,
+    `  flowmeter provider correct ${correction.accountNumber} --period ${dayOf(correction)} ` +
+      `--tokens ${tokensText(callBillable)} --after-seq ${correction.afterSeq} ` +
+      `--reason ${JSON.stringify(reason)}`,
   ]
 }
 
@@ -109,6 +110,16 @@ function changeLine(change: TotalChange): string {
 }
 
 function nameOf({ accountNumber: account, periodStart }: EntryKey): string {
-  const since = new Date(periodStart * 1000).toISOString().slice(0, 10)
-  return `account ${account}, period of ${since}`
+  return `account ${account}, period of ${dayOf({ periodStart })}`
+}
+
+function dayOf({ periodStart }: Pick<EntryKey, 'periodStart'>): string {
+  return new Date(periodStart * 1000).toISOString().slice(0, 10)
+}
+
+/** 1e-4 tokens as tokens. */
+function tokensText(billable: bigint): string {
+  const [whole, part] = [billable / 10_000n, billable % 10_000n]
+  const decimals = part.toString().padStart(4, '0').replace(/0+$/, '')
+  return decimals === '' ? whole.toString() : `${whole}.${decimals}`
 }

@@ -5,11 +5,14 @@ import type { LogFault } from '../pipeline/operator-log.js'
 import type { Parked } from '../pipeline/parked.js'
 import type { Ordered } from '../pipeline/record-correction.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
+import type { Checks } from '../ports/stores.js'
 
 /** What keeps a daemon going, for people. Each method loads what it needs. */
 export interface OperationsTools {
   log(): Promise<readonly StoredLogEntry[]>
   verifyLog(): Promise<readonly LogFault[]>
+  /** Named differences: see AUDITED. */
+  audit(): Promise<Checks>
   backup(file: string, mayReplace: boolean): Promise<{ readonly bytes: number }>
   adopt(ordered: Ordered, isSignedForgotten: boolean): Promise<Adopted>
   parked(): Promise<Parked>

@@ -4,12 +4,13 @@ import { createAttestor, createMeterKey } from '../attestors/index.js'
 import { type Config, loadConfig, loadMappingConfig } from '../config.js'
 import { ConfigError } from '../domain/errors.js'
 import { type Adopted, adopt } from '../pipeline/adopt.js'
+import { audit } from '../pipeline/audit.js'
 import { bindIdentity, identityOf } from '../pipeline/identity.js'
 import { logEntries, verifyLog } from '../pipeline/operator-log.js'
 import { listParked, releaseEntry, retryBatch, skipBatch, skipEntry } from '../pipeline/parked.js'
 import type { Ordered } from '../pipeline/record-correction.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
-import type { Store } from '../ports/stores.js'
+import type { Checks, Store } from '../ports/stores.js'
 import { systemClock as clock } from '../runtime/clock.js'
 import { createSettler } from '../settlers/index.js'
 import type { OperationsTools } from './operations-tools.js'
@@ -31,6 +32,7 @@ export function operationsTools(
         return entries
       }),
     verifyLog: () => withStored(verifyLog),
+    audit: () => auditStore(loadConfig(env, folder), signal),
     async backup(file, mayReplace) {
       const { databaseUrl } = loadMappingConfig(env, folder)
       if (!existsSync(databaseUrl)) throw noStore(databaseUrl)
@@ -45,6 +47,20 @@ export function operationsTools(
     skipEntry: (key, ordered) => withStored((store) => skipEntry(store, key, ordered)),
     release: (key, verb, ordered) => withStored((store) => releaseEntry(store, key, verb, ordered)),
   }
+}
+
+async function auditStore(config: Config, signal: AbortSignal): Promise<Checks> {
+  return withStore(config.databaseUrl, async (store) => {
+    const history = await createAttestor(config.attestor, store)
+    const meterKey = await createMeterKey(config.attestor)
+    const settler = await createSettler(config.settler)
+    await bindIdentity(store.identity, identityOf(history, settler, meterKey))
+    const { receiptSecret } = config
+    return audit(
+      { stores: store, history, settler, meter: meterKey.address, receiptSecret },
+      signal,
+    )
+  })
 }
 
 /** No daemon may run on the store meanwhile. */

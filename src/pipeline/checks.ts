@@ -1,8 +1,9 @@
+import { keccak, utf8 } from '../domain/bytes.js'
 import { chunkHash, chunksOf, entryBytes } from '../domain/entry.js'
 import { merkleRoot } from '../domain/merkle.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
-import type { AppliedRecord, Conservation } from '../ports/settler.js'
-import type { Checks, Stores } from '../ports/stores.js'
+import type { AppliedRecord, Balance, Conservation } from '../ports/settler.js'
+import type { Checks, StoredBatch, Stores } from '../ports/stores.js'
 import { type Billable, billableOf, priceOf } from '../pricing/price.js'
 import { planOf } from './plan-of.js'
 import { nameOf } from './restate.js'
@@ -10,25 +11,38 @@ import { nameOf } from './restate.js'
 /** The batches that are recomputed each time. `flowmeter audit` recomputes all. */
 const BATCHES_CHECKED = 20
 
+/** What Flow holds, of one block. */
+export interface SeenOfFlow {
+  readonly applied: readonly AppliedRecord[]
+  readonly balances: readonly Balance[]
+  readonly conservation: Conservation
+}
+
 /**
  * What must always hold (design, section 8), as differences: every one of them must be 0. Money is
  * in wad or token units, the others are counts.
+ *
+ * @param isWhole all batches are looked at, not the newest alone
  */
 export async function computeChecks(
   stores: Pick<Stores, 'records' | 'totals' | 'batches' | 'books' | 'corrections'>,
-  conservation: Conservation,
+  { applied, balances, conservation }: SeenOfFlow,
+  isWhole = false,
 ): Promise<Checks> {
   const totals = await stores.totals.rows()
-  const applied = await stores.books.applied()
+  const batches = isWhole
+    ? await stores.batches.all()
+    : await stores.batches.newest(BATCHES_CHECKED)
   return {
     records_vs_totals: usageDifference(await stores.records.claimedUsage(), totals),
-    totals_vs_entries: await entriesDifference(stores, totals),
+    totals_vs_entries: await entriesDifference(stores, batches, totals),
     seq_gaps: await seqGaps(stores),
-    roots: await rootsDifference(stores),
+    roots: await rootsDifference(stores, batches),
+    manifests: BigInt(batches.filter(isManifestWrong).length),
     charged_vs_price: await chargedDifference(stores, applied),
     totals_vs_applied: await appliedDifference(stores, totals, applied),
     corrections_unrecorded: BigInt((await stores.corrections.unrecorded()).length),
-    charged_split: await splitDifference(stores, applied),
+    charged_split: splitDifference(balances, applied),
     pool: magnitude(conservation.pool - conservation.vaultBalances - conservation.earnings),
   }
 }
@@ -59,16 +73,19 @@ function usageDifference(
 
 /** Entries whose newest statement is not what the totals say. */
 async function entriesDifference(
-  stores: Pick<Stores, 'totals' | 'batches'>,
+  stores: Pick<Stores, 'totals' | 'batches' | 'corrections'>,
+  batches: readonly StoredBatch[],
   totals: readonly (EntryKey & UsageTotal)[],
 ): Promise<bigint> {
   const rows = groupByEntry(totals)
-  const newest = (await stores.batches.newest(BATCHES_CHECKED)).map(({ header }) => header.seq)
   const stated = new Map((await stores.totals.all()).map((one) => [nameOf(one), one.statedBy]))
+  // Lowered, and stated by the next batch.
+  const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
   let differing = 0n
-  for (const seq of newest) {
-    for (const entry of await stores.batches.entries(seq)) {
-      if (stated.get(nameOf(entry)) !== seq) continue
+  for (const { header, manifestJson } of batches) {
+    if (manifestJson === '') continue // Another batch was anchored in its place.
+    for (const entry of await stores.batches.entries(header.seq)) {
+      if (stated.get(nameOf(entry)) !== header.seq || corrected.has(nameOf(entry))) continue
       const ours = (rows.get(nameOf(entry)) ?? []).sort((a, b) => a.modelId - b.modelId)
       const recordsRoot = `0x${entry.bytes.slice(28, 92)}`
       const bytes = entryBytes({ ...entry, recordsRoot: recordsRoot as never, rows: ours })
@@ -85,15 +102,25 @@ async function seqGaps({ batches }: Pick<Stores, 'batches'>): Promise<bigint> {
   return (last?.header.seq ?? 0n) - BigInt(held)
 }
 
-async function rootsDifference({ batches }: Pick<Stores, 'batches'>): Promise<bigint> {
+/** Batches whose entries do not hash up to their root. */
+async function rootsDifference(
+  stores: Pick<Stores, 'batches'>,
+  batches: readonly StoredBatch[],
+): Promise<bigint> {
   let differing = 0n
-  for (const { header, manifestJson } of await batches.newest(BATCHES_CHECKED)) {
+  for (const { header, manifestJson } of batches) {
     if (manifestJson === '') continue // Adopted: its entries are not known here.
-    const leaves = (await batches.entries(header.seq)).map(({ leaf }) => leaf)
-    const isUnder = leaves.length > 0 && merkleRoot(chunksOf(leaves).map(chunkHash)) === header.root
+    const entries = await stores.batches.entries(header.seq)
+    const leaves = entries.map(({ bytes }) => keccak(bytes))
+    const isWhole = entries.every(({ leaf }, i) => leaf === leaves[i]) && leaves.length > 0
+    const isUnder = isWhole && merkleRoot(chunksOf(leaves).map(chunkHash)) === header.root
     if (!isUnder) differing += 1n
   }
   return differing
+}
+
+function isManifestWrong({ header, manifestJson }: StoredBatch): boolean {
+  return manifestJson !== '' && keccak(utf8(manifestJson)) !== header.manifest
 }
 
 /** charged(vault, period) = price(plan of that period, what is applied), to the wad. */
@@ -139,16 +166,13 @@ async function appliedDifference(
 }
 
 /** charged = paid + owed + writtenOff for every vault, and charged = the sum of its periods. */
-async function splitDifference(
-  stores: Pick<Stores, 'books'>,
-  applied: readonly AppliedRecord[],
-): Promise<bigint> {
+function splitDifference(balances: readonly Balance[], applied: readonly AppliedRecord[]): bigint {
   let difference = 0n
   const periods = new Map<bigint, bigint>()
   for (const { accountNumber, charged } of applied) {
     periods.set(accountNumber, (periods.get(accountNumber) ?? 0n) + charged)
   }
-  for (const { account, charged, paid, owed, writtenOff } of await stores.books.balances()) {
+  for (const { account, charged, paid, owed, writtenOff } of balances) {
     difference += magnitude(charged - paid - owed - writtenOff)
     difference += magnitude(charged - (periods.get(account) ?? 0n))
   }

@@ -16,12 +16,19 @@ export interface DraftParts {
     /** The key of the receipts' salts. */
     readonly receiptSecret: string
     readonly bounds: ChargeBounds
+    /** BATCH_LIMITS unless given. */
+    readonly limits?: BatchLimits
   }
 }
 
+/** What one batch takes in at most. */
+export interface BatchLimits {
+  readonly records: number
+  readonly entries: number
+}
+
 /** A batch is sealed in one transaction and proven whole, so its size has a bound. */
-export const RECORDS_A_BATCH_MAX = 20_000
-const ENTRIES_A_BATCH_MAX = 5_000
+export const BATCH_LIMITS: BatchLimits = { records: 20_000, entries: 5_000 }
 
 /** What a batch will say, before it has a header. */
 export interface Draft {
@@ -43,11 +50,12 @@ export async function draftBatch(stores: Stores, parts: DraftParts): Promise<Dra
   for (const key of await stores.corrections.pending()) keys.delete(nameOf(key))
   for (const key of await stores.stops.open()) keys.delete(nameOf(key))
 
+  const { limits = BATCH_LIMITS } = parts.settings
   const check = await BoundsCheck.begin(stores, parts.settings.bounds, parts.clock)
   const entries: Entry[] = []
   const records = new Map<string, AttributedRecord[]>()
   // Who waits longest comes first; what is left over is in the next batch.
-  for (const key of [...keys.values()].slice(0, ENTRIES_A_BATCH_MAX).sort(compareEntries)) {
+  for (const key of [...keys.values()].slice(0, limits.entries).sort(compareEntries)) {
     const before = await stores.totals.of(key)
     const claimed = withRowIds(fresh.get(nameOf(key)) ?? [], before)
     const rows = addRecords(before, claimed)
@@ -63,12 +71,12 @@ export async function draftBatch(stores: Stores, parts: DraftParts): Promise<Dra
 /** By entry: what waits to be counted, and what a correction lets count again elsewhere. */
 async function claimable(
   stores: Stores,
-  { attribution }: DraftParts,
+  { attribution, settings: { limits = BATCH_LIMITS } }: DraftParts,
 ): Promise<Map<string, AttributedRecord[]>> {
   const version = await mappingVersion({ ...stores, settings: attribution })
   const attributed =
-    version === undefined ? [] : await stores.records.attributed(version, RECORDS_A_BATCH_MAX)
-  const moved = await stores.corrections.recountable(RECORDS_A_BATCH_MAX)
+    version === undefined ? [] : await stores.records.attributed(version, limits.records)
+  const moved = await stores.corrections.recountable(limits.records)
   const fresh = new Map<string, AttributedRecord[]>()
   for (const record of [...attributed, ...moved]) {
     const name = nameOf(keyOf(record))

@@ -111,7 +111,12 @@ async function readBack(
   await store.transaction(async (stores) => {
     await stores.books.saveApplied(applied)
     await stores.books.saveBalances(balances)
-    const checks = await computeChecks(stores, conservation)
+    const seen = {
+      applied: await stores.books.applied(),
+      balances: await stores.books.balances(),
+      conservation,
+    }
+    const checks = await computeChecks(stores, seen)
     await stores.books.saveChecks(checks, conservation, clock.now())
   })
 }

@@ -12,7 +12,7 @@ import type { StepOutcome } from '../runtime/worker.js'
 import { whyAdoptionWaits } from './adopt.js'
 import { type AttributeSettings, mappingVersion } from './attribute.js'
 import type { ChargeBounds } from './bounds.js'
-import { type Draft, draftBatch, RECORDS_A_BATCH_MAX } from './draft.js'
+import { BATCH_LIMITS, type BatchLimits, type Draft, draftBatch } from './draft.js'
 import { isSealDue, type SealRules } from './due.js'
 import { manifestOf } from './manifest.js'
 import { billableUnder } from './plan-of.js'
@@ -36,6 +36,8 @@ export interface SealSettings {
   readonly receiptSecret: string
   /** What a charge may be before an operator looks at it. */
   readonly bounds: ChargeBounds
+  /** What one batch takes in; BATCH_LIMITS unless given. */
+  readonly limits?: BatchLimits
 }
 
 /**
@@ -58,7 +60,7 @@ async function isTime(
 ): Promise<boolean> {
   const readWaiting = async () => {
     const version = await mappingVersion({ ...store, settings: attribution })
-    return version === undefined ? [] : store.records.attributed(version, RECORDS_A_BATCH_MAX)
+    return version === undefined ? [] : store.records.attributed(version, BATCH_LIMITS.records)
   }
   const lastSealedAtMs = last === undefined ? undefined : last.header.sealedAt * 1000
   return isSealDue(store, readWaiting, clock.now(), lastSealedAtMs, settings.rules)

@@ -12,6 +12,7 @@ import { openStore } from '../../src/store/index.js'
 import { tempFolder } from '../cli/run-cli.js'
 import { COMPLETE_ENV } from '../cli/settings.js'
 import { ManualClock } from '../support/manual-clock.js'
+import { seenOf } from '../support/seen.js'
 
 // Goal: the operator's page names what is there, and all of it.
 // Method: ask the program for its settings, status fields, checks, metrics and error codes.
@@ -25,8 +26,8 @@ const clock = new ManualClock(Date.UTC(2026, 8, 21))
 const none = parseUfix64('0.0')
 const NOTHING: Conservation = { pool: none, vaultBalances: none, earnings: none }
 
-function checksOf(store: Store) {
-  return computeChecks(store, NOTHING)
+async function checksOf(store: Store) {
+  return computeChecks(store, await seenOf(store, NOTHING))
 }
 
 async function emptyStore() {

@@ -4,6 +4,7 @@ import { createRecordRule } from '../../src/operator/index.js'
 import { computeChecks } from '../../src/pipeline/checks.js'
 import { decideNext } from '../../src/pipeline/decide.js'
 import { MeteringWorld, signal } from '../support/metering-world.js'
+import { seenOf } from '../support/seen.js'
 import { usageRecord } from '../support/usage.js'
 
 let metering: MeteringWorld
@@ -43,7 +44,7 @@ async function ruleOf(source: string) {
 
 const none = 0n as Ufix64Units
 const nothing = { pool: none, vaultBalances: none, earnings: none }
-const checks = () => computeChecks(metering.store, nothing)
+const checks = async () => computeChecks(metering.store, await seenOf(metering.store, nothing))
 
 test('excludes, caps and holds, each with its reason; batch, totals and checks agree', async () => {
   const { rule, decide, settings } = await ruleOf(RULE)

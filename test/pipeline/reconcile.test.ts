@@ -7,6 +7,7 @@ import { computeChecks } from '../../src/pipeline/checks.js'
 import { guard } from '../../src/pipeline/guard.js'
 import { bindIdentity } from '../../src/pipeline/identity.js'
 import { entriesToRestate } from '../../src/pipeline/restate.js'
+import { seenOf } from '../support/seen.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
 import { type Daemon, runUntil, World } from '../support/world.js'
 
@@ -104,7 +105,7 @@ describe('reconciling', () => {
 
 // Goal: a check that never fails is worth nothing. Method: break what each one is about.
 describe('each check', () => {
-  const checks = () => computeChecks(daemon.store, EVEN)
+  const checks = async () => computeChecks(daemon.store, await seenOf(daemon.store, EVEN))
   const broken = async () =>
     Object.entries(await checks()).flatMap(([name, value]) => (value === 0n ? [] : [name]))
 
@@ -168,7 +169,8 @@ describe('each check', () => {
 
   test('sees when the pool is not what vaults and provider have', async () => {
     const uneven = { ...EVEN, pool: units(2n) }
-    expect((await computeChecks(daemon.store, uneven)).pool).toBe(1n)
+    const seen = await seenOf(daemon.store, uneven)
+    expect((await computeChecks(daemon.store, seen)).pool).toBe(1n)
   })
 })
 

@@ -9,6 +9,7 @@ import { attestNext } from '../../src/pipeline/attest.js'
 import { type AttributeSettings, attributeNext } from '../../src/pipeline/attribute.js'
 import { type ChargeBounds, NO_BOUNDS } from '../../src/pipeline/bounds.js'
 import { collectNext } from '../../src/pipeline/collect.js'
+import type { BatchLimits } from '../../src/pipeline/draft.js'
 import { checkMeter } from '../../src/pipeline/meter-guard.js'
 import { reconcileNext } from '../../src/pipeline/reconcile.js'
 import { sealNext } from '../../src/pipeline/seal.js'
@@ -48,6 +49,7 @@ export interface WorldParts {
   /** Of unsealed usage, in wad: above it a batch is sealed before its time. */
   readonly exposure?: bigint
   readonly bounds?: ChargeBounds
+  readonly limits?: BatchLimits
 }
 
 /** All that outlives the daemon: LiteLLM, both chains, the meter's file and the store's. */
@@ -169,6 +171,7 @@ function stepsOf(
       rules: { intervalMs: parts.intervalMs ?? SEAL_INTERVAL_MS, exposure: parts.exposure },
       receiptSecret: RECEIPT_SECRET,
       bounds: parts.bounds ?? NO_BOUNDS,
+      ...(parts.limits === undefined ? {} : { limits: parts.limits }),
     },
     checkMeter: (stop: AbortSignal) =>
       checkMeter({ attestor, batches: store.batches, meter }, stop),

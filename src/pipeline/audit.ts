@@ -1,0 +1,189 @@
+import type { Hex } from '../domain/bytes.js'
+import { entryBytes } from '../domain/entry.js'
+import { receiptSalt, recordLeaf, recordsRoot } from '../domain/receipt.js'
+import type { UsageTotal } from '../domain/usage-total.js'
+import type { AnchorHistory } from '../ports/attestor.js'
+import type { Settler } from '../ports/settler.js'
+import type { AttributedRecord, Checks, StoredBatch, Stores } from '../ports/stores.js'
+import { computeChecks, type SeenOfFlow } from './checks.js'
+import { verifyLog } from './operator-log.js'
+import { keyOf, nameOf } from './restate.js'
+import { addRecords, takeFrom } from './totals.js'
+
+export interface AuditParts {
+  readonly stores: Stores
+  readonly history: AnchorHistory
+  readonly settler: Settler
+  readonly meter: Hex
+  readonly receiptSecret: string
+}
+
+/** Flow keeps the roots of the newest batches only. */
+const ROOTS_ASKED = 256n
+
+/** What each difference is about, and which of the design's invariants it belongs to. */
+export const AUDITED: Readonly<Record<string, readonly [invariant: number, says: string]>> = {
+  records_vs_totals: [
+    2,
+    'tokens and requests by which records, corrections included, and totals differ',
+  ],
+  totals_vs_entries: [2, 'newest entries that do not state the totals'],
+  records_vs_entries: [2, 'entries of any batch that its records do not give, computed anew'],
+  corrections_unrecorded: [3, 'corrections on Flow that nobody recorded'],
+  seq_gaps: [3, 'batch numbers that are missing'],
+  prev_roots: [3, 'batches that do not follow the one before'],
+  roots: [3, 'batches whose entries do not hash up to their root'],
+  manifests: [3, 'batches whose manifest has another hash'],
+  signatures: [3, 'batches that the meter has not signed'],
+  operator_log: [3, 'faults in the operators’ log'],
+  charged_vs_price: [4, 'wad by which charges and prices of what is applied differ'],
+  totals_vs_applied: [4, '1e-4 tokens by which totals and what Flow has applied differ'],
+  charged_split: [4, 'wad by which charged is not paid, owed and written off'],
+  pool: [5, 'units by which the pool is not balances and earnings'],
+  anchors: [6, 'batches that Flare has otherwise, or does not have'],
+  accepted_roots: [6, 'batches that Flow has accepted with another root'],
+}
+
+/**
+ * Computes everything anew from the records, reads both chains, and compares. Changes nothing. Throws
+ * RetryableError where a chain cannot be read.
+ */
+export async function audit(parts: AuditParts, signal: AbortSignal): Promise<Checks> {
+  const { stores } = parts
+  const batches = await stores.batches.all()
+  const seen = await readFlow(parts, signal)
+  return {
+    ...(await computeChecks(stores, seen, true)),
+    records_vs_entries: await replayDifference(batches, parts),
+    prev_roots: BigInt(batches.filter((batch, i) => !follows(batch, batches[i - 1])).length),
+    signatures: BigInt(batches.filter((batch) => isUnsigned(batch, parts)).length),
+    operator_log: BigInt((await verifyLog(stores)).length),
+    anchors: await anchorsDifference(batches, parts, signal),
+    accepted_roots: await acceptedDifference(batches, parts, signal),
+  }
+}
+
+/** Of one sealed block, for everything that was ever stated. */
+async function readFlow({ stores, settler }: AuditParts, signal: AbortSignal): Promise<SeenOfFlow> {
+  const keys = await stores.totals.all()
+  const height = await settler.sealedHeight(signal)
+  const accounts = [...new Set(keys.map(({ accountNumber }) => accountNumber))]
+  return {
+    applied: await settler.applied(keys, signal, height),
+    balances: await settler.balances(accounts, signal, height),
+    conservation: await settler.conservation(signal, height),
+  }
+}
+
+/** Adds up the records batch by batch, corrections where they are listed, and says each entry again. */
+async function replayDifference(
+  batches: readonly StoredBatch[],
+  { stores, receiptSecret }: AuditParts,
+): Promise<bigint> {
+  const corrections = await stores.corrections.list(Number.MAX_SAFE_INTEGER)
+  const totals = new Map<string, readonly UsageTotal[]>()
+  let differing = 0n
+  for (const { header, manifestJson } of batches) {
+    const { seq } = header
+    for (const one of corrections.filter(({ listedBy }) => listedBy === seq)) {
+      const before = totals.get(nameOf(one)) ?? []
+      // A store that is broken is what this looks for: it must not stop at the first fault.
+      if (isPart(one.taken, before)) totals.set(nameOf(one), takeFrom(before, one.taken))
+      else differing += 1n
+    }
+    const records = await stores.records.claimedBy(seq)
+    const claimed = byEntry([...records, ...(await stores.corrections.movedBy(seq))])
+    for (const [name, records] of claimed) {
+      totals.set(name, addRecords(totals.get(name) ?? [], records))
+    }
+    if (manifestJson === '') continue // Adopted: what was anchored is not known here.
+    for (const entry of await stores.batches.entries(seq)) {
+      const rows = totals.get(nameOf(entry)) ?? []
+      const leaves = (claimed.get(nameOf(entry)) ?? []).map((record) =>
+        recordLeaf(record, record.modelId, receiptSalt(receiptSecret, record.key)),
+      )
+      const isSame =
+        rows.length > 0 &&
+        entryBytes({ ...entry, recordsRoot: recordsRoot(leaves), rows }) === entry.bytes
+      if (!isSame) differing += 1n
+    }
+  }
+  return differing
+}
+
+function isPart(taken: readonly UsageTotal[], before: readonly UsageTotal[]): boolean {
+  return taken.every((row) => {
+    const has = before.find(({ modelId }) => modelId === row.modelId)
+    return (
+      has !== undefined &&
+      has.promptTokens >= row.promptTokens &&
+      has.cachedPromptTokens >= row.cachedPromptTokens &&
+      has.completionTokens >= row.completionTokens &&
+      has.requests >= row.requests
+    )
+  })
+}
+
+function byEntry(records: readonly AttributedRecord[]): Map<string, AttributedRecord[]> {
+  const groups = new Map<string, AttributedRecord[]>()
+  for (const record of records) {
+    const name = nameOf(keyOf(record))
+    const group = groups.get(name) ?? []
+    group.push(record)
+    groups.set(name, group)
+  }
+  return groups
+}
+
+function follows({ header }: StoredBatch, before: StoredBatch | undefined): boolean {
+  if (before === undefined) return header.seq === 1n && /^0x0+$/.test(header.prevRoot)
+  return header.seq === before.header.seq + 1n && header.prevRoot === before.header.root
+}
+
+/** A batch that only waits for its signature has none yet; an adopted one had it when it was anchored. */
+function isUnsigned(
+  { header, signature, manifestJson, life }: StoredBatch,
+  { history, meter }: AuditParts,
+): boolean {
+  if (manifestJson === '') return false
+  if (signature === undefined) return life.state !== 'sealed'
+  return history.signerOf(header, signature) !== meter
+}
+
+/** Every batch but the newest, which may be on its way, is anchored just so. */
+async function anchorsDifference(
+  batches: readonly StoredBatch[],
+  { history, meter }: AuditParts,
+  signal: AbortSignal,
+): Promise<bigint> {
+  const anchored = await history.anchoredHeaders(meter, () => false, signal)
+  const bySeq = new Map(anchored.map((header) => [header.seq, header]))
+  let differing = 0n
+  for (const { header, life } of batches) {
+    const there = bySeq.get(header.seq)
+    bySeq.delete(header.seq)
+    const isSame =
+      there !== undefined && JSON.stringify(plain(there)) === JSON.stringify(plain(header))
+    const isOnItsWay = there === undefined && life.state === 'sealed'
+    if (!isSame && !isOnItsWay) differing += 1n
+  }
+  return differing + BigInt(bySeq.size)
+}
+
+function plain({ seq, root, prevRoot, sealedAt, target, manifest }: StoredBatch['header']) {
+  return [seq.toString(), root, prevRoot, sealedAt, target, manifest]
+}
+
+async function acceptedDifference(
+  batches: readonly StoredBatch[],
+  { settler }: AuditParts,
+  signal: AbortSignal,
+): Promise<bigint> {
+  const last = batches.at(-1)?.header.seq ?? 0n
+  let differing = 0n
+  for (const { header } of batches.filter(({ header: { seq } }) => seq + ROOTS_ASKED > last)) {
+    const root = await settler.acceptedRoot(header.seq, signal)
+    if (root !== undefined && root !== header.root) differing += 1n
+  }
+  return differing
+}
