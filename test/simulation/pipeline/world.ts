@@ -77,7 +77,8 @@ export class World {
     const epoch = this.rounds.epochOf(roundAt(this.nowMs))
     const policy = this.rounds.policyBytes(epoch)
     const client = startLightClient(epoch, policy, { roundsPerEpoch, epochsKept })
-    const rules = { target: TARGET, rootsHeld, entriesMax: computationMax }
+    const breaking = new Set<bigint>()
+    const rules = { target: TARGET, rootsHeld, entriesMax: computationMax, breaking }
     this.flow = new FlowChain(random, this.nowMs - 800, this.#firstState(client), rules)
     const { rows, settings } = schedule
     const wire = this.wires.source
@@ -128,6 +129,7 @@ export class World {
     this.evm.emptyShare = 0
     this.rounds.plan = {}
     this.flow.poolFaults = { dropped: 0, late: 0, lateMax: 0 }
+    this.flow.rules = { ...this.flow.rules, breaking: new Set() }
     this.flow.change((state) => ({ ...state, tokenPrice: WAD / 2n }))
   }
 
