@@ -11,8 +11,9 @@ import { anchorNext } from './pipeline/anchor.js'
 import { attestNext } from './pipeline/attest.js'
 import { attributeNext } from './pipeline/attribute.js'
 import { attributionSettings } from './pipeline/attribution-settings.js'
+import type { ChargeBounds } from './pipeline/bounds.js'
 import { type CollectPass, collectNext, rescanNext } from './pipeline/collect.js'
-import { bindIdentity } from './pipeline/identity.js'
+import { bindIdentity, identityOf } from './pipeline/identity.js'
 import { checkMeter, checkMeterLevel } from './pipeline/meter-guard.js'
 import { meteringWorkers } from './pipeline/metering-workers.js'
 import { policiesNext } from './pipeline/policies.js'
@@ -58,14 +59,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         .map((source) => createSource(source, config.secretOf, store.readings)),
     )
     const receivers = await createReceivers(config)
-    const identity = {
-      flare_chain: attestor.identity.chainId.toString(),
-      anchor: attestor.identity.anchorAddress,
-      flow_network: settler.identity.network,
-      target: settler.identity.target,
-      provider: settler.identity.provider.toString(),
-      meter: meterKey.address,
-    }
+    const identity = identityOf(attestor, settler, meterKey)
     await bindIdentity(store.identity, identity)
     try {
       await checkMeter({ attestor, batches: store.batches, meter: meterKey.address }, shutdown)
@@ -185,6 +179,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
               settings: {
                 rules: { intervalMs: config.sealIntervalMs, exposure: config.sealExposure },
                 receiptSecret: config.receiptSecret,
+                bounds: boundsOf(config),
               },
               checkMeter: (stop) =>
                 checkMeterLevel(
@@ -319,6 +314,14 @@ function usageHints(
     hints.set(name, { source: name, token: secretOf(hintTokenEnv), wake, bell })
   }
   return hints
+}
+
+function boundsOf({ holdMultiple, holdAbove, holdDayLimit }: Config): ChargeBounds {
+  return {
+    above: holdAbove,
+    ...(holdMultiple === 0 ? {} : { multiple: BigInt(holdMultiple) }),
+    ...(holdDayLimit === undefined ? {} : { dayLimit: holdDayLimit }),
+  }
 }
 
 function instantOf(collectFrom: string): number {

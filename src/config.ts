@@ -32,6 +32,10 @@ const list = text
   .default('')
   .transform((value) => value.split(',').flatMap((item) => item.trim() || []))
 
+const amount = text
+  .regex(/^\d{1,18}(\.\d{1,18})?$/, 'expected an amount, such as 25 or 12.50')
+  .transform(parseWad)
+
 /** What belongs to no adapter. */
 const coreConfig = z.strictObject({
   databaseUrl: text
@@ -45,10 +49,10 @@ const coreConfig = z.strictObject({
   rescanMs: milliseconds(48 * hours),
   rescanEveryMs: milliseconds(6 * hours),
   sealIntervalMs: milliseconds(10 * minutes),
-  sealExposure: text
-    .regex(/^\d{1,18}(\.\d{1,18})?$/, 'expected an amount, such as 25 or 12.50')
-    .transform(parseWad)
-    .optional(),
+  sealExposure: amount.optional(),
+  holdMultiple: z.coerce.number().int().min(0).max(1_000_000).default(20),
+  holdAbove: amount.default(parseWad('100')),
+  holdDayLimit: amount.optional(),
   workerIntervalMs: milliseconds(2 * seconds),
   /** Where the reading of a source that is not known yet begins. */
   collectFrom: z
@@ -87,6 +91,12 @@ export const coreSettings = {
   },
   sealIntervalMs: { env: 'SEAL_INTERVAL', help: 'least time between two batches, ms; 600000' },
   sealExposure: { env: 'SEAL_EXPOSURE', help: 'sealed at once when unsealed usage is worth this' },
+  holdMultiple: {
+    env: 'HOLD_MULTIPLE',
+    help: 'a new charge above this many times the vault’s dearest period waits; 0 for none; 20',
+  },
+  holdAbove: { env: 'HOLD_ABOVE', help: 'no charge below it waits for its history; 100' },
+  holdDayLimit: { env: 'HOLD_DAY_LIMIT', help: 'charges that go beyond it in 24 hours wait; none' },
   workerIntervalMs: { env: 'WORKER_INTERVAL', help: 'longest wait of an idle worker, ms; 2000' },
   collectFrom: { env: 'COLLECT_FROM', help: 'where a new source begins: now, or a UTC date' },
   settleEntriesMax: { env: 'SETTLE_ENTRIES_MAX', help: 'entries in one Flow transaction; 300' },

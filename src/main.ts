@@ -42,7 +42,7 @@ const program = createProgram({
   },
   async operations() {
     const { operationsTools } = await import('./cli/operations.js')
-    return operationsTools(process.env, folder)
+    return operationsTools(process.env, folder, shutdownSignal())
   },
   async demo(options) {
     const { runDemo } = await import('./cli/demo.js')

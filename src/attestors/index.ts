@@ -1,4 +1,4 @@
-import type { Attestor, AttestorMemory, PolicyFollower } from '../ports/attestor.js'
+import type { AnchorHistory, Attestor, AttestorMemory, PolicyFollower } from '../ports/attestor.js'
 import type { Finding } from '../ports/finding.js'
 import type { MeterKey } from '../ports/meter-key.js'
 import { type FlareConfig, flareConfig, flareSettings } from './flare/config.js'
@@ -14,7 +14,7 @@ export const attestorSettings = flareSettings
 export async function createAttestor(
   config: AttestorConfig,
   memory: AttestorMemory,
-): Promise<Attestor & PolicyFollower> {
+): Promise<Attestor & PolicyFollower & AnchorHistory> {
   switch (config.kind) {
     case 'flare':
       return (await import('./flare/attestor.js')).flareAttestor(config, memory)

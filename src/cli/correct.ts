@@ -1,41 +1,38 @@
-import { userInfo } from 'node:os'
 import { Command } from 'commander'
-import { TerminalError } from '../domain/errors.js'
-import { type AccountNumber, accountNumber } from '../domain/ids.js'
+import type { AccountNumber } from '../domain/ids.js'
 import { formatWad } from '../domain/money.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { CorrectionPreview, TotalChange } from '../pipeline/correct.js'
 import type { RecordedCorrection } from '../pipeline/record-correction.js'
 import type { MeteringTools } from './metering-tools.js'
+import { accountArgument, type OrderOptions, ordered, orderOf, told } from './ordered.js'
 import { type CliParts, toJson } from './parts.js'
 
 type CorrectParts = Pick<CliParts, 'metering' | 'print'>
 
-interface Options {
+interface Options extends OrderOptions {
   readonly dryRun?: true
-  readonly account?: string
-  readonly reason?: string
-  readonly by: string
-  readonly json?: true
+  readonly account?: AccountNumber
 }
 
 const NOTHING_DONE =
   'Nothing was changed. Without --dry-run, and with --reason, the corrections are recorded.'
 
+const REASON = 'why: kept for ever, and on Flow'
 const LISTED = 50
 
 /** Lowers totals of sealed usage: written down here first, then signed for by the provider. */
 export function correctCommand(parts: CorrectParts): Command {
-  const correct = ordered(new Command('correct'))
+  const correct = ordered(new Command('correct'), REASON)
     .description('Move sealed usage to where the mapping of now puts it, or let it count nowhere')
     .option('--dry-run', 'show what would be recorded, and change nothing')
-    .option('--account <number>', 'only where the total of this account falls')
+    .option('--account <number>', 'only where the total of this account falls', accountArgument)
     .action(async (options: Options, command: Command) => {
       if (options.dryRun === true) return preview(parts, options)
-      const account = accountOf(options.account, command)
+      const { account } = options
       await record(parts, options, command, account === undefined ? {} : { account })
     })
-  ordered(correct.command('waive'))
+  ordered(correct.command('waive'), REASON)
     .description('Let sealed records count nowhere: calls that should never have been billed')
     .argument('<source>', 'the source that they came from')
     .argument('<request-ids...>', 'as LiteLLM logged them')
@@ -56,13 +53,6 @@ export function correctCommand(parts: CorrectParts): Command {
   return correct
 }
 
-function ordered(command: Command): Command {
-  return command
-    .option('--reason <text>', 'why: kept for ever, and on Flow')
-    .option('--by <name>', 'who orders it', userInfo().username)
-    .option('--json', 'print one JSON object')
-}
-
 async function preview({ metering, print }: CorrectParts, options: Options): Promise<void> {
   const found = await (await metering()).correction()
   if (options.json) return print(toJson({ ...found, executed: false, note: NOTHING_DONE }))
@@ -72,19 +62,13 @@ async function preview({ metering, print }: CorrectParts, options: Options): Pro
 
 async function record(
   { metering, print }: CorrectParts,
-  { reason, by, json }: Options,
+  options: Options,
   command: Command,
   what: Partial<Parameters<MeteringTools['correct']>[0]>,
 ): Promise<void> {
-  if (reason === undefined || reason.trim() === '') {
-    command.error('error: say why, with --reason; or look first, with --dry-run', { exitCode: 2 })
-  }
-  const tools = await metering()
-  const recorded = await tools.correct({ ...what, reason, by }).catch((error: unknown) => {
-    if (!(error instanceof TerminalError)) throw error
-    return command.error(`error: ${error.message}`, { exitCode: 2 })
-  })
-  if (json) return print(toJson({ executed: true, recorded }))
+  const order = orderOf(options, command, '; or look first, with --dry-run')
+  const recorded = await told(command, (await metering()).correct({ ...what, ...order }))
+  if (options.json) return print(toJson({ executed: true, recorded }))
   for (const line of recorded.flatMap(recordedLines)) print(line)
 }
 
@@ -100,13 +84,6 @@ function recordedLines({ correction, callBillable }: RecordedCorrection): string
     `  flowmeter provider correct ${correction.accountNumber} ${correction.periodStart} ` +
       `${callBillable} --after-seq ${correction.afterSeq} --reason ${JSON.stringify(reason)}`,
   ]
-}
-
-function accountOf(text: string | undefined, command: Command): AccountNumber | undefined {
-  if (text === undefined) return undefined
-  const isNumber = /^(0|[1-9]\d{0,19})$/.test(text) && BigInt(text) < 1n << 64n
-  if (isNumber) return accountNumber(BigInt(text))
-  return command.error(`error: "${text}" is no account number`, { exitCode: 2 })
 }
 
 function toLines({ payers, moves, changes }: CorrectionPreview): string[] {

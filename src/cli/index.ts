@@ -11,9 +11,11 @@ import { doctorCommand } from './doctor.js'
 import { flowCommand } from './flow.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
+import { heldCommand, parkedCommand } from './parked.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
 import { providerCommand } from './provider.js'
+import { adoptCommand, backupCommand } from './recovery.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
 import { unmappedCommand } from './unmapped.js'
@@ -35,7 +37,11 @@ export function createProgram(parts: CliParts): Command {
     correctCommand(parts),
     backfillCommand(parts),
     auditCommand(parts),
+    parkedCommand(parts),
+    heldCommand(parts),
     logCommand(parts),
+    backupCommand(parts),
+    adoptCommand(parts),
     statusCommand(parts),
     doctorCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),

@@ -1,8 +1,24 @@
+import type { BatchSeq } from '../domain/ids.js'
+import type { EntryKey } from '../domain/usage-total.js'
+import type { Adopted } from '../pipeline/adopt.js'
 import type { LogFault } from '../pipeline/operator-log.js'
+import type { Parked } from '../pipeline/parked.js'
+import type { Ordered } from '../pipeline/record-correction.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
 
 /** What keeps a daemon going, for people. Each method loads what it needs. */
 export interface OperationsTools {
   log(): Promise<readonly StoredLogEntry[]>
   verifyLog(): Promise<readonly LogFault[]>
+  backup(file: string, mayReplace: boolean): Promise<{ readonly bytes: number }>
+  adopt(ordered: Ordered, isSignedForgotten: boolean): Promise<Adopted>
+  parked(): Promise<Parked>
+  retry(seq: BatchSeq, ordered: Ordered): Promise<void>
+  skip(seq: BatchSeq, ordered: Ordered): Promise<void>
+  skipEntry(key: EntryKey, ordered: Ordered): Promise<void>
+  release(
+    key: EntryKey,
+    verb: 'held release' | 'parked retry-entry',
+    ordered: Ordered,
+  ): Promise<void>
 }

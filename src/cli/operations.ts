@@ -1,15 +1,26 @@
 import { existsSync } from 'node:fs'
-import { loadMappingConfig } from '../config.js'
+import { resolve } from 'node:path'
+import { createAttestor, createMeterKey } from '../attestors/index.js'
+import { type Config, loadConfig, loadMappingConfig } from '../config.js'
 import { ConfigError } from '../domain/errors.js'
+import { type Adopted, adopt } from '../pipeline/adopt.js'
+import { bindIdentity, identityOf } from '../pipeline/identity.js'
 import { logEntries, verifyLog } from '../pipeline/operator-log.js'
+import { listParked, releaseEntry, retryBatch, skipBatch, skipEntry } from '../pipeline/parked.js'
+import type { Ordered } from '../pipeline/record-correction.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
 import type { Store } from '../ports/stores.js'
 import { systemClock as clock } from '../runtime/clock.js'
+import { createSettler } from '../settlers/index.js'
 import type { OperationsTools } from './operations-tools.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-export function operationsTools(env: Environment, folder: string): OperationsTools {
+export function operationsTools(
+  env: Environment,
+  folder: string,
+  signal: AbortSignal,
+): OperationsTools {
   const withStored = <Result>(work: (store: Store) => Promise<Result>): Promise<Result> =>
     withStore(loadMappingConfig(env, folder).databaseUrl, work)
   return {
@@ -20,7 +31,52 @@ export function operationsTools(env: Environment, folder: string): OperationsToo
         return entries
       }),
     verifyLog: () => withStored(verifyLog),
+    async backup(file, mayReplace) {
+      const { databaseUrl } = loadMappingConfig(env, folder)
+      if (!existsSync(databaseUrl)) throw noStore(databaseUrl)
+      const { backupStore } = await import('../store/index.js')
+      return backupStore(databaseUrl, resolve(folder, file), mayReplace)
+    },
+    adopt: (ordered, isSignedForgotten) =>
+      adoptStore(loadConfig(env, folder), ordered, isSignedForgotten, signal),
+    parked: () => withStored(listParked),
+    retry: (seq, ordered) => withStored((store) => retryBatch(store, seq, ordered)),
+    skip: (seq, ordered) => withStored((store) => skipBatch(store, seq, ordered)),
+    skipEntry: (key, ordered) => withStored((store) => skipEntry(store, key, ordered)),
+    release: (key, verb, ordered) => withStored((store) => releaseEntry(store, key, verb, ordered)),
   }
+}
+
+/** No daemon may run on the store meanwhile. */
+async function adoptStore(
+  config: Config,
+  ordered: Ordered,
+  isSignedForgotten: boolean,
+  signal: AbortSignal,
+): Promise<Adopted> {
+  const { lockStore } = await import('../store/index.js')
+  const unlock = lockStore(config.databaseUrl, clock.now())
+  try {
+    return await withStore(config.databaseUrl, async (store) => {
+      const attestor = await createAttestor(config.attestor, store)
+      const meterKey = await createMeterKey(config.attestor)
+      const settler = await createSettler(config.settler)
+      // The headers of another chain or meter must not get into it.
+      await bindIdentity(store.identity, identityOf(attestor, settler, meterKey))
+      const parts = { store, attestor, settler, meterKey, clock, isSignedForgotten }
+      return adopt(parts, ordered, signal)
+    })
+  } finally {
+    unlock()
+  }
+}
+
+function noStore(file: string): ConfigError {
+  return new ConfigError(
+    'no_store',
+    `There is no store at ${file} yet. Start the daemon once (flowmeter start), or set ` +
+      'DATABASE_URL to where its store is.',
+  )
 }
 
 /** @throws ConfigError `no_store` before the first start */
@@ -28,13 +84,7 @@ export async function withStore<Result>(
   file: string,
   work: (store: Store) => Promise<Result>,
 ): Promise<Result> {
-  if (!existsSync(file)) {
-    throw new ConfigError(
-      'no_store',
-      `There is no store at ${file} yet. Start the daemon once (flowmeter start), or set ` +
-        'DATABASE_URL to where its store is.',
-    )
-  }
+  if (!existsSync(file)) throw noStore(file)
   const { openStore } = await import('../store/index.js')
   const store = openStore(file, clock)
   try {

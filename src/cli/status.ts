@@ -45,6 +45,9 @@ function toText(status: Status): string {
     lastSettled === undefined
       ? 'last settled: none'
       : `last settled: ${lastSettled.seq} at ${lastSettled.at}`,
+    ...status.held.map(
+      ({ account, periodStart, why }) => `held: ${account}, ${periodStart}: ${why}`,
+    ),
     ...status.parked.map(({ seq, reason }) => `parked: batch ${seq}: ${reason}`),
     ...controlLines(status),
     `checks: ${checked}`,

@@ -21,6 +21,8 @@ export function metricsOf(status: () => Promise<Status>): Metrics {
     backlog: gauge('backlog', 'Items that wait, by state', ['state']),
     age: gauge('backlog_oldest_age_seconds', 'Age of the oldest item of a state', ['state']),
     unmapped: gauge('unmapped_records', 'Billable records without a vault'),
+    held: gauge('held_entries', 'Vaults and periods that wait for an operator', ['cause']),
+    corrections: gauge('pending_corrections', 'Recorded corrections that are not on Flow yet'),
     refused: gauge('refused_entries', 'Entries that Flow did not apply'),
     lag: gauge('source_lag_seconds', 'Age of the newest instant read in full', ['source']),
     broken: gauge('source_problem', '1 while a source cannot be read', ['source']),
@@ -59,6 +61,8 @@ type Gauges = Readonly<
     | 'age'
     | 'unmapped'
     | 'refused'
+    | 'held'
+    | 'corrections'
     | 'skew'
     | 'quarantined'
     | 'twins'
@@ -85,6 +89,9 @@ function fill(gauges: Gauges, status: Status): void {
   if (status.policies !== undefined) gauges.policies.set(status.policies.behind)
   gauges.unmapped.set(status.unmapped.records)
   gauges.refused.set(status.refusedEntries)
+  gauges.corrections.set(status.pendingCorrections)
+  gauges.held.reset()
+  for (const { cause } of status.held) gauges.held.inc({ cause })
   for (const {
     name,
     lagS,

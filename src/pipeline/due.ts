@@ -2,8 +2,8 @@ import { periodAt } from '../domain/period.js'
 import type { UsageTotal } from '../domain/usage-total.js'
 import type { Vault } from '../ports/settler.js'
 import type { AttributedRecord, Books, Totals } from '../ports/stores.js'
-import type { Plan } from '../pricing/plan.js'
 import { billableOf, priceOf } from '../pricing/price.js'
+import { planOf } from './plan-of.js'
 import { keyOf, nameOf } from './restate.js'
 import { addRecords } from './totals.js'
 
@@ -41,16 +41,6 @@ export async function isSealDue(
   if (isPeriodOver) return true
   if (rules.exposure === undefined) return false
   return (await worthOf(waiting, byAccount, stores)) >= rules.exposure
-}
-
-/** The plan of a vault's period; undefined while it was not read from Flow. */
-export function planOf(
-  vault: Vault | undefined,
-  periodStart: number,
-  plans: ReadonlyMap<string, Plan>,
-): Plan | undefined {
-  const chosen = vault?.plans.filter((one) => one.fromPeriodStart <= periodStart).at(-1)
-  return chosen === undefined ? undefined : plans.get(chosen.planId)
 }
 
 function endOf({ periodStart }: AttributedRecord, { periodKind }: Vault): number {

@@ -12,7 +12,7 @@ import type { Vault } from '../ports/settler.js'
 import type { Stores } from '../ports/stores.js'
 import type { Plan } from '../pricing/plan.js'
 import { billableOf, priceOf } from '../pricing/price.js'
-import { planOf } from './due.js'
+import { planOf } from './plan-of.js'
 
 /** What a period's totals cost, under which plan. Undefined while Flow's plans are not known. */
 export interface Estimate {

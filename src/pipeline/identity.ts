@@ -1,5 +1,24 @@
 import { ConfigError } from '../domain/errors.js'
+import type { Attestor } from '../ports/attestor.js'
+import type { MeterKey } from '../ports/meter-key.js'
+import type { Settler } from '../ports/settler.js'
 import type { Identity } from '../ports/stores.js'
+
+/** What a store is bound to, by name. */
+export function identityOf(
+  attestor: Pick<Attestor, 'identity'>,
+  settler: Pick<Settler, 'identity'>,
+  meterKey: Pick<MeterKey, 'address'>,
+): Readonly<Record<string, string>> {
+  return {
+    flare_chain: attestor.identity.chainId.toString(),
+    anchor: attestor.identity.anchorAddress,
+    flow_network: settler.identity.network,
+    target: settler.identity.target,
+    provider: settler.identity.provider.toString(),
+    meter: meterKey.address,
+  }
+}
 
 /**
  * Binds a new store to chain, anchor, target and meter, and holds every later start to them.

@@ -44,18 +44,20 @@ async function compared(
   const last = await batches.last()
   const ours = last?.header.seq ?? 0n
   if (lastSeq > ours) {
-    throw ahead(`batch ${lastSeq} is anchored and this store ends at ${ours}`)
+    throw ahead(`batch ${lastSeq} is anchored`, ours)
   }
   if (last !== undefined && lastSeq === ours && lastRoot !== last.header.root) {
-    throw ahead(`batch ${ours} is anchored with another root than this store's`)
+    throw ahead(`batch ${ours} is anchored with another root than this store's`, ours)
   }
   return { lastSeq, ours }
 }
 
-function ahead(what: string): ConfigError {
+/** Of a chain that knows more of this meter than the store. */
+export function ahead(what: string, ours: bigint): ConfigError {
   return new ConfigError(
     'meter_ahead',
-    `The chain is ahead of the store: ${what}. Another instance uses this meter's key, or the ` +
-      'store was restored from a backup. Stop the other instance, or bring back the newest store.',
+    `The chain is ahead of the store: ${what} and this store ends at ${ours}. Another instance uses this meter's key, or the ` +
+      'store was restored from a backup. Stop the other instance, or bring back the newest store. If ' +
+      'that is lost for good, run: flowmeter adopt --reason "…"',
   )
 }

@@ -6,6 +6,7 @@ import type { Store, Stores } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
 import { computeChecks } from './checks.js'
 import { closeLane } from './deliver.js'
+import { supersedeParked } from './parked.js'
 import { nameOf } from './restate.js'
 import { readResults } from './results.js'
 
@@ -39,6 +40,7 @@ export async function reconcileNext(
   const keys = pass.isComplete === true ? await keysBehind(store) : await store.totals.all()
   if (keys.length > 0 || pass.isComplete !== true) await readBack(keys, parts, signal)
   pass.isComplete = true
+  await store.transaction(supersedeParked)
   const isChanged = results > 0 || before !== (await store.books.version())
   return isChanged ? 'advanced' : 'idle'
 }

@@ -10,7 +10,7 @@ import type { Plan } from '../pricing/plan.js'
 import { billableOf } from '../pricing/price.js'
 import { type AttributeSettings, attribute, mapPayers } from './attribute.js'
 import { previewCorrection } from './correct.js'
-import { planOf } from './due.js'
+import { planOf } from './plan-of.js'
 import { keyOf, nameOf } from './restate.js'
 import { takeFrom } from './totals.js'
 

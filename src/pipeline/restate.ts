@@ -1,42 +1,87 @@
 import { batchSeq } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
-import type { AttributedRecord, Stores } from '../ports/stores.js'
+import type { AttributedRecord, StoredBatch, Stores } from '../ports/stores.js'
+import { billableUnder } from './plan-of.js'
 
 /** Flow keeps the roots of the newest 256 batches; older ones can no longer be settled. */
 const ROOTS_HELD = 256n
 
+type RestateStores = Pick<Stores, 'totals' | 'batches' | 'books' | 'corrections' | 'stops'>
+
 /**
  * Every (vault, period) whose newest statement can no longer reach Flow: its batch was given up, or
  * its root is not held any more, and Flow has not applied it. The next batch states it again, and
- * so it does what a correction has lowered.
+ * so it does what a correction has lowered, and what an operator asks for once more. What Flow has
+ * refused is not stated for ever: it waits for new usage, or for an operator.
  */
-export async function entriesToRestate(
-  stores: Pick<Stores, 'totals' | 'batches' | 'books' | 'corrections'>,
-): Promise<EntryKey[]> {
+export async function entriesToRestate(stores: RestateStores): Promise<EntryKey[]> {
   const last = await stores.batches.last()
   if (last === undefined) return []
   const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
-  const applied = new Map(
-    (await stores.books.applied()).map((record) => [nameOf(record), record.lastSeq]),
-  )
-  const isDead = new Map<bigint, boolean>()
+  const applied = new Map((await stores.books.applied()).map((record) => [nameOf(record), record]))
+  const batches = new Map<bigint, StoredBatch | undefined>()
   const restated: EntryKey[] = []
-  for (const total of await stores.totals.all()) {
-    if (corrected.has(nameOf(total))) {
-      restated.push({ accountNumber: total.accountNumber, periodStart: total.periodStart })
+  for (const { accountNumber, periodStart, statedBy } of await stores.totals.all()) {
+    const key = { accountNumber, periodStart }
+    if (corrected.has(nameOf(key))) {
+      restated.push(key)
       continue
     }
-    if ((applied.get(nameOf(total)) ?? 0n) >= total.statedBy) continue
-    let dead = isDead.get(total.statedBy)
-    if (dead === undefined) {
-      const batch = await stores.batches.get(batchSeq(total.statedBy))
-      const isGivenUp = batch?.life.state === 'parked' || batch?.life.state === 'superseded'
-      dead = isGivenUp || total.statedBy + ROOTS_HELD <= last.header.seq
-      isDead.set(total.statedBy, dead)
+    if (!batches.has(statedBy)) batches.set(statedBy, await stores.batches.get(batchSeq(statedBy)))
+    const batch = batches.get(statedBy)
+    const record = applied.get(nameOf(key))
+    if (batch?.manifestJson === '') {
+      // Another batch was anchored under this number, so the number says nothing of our total.
+      const total = await billableUnder(key, await stores.totals.of(key), stores)
+      if (total !== undefined && total > (record?.billable ?? 0n)) restated.push(key)
+      continue
     }
-    if (dead) restated.push({ accountNumber: total.accountNumber, periodStart: total.periodStart })
+    if ((record?.lastSeq ?? 0n) >= statedBy) continue
+    const isGivenUp = batch?.life.state === 'parked' || batch?.life.state === 'superseded'
+    const isDead = isGivenUp || statedBy + ROOTS_HELD <= last.header.seq
+    if (await isDue(key, batch, isDead, stores)) restated.push(key)
   }
   return restated
+}
+
+/** Of one that is not applied. */
+async function isDue(
+  key: EntryKey,
+  batch: StoredBatch | undefined,
+  isDead: boolean,
+  stores: RestateStores,
+): Promise<boolean> {
+  const isSettled = batch?.life.state === 'settled'
+  if (!isDead && !isSettled) return false
+  const release = await stores.stops.released(key)
+  if (release !== undefined && release.atMs > (batch?.header.sealedAt ?? 0) * 1000) return true
+  if (!isDead) return false
+  const [newest, before] = await stores.batches.statements(key, 2)
+  if (newest?.result !== undefined && newest.result !== 'stale') return false // Refused, and said so.
+  const isTwiceInVain =
+    (await wasLeftOver(newest?.seq, release?.atMs, stores)) &&
+    (await wasLeftOver(before?.seq, release?.atMs, stores))
+  if (!isTwiceInVain) return true
+  const why = `Flow refused it alone, in batch ${before?.seq} and again in batch ${newest?.seq}`
+  await stores.stops.add(key, 'refused_alone', why)
+  return false
+}
+
+/**
+ * The batch got as far as settling, was parked there, and this entry of it had no result. One that was
+ * given up since a later one states it all says no more where it was parked.
+ */
+async function wasLeftOver(
+  seq: bigint | undefined,
+  releasedAtMs: number | undefined,
+  { batches }: RestateStores,
+): Promise<boolean> {
+  const batch = seq === undefined ? undefined : await batches.get(batchSeq(seq))
+  if (batch === undefined) return false
+  const { life } = batch
+  const isParkedSettling = life.state === 'parked' && life.from.state === 'accepted'
+  if (!isParkedSettling && life.state !== 'superseded') return false
+  return releasedAtMs === undefined || batch.header.sealedAt * 1000 >= releasedAtMs
 }
 
 /** A key for maps. */

@@ -2,6 +2,7 @@ import { batchSeq } from '../domain/ids.js'
 import type { Settler } from '../ports/settler.js'
 import type { Store } from '../ports/stores.js'
 import { applyCorrections } from './apply-correction.js'
+import { ahead } from './meter-guard.js'
 
 /**
  * Reads the results of entries, and corrections, from sealed blocks, one window of them, and saves
@@ -19,6 +20,10 @@ export async function readResults(
   }
   const { events, corrections, untilHeight } = await settler.settledSince(from, signal)
   await store.transaction(async (stores) => {
+    const ours = (await stores.batches.last())?.header.seq ?? 0n
+    // Read on, and an adoption would no longer see what those batches stated.
+    const foreign = events.find(({ seq }) => seq > ours)
+    if (foreign !== undefined) throw ahead(`Flow has settled batch ${foreign.seq}`, ours)
     for (const event of events) {
       await stores.batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
     }

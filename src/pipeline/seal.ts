@@ -1,18 +1,23 @@
 import { type BatchHeader, IN_FLIGHT_STATES } from '../domain/batch.js'
 import { type Hash, keccak, utf8, ZERO_HASH } from '../domain/bytes.js'
-import { type CanonicalValue, canonicalJson } from '../domain/canonical-json.js'
-import { chunkHash, chunksOf, compareEntries, type Entry, entryBytes } from '../domain/entry.js'
-import { type BatchSeq, batchSeq } from '../domain/ids.js'
+import { canonicalJson } from '../domain/canonical-json.js'
+import { chunkHash, chunksOf, entryBytes } from '../domain/entry.js'
+import { RetryableError } from '../domain/errors.js'
+import { batchSeq } from '../domain/ids.js'
 import { merkleRoot } from '../domain/merkle.js'
-import { receiptSalt, recordLeaf, recordsRoot } from '../domain/receipt.js'
 import type { Clock } from '../ports/clock.js'
-import type { Correction, MovedRecord } from '../ports/corrections.js'
+import type { MovedRecord } from '../ports/corrections.js'
 import type { AttributedRecord, Store, StoredBatch, Stores } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
+import { whyAdoptionWaits } from './adopt.js'
 import { type AttributeSettings, mappingVersion } from './attribute.js'
+import type { ChargeBounds } from './bounds.js'
+import { type Draft, draftBatch, RECORDS_A_BATCH_MAX } from './draft.js'
 import { isSealDue, type SealRules } from './due.js'
-import { entriesToRestate, keyOf, nameOf } from './restate.js'
-import { addRecords, withRowIds } from './totals.js'
+import { manifestOf } from './manifest.js'
+import { billableUnder } from './plan-of.js'
+import { nameOf } from './restate.js'
+import { withWaiting } from './totals.js'
 
 export interface SealParts {
   readonly store: Store
@@ -29,19 +34,8 @@ export interface SealSettings {
   readonly rules: SealRules
   /** The key of the receipts' salts. */
   readonly receiptSecret: string
-}
-
-/** A batch is sealed in one transaction and proven whole, so its size has a bound. */
-const RECORDS_A_BATCH_MAX = 20_000
-const ENTRIES_A_BATCH_MAX = 5_000
-
-/** What a batch will say, before it has a header. */
-interface Draft {
-  readonly entries: readonly Entry[]
-  /** By entry, with the ids they are billed under. */
-  readonly records: ReadonlyMap<string, readonly AttributedRecord[]>
-  /** On Flow by now, and in no manifest yet. */
-  readonly corrections: readonly Correction[]
+  /** What a charge may be before an operator looks at it. */
+  readonly bounds: ChargeBounds
 }
 
 /**
@@ -76,6 +70,7 @@ async function seal(
   parts: SealParts,
 ): Promise<StepOutcome> {
   const draft = await draftBatch(stores, parts)
+  await endAdoption(stores, draft)
   if (draft.entries.length === 0) return 'idle'
   const seq = batchSeq((last?.header.seq ?? 0n) + 1n)
   const manifestJson = canonicalJson(await manifestOf(seq, draft, stores, parts))
@@ -97,6 +92,9 @@ async function seal(
     leaf: leaves[position] ?? ZERO_HASH,
   }))
   await stores.batches.add(header, manifestJson, rows)
+  for (const [currency, charge] of draft.charges) {
+    await stores.stops.saveCharge(seq, currency, charge)
+  }
   for (const entry of draft.entries) {
     await stores.totals.save(entry, entry.rows, seq)
     const records = draft.records.get(nameOf(entry)) ?? []
@@ -114,97 +112,18 @@ async function seal(
   return 'advanced'
 }
 
+/** @throws RetryableError `adoption_waits` while a total may still be below what Flow holds */
+async function endAdoption(stores: Stores, draft: Draft): Promise<void> {
+  if ((await stores.books.adoption()) === undefined) return
+  const drafted = new Map(draft.entries.map((entry) => [nameOf(entry), entry.rows]))
+  const why = await whyAdoptionWaits(stores, async (key) => {
+    const rows = drafted.get(nameOf(key)) ?? (await withWaiting(key, stores))
+    return billableUnder(key, rows, stores)
+  })
+  if (why !== undefined) throw new RetryableError('adoption_waits', why)
+  await stores.books.saveAdoption(undefined)
+}
+
 function isMoved(record: AttributedRecord): record is MovedRecord {
   return 'correctionId' in record
-}
-
-/** New totals = last totals + the sums of what is claimed, every model row of each entry. */
-async function draftBatch(stores: Stores, parts: SealParts): Promise<Draft> {
-  const fresh = await claimable(stores, parts)
-  const keys = new Map((await entriesToRestate(stores)).map((key) => [nameOf(key), key]))
-  for (const [name, [first]] of fresh) if (first !== undefined) keys.set(name, keyOf(first))
-  // Until Flow has lowered a total, nobody can say what comes on top of it.
-  for (const key of await stores.corrections.pending()) keys.delete(nameOf(key))
-
-  const entries: Entry[] = []
-  const records = new Map<string, AttributedRecord[]>()
-  // Who waits longest comes first; what is left over is in the next batch.
-  for (const key of [...keys.values()].slice(0, ENTRIES_A_BATCH_MAX).sort(compareEntries)) {
-    const before = await stores.totals.of(key)
-    const claimed = withRowIds(fresh.get(nameOf(key)) ?? [], before)
-    const leaves = claimed.map((record) => leafOf(record, parts.settings.receiptSecret))
-    entries.push({
-      ...key,
-      recordsRoot: recordsRoot(leaves),
-      rows: addRecords(before, claimed),
-    })
-    records.set(nameOf(key), claimed)
-  }
-  return { entries, records, corrections: await stores.corrections.unlisted() }
-}
-
-/** By entry: what waits to be counted, and what a correction lets count again elsewhere. */
-async function claimable(
-  stores: Stores,
-  { attribution }: SealParts,
-): Promise<Map<string, AttributedRecord[]>> {
-  const version = await mappingVersion({ ...stores, settings: attribution })
-  const attributed =
-    version === undefined ? [] : await stores.records.attributed(version, RECORDS_A_BATCH_MAX)
-  const moved = await stores.corrections.recountable(RECORDS_A_BATCH_MAX)
-  const fresh = new Map<string, AttributedRecord[]>()
-  for (const record of [...attributed, ...moved]) {
-    const name = nameOf(keyOf(record))
-    const records = fresh.get(name) ?? []
-    records.push(record)
-    fresh.set(name, records)
-  }
-  return fresh
-}
-
-/** What the batch was made of, for whoever audits it: kept, served, and bound by its hash. */
-async function manifestOf(
-  seq: BatchSeq,
-  draft: Draft,
-  stores: Stores,
-  parts: SealParts,
-): Promise<CanonicalValue> {
-  const claimed = [...draft.records.values()].reduce((sum, records) => sum + records.length, 0)
-  const sources = await stores.records.sources()
-  return {
-    version: '1',
-    seq: seq.toString(),
-    entries: draft.entries.length.toString(),
-    records: claimed.toString(),
-    sources: Object.fromEntries(
-      sources.map(({ name, readUntilMs }) => [name, { readUntilMs: readUntilMs.toString() }]),
-    ),
-    mapping: parts.attribution.version,
-    books: await stores.books.version(),
-    corrections: draft.corrections.map(correctionOf),
-    operatorLog: await stores.operatorLog.head(),
-  }
-}
-
-function correctionOf(correction: Correction): CanonicalValue {
-  const { id, accountNumber, periodStart, afterSeq, billable, taken, reason } = correction
-  return {
-    id: id.toString(),
-    account: accountNumber.toString(),
-    periodStart: periodStart.toString(),
-    afterSeq: afterSeq.toString(),
-    billable: billable.toString(),
-    taken: taken.map((row) => ({
-      modelId: row.modelId.toString(),
-      promptTokens: row.promptTokens.toString(),
-      cachedPromptTokens: row.cachedPromptTokens.toString(),
-      completionTokens: row.completionTokens.toString(),
-      requests: row.requests.toString(),
-    })),
-    reason,
-  }
-}
-
-function leafOf(record: AttributedRecord, receiptSecret: string): Hash {
-  return recordLeaf(record, record.modelId, receiptSalt(receiptSecret, record.key))
 }

@@ -1,6 +1,7 @@
 import type { BatchState } from '../domain/batch.js'
 import type { Clock } from '../ports/clock.js'
 import type { Fate } from '../ports/lane.js'
+import type { StopCause } from '../ports/stops.js'
 import type { StoredBatch, Stores } from '../ports/stores.js'
 import { type MeteringStatus, meteringStatus } from './metering-status.js'
 import { type PolicyStatus, policyStatus } from './policy-status.js'
@@ -43,8 +44,12 @@ export interface Status {
   readonly wallets: readonly WalletStatus[]
   readonly policies?: PolicyStatus
   readonly metering?: MeteringStatus
-  /** Entries that Flow refused to apply, each with its reason in `flowmeter batches`. */
+  /** (Vault, period)s whose newest statement Flow refused to apply: see `flowmeter parked list`. */
   readonly refusedEntries: number
+  /** (Vault, period)s of which nothing is sealed until an operator has released them. */
+  readonly held: readonly HeldStatus[]
+  /** Recorded and not on Flow yet: nothing is sealed for them until then. */
+  readonly pendingCorrections: number
   /** Every difference must be 0 (design, section 8). */
   readonly conservation?: { readonly at: string; readonly checks: Readonly<Record<string, string>> }
 }
@@ -76,6 +81,14 @@ export interface BatchStatus {
   readonly round?: number
 }
 
+export interface HeldStatus {
+  readonly account: string
+  readonly periodStart: string
+  readonly cause: StopCause
+  readonly why: string
+  readonly since: string
+}
+
 export interface TransactionStatus {
   /** What it was for, such as `anchor/7`. */
   readonly purpose: string
@@ -88,13 +101,14 @@ export interface StatusParts {
   readonly stores: Pick<
     Stores,
     | ('records' | 'batches' | 'books' | 'outbox' | 'watch')
-    | ('directories' | 'decisions' | 'controls')
+    | ('directories' | 'decisions' | 'controls' | 'stops' | 'corrections')
   >
   readonly clock: Clock
   readonly version: string
   readonly identity: Readonly<Record<string, string>>
 }
 
+const HELD_SHOWN = 1_000
 const PAYERS_SHOWN = 20
 const BATCHES_LOOKED_AT = 100
 const BATCHES_SHOWN = 20
@@ -151,6 +165,14 @@ export async function readStatus(parts: StatusParts): Promise<Status> {
     ...(policies === undefined ? {} : { policies }),
     metering: await meteringStatus(stores, nowMs),
     refusedEntries: (await stores.batches.counts()).refusedEntries,
+    held: (await stores.stops.open()).slice(0, HELD_SHOWN).map((stop) => ({
+      account: stop.accountNumber.toString(),
+      periodStart: iso(stop.periodStart * 1000),
+      cause: stop.cause,
+      why: stop.why,
+      since: iso(stop.stoppedAtMs),
+    })),
+    pendingCorrections: (await stores.corrections.pending()).length,
     ...(checks === undefined
       ? {}
       : {

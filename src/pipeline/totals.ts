@@ -1,8 +1,14 @@
 import { ROWS_MAX } from '../domain/entry.js'
 import { assert } from '../domain/errors.js'
 import { OTHER_MODEL } from '../domain/ids.js'
-import { addUsage, NO_USAGE, subtractUsage, type UsageTotal } from '../domain/usage-total.js'
-import type { AttributedRecord } from '../ports/stores.js'
+import {
+  addUsage,
+  type EntryKey,
+  NO_USAGE,
+  subtractUsage,
+  type UsageTotal,
+} from '../domain/usage-total.js'
+import type { AttributedRecord, Stores } from '../ports/stores.js'
 
 /**
  * An entry has 32 rows. The first 31 models of a (vault, period) keep rows of their own, in the order
@@ -48,4 +54,13 @@ export function takeFrom(
     const less = byModel.get(row.modelId)
     return less === undefined ? row : { ...row, ...subtractUsage(row, less) }
   })
+}
+
+/** The totals with all that waits to be sealed. */
+export async function withWaiting(
+  key: EntryKey,
+  { totals, records }: Pick<Stores, 'totals' | 'records'>,
+): Promise<UsageTotal[]> {
+  const before = await totals.of(key)
+  return addRecords(before, withRowIds(await records.waitingOf(key), before))
 }

@@ -34,6 +34,22 @@ export interface AttestorMemory {
   readonly sightings: Sightings
 }
 
+/** What was anchored, for who looks back. */
+export interface AnchorHistory {
+  /**
+   * Headers of a meter, in order: from the newest back to the first that is known, that one left out.
+   *
+   * @throws RetryableError `anchor_event_not_found` where an event in between is served by no node
+   */
+  anchoredHeaders(
+    meter: Hex,
+    isKnown: (header: BatchHeader) => boolean,
+    signal: AbortSignal,
+  ): Promise<readonly BatchHeader[]>
+  /** Whose signature it is, 20 bytes; undefined where it is none. Asks nobody. */
+  signerOf(header: BatchHeader, signature: Hex): Hex | undefined
+}
+
 /** Reward epochs on the attestor's chain. */
 export interface PolicyEpochs {
   /** The newest that has a policy; it may not have begun. */

@@ -12,4 +12,11 @@ export interface MeterKey {
    * @throws ConfigError `meter_second_digest` when another header with this seq was signed before
    */
   sign(header: BatchHeader): Promise<Hex>
+  /**
+   * Goes on after a header that is anchored: the file remembers it as the last one.
+   *
+   * @param isForced also when a later one was signed, which may still be anchored
+   * @throws ConfigError `meter_second_digest` when a later one was signed, and not forced
+   */
+  adopt?(header: BatchHeader, isForced: boolean): Promise<void>
 }

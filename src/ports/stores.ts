@@ -15,6 +15,7 @@ import type { SealedUsages } from './sealed-usage.js'
 import type { AppliedRecord, Balance, Conservation, EntryResult, Vault } from './settler.js'
 import type { Sightings, Watch } from './sightings.js'
 import type { Readings } from './source-kind.js'
+import type { Stops } from './stops.js'
 import type { SourceFacts, UsageSlice } from './usage-source.js'
 
 /** Where the reading of a source stands. */
@@ -78,6 +79,8 @@ export interface Records {
   saveAttributions(mappingVersion: string, found: readonly RecordAttribution[]): Promise<void>
   /** Attributed under this mapping and in no batch; not where a correction waits. Oldest first. */
   attributed(mappingVersion: string, limit: number): Promise<readonly AttributedRecord[]>
+  /** All that waits to be sealed in one (vault, period). */
+  waitingOf(key: EntryKey): Promise<readonly AttributedRecord[]>
   /** Fixes vault, period and model for ever. */
   claim(seq: BatchSeq, records: readonly AttributedRecord[]): Promise<void>
   claimedBy(seq: BatchSeq): Promise<readonly AttributedRecord[]>
@@ -133,6 +136,7 @@ export interface Totals {
   save(key: EntryKey, rows: readonly UsageTotal[], statedBy: BatchSeq): Promise<void>
   /** Changes the rows alone, by a correction: no batch states them yet. */
   lower(key: EntryKey, rows: readonly UsageTotal[]): Promise<void>
+  periodsOf(account: AccountNumber): Promise<readonly EntryKey[]>
   /** All of them, added up again. */
   rows(): Promise<readonly (EntryKey & UsageTotal)[]>
   /** Every (vault, period) with the batch that states it last. */
@@ -142,6 +146,7 @@ export interface Totals {
 export interface StoredBatch {
   readonly header: BatchHeader
   readonly life: BatchLife
+  /** Empty where only the anchored header is known. */
   readonly manifestJson: string
   /** 65 bytes; absent until the meter has signed. */
   readonly signature: Hex | undefined
@@ -169,12 +174,18 @@ export interface Batches {
   /** In order. For commands that look at everything. */
   all(): Promise<readonly StoredBatch[]>
   add(header: BatchHeader, manifestJson: string, entries: readonly NewEntry[]): Promise<void>
+  /** A batch of which only the anchored header is known. It takes the place of one of ours. */
+  adopt(header: BatchHeader): Promise<void>
   saveSignature(seq: BatchSeq, signature: Hex): Promise<void>
   saveLife(seq: BatchSeq, life: BatchLife): Promise<void>
   saveProof(seq: BatchSeq, proof: BatchProof): Promise<void>
   entries(seq: BatchSeq): Promise<readonly StoredEntry[]>
+  /** The newest statements of a (vault, period), newest first. */
+  statements(key: EntryKey, limit: number): Promise<readonly StoredEntry[]>
+  /** Whose newest statement Flow took note of and did not apply. */
+  refused(): Promise<readonly StoredEntry[]>
   saveResult(seq: BatchSeq, key: EntryKey, result: EntryResult, txId: string): Promise<void>
-  /** Batches a state; entries whose newest result is not `applied`. */
+  /** Batches a state; (vault, period)s whose newest statement Flow refused. */
   counts(): Promise<{
     readonly states: Readonly<Partial<Record<BatchState, number>>>
     readonly oldestChangeAtMs: Readonly<Partial<Record<BatchState, number>>>
@@ -247,6 +258,11 @@ export interface Books {
   applied(): Promise<readonly AppliedRecord[]>
   saveBalances(balances: readonly Balance[]): Promise<void>
   balances(): Promise<readonly Balance[]>
+  /** Until `undefined` is saved, an adoption is not over. */
+  saveAdoption(
+    adoption: { readonly atMs: number; readonly toSeq: bigint } | undefined,
+  ): Promise<void>
+  adoption(): Promise<{ readonly atMs: number; readonly toSeq: bigint } | undefined>
   saveChecks(checks: Checks, conservation: Conservation, atMs: number): Promise<void>
   checks(): Promise<
     | { readonly checks: Checks; readonly conservation: Conservation; readonly atMs: number }
@@ -284,6 +300,7 @@ export interface Stores {
   readonly sealedUsages: SealedUsages
   readonly corrections: Corrections
   readonly operatorLog: OperatorLog
+  readonly stops: Stops
   readonly books: Books
   readonly identity: Identity
   readonly sightings: Sightings

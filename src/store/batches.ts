@@ -35,6 +35,16 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
       }
     },
 
+    async adopt(header) {
+      const row = batchRow(header, '', clock.now())
+      const life = { state: 'superseded', life: encode({ state: 'superseded' }) }
+      await db
+        .insertInto('batches')
+        .values({ ...row, ...life })
+        .onConflict((conflict) => conflict.column('seq').doUpdateSet({ ...row, ...life }))
+        .execute()
+    },
+
     async saveSignature(seq, signature) {
       await update(seq).set({ signature }).execute()
     },
@@ -62,6 +72,20 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
       return rows.map(storedEntry)
     },
 
+    async statements({ accountNumber, periodStart }, limit) {
+      const rows = await db
+        .selectFrom('entries')
+        .selectAll()
+        .where('account', '=', accountText(accountNumber))
+        .where('period_start', '=', BigInt(periodStart))
+        .orderBy('seq', 'desc')
+        .limit(limit)
+        .execute()
+      return rows.map(storedEntry)
+    },
+
+    refused: async () => (await refusedEntries(db).selectAll('entries').execute()).map(storedEntry),
+
     async saveResult(seq, { accountNumber, periodStart }, result, txId) {
       await db
         .updateTable('entries')
@@ -88,17 +112,28 @@ async function batchCounts(db: Kysely<Tables>): ReturnType<Batches['counts']> {
     ])
     .groupBy('state')
     .execute()
-  const refused = await db
-    .selectFrom('entries')
+  const refused = await refusedEntries(db)
     .select(sql<bigint>`count(*)`.as('entries'))
-    .where('result', 'is not', null)
-    .where('result', 'not in', ['applied', 'stale'])
     .executeTakeFirstOrThrow()
   return {
     states: Object.fromEntries(rows.map(({ state, batches }) => [state, count(batches)])),
     oldestChangeAtMs: Object.fromEntries(rows.map(({ state, at }) => [state, count(at)])),
     refusedEntries: count(refused.entries),
   }
+}
+
+/** The newest statement counts: what a later one has applied is refused no more. */
+function refusedEntries(db: Kysely<Tables>) {
+  return db
+    .selectFrom('entries')
+    .innerJoin('stated_totals as s', (join) =>
+      join
+        .onRef('s.account', '=', 'entries.account')
+        .onRef('s.period_start', '=', 'entries.period_start')
+        .onRef('s.stated_by', '=', 'entries.seq'),
+    )
+    .where('result', 'is not', null)
+    .where('result', 'not in', ['applied', 'stale'])
 }
 
 function batchRow(header: BatchHeader, manifestJson: string, nowMs: number): BatchesTable {

@@ -49,6 +49,13 @@ export function sqlBooks(db: Kysely<Tables>): Books {
     },
     balances: () => shelf.values<Balance>('balance'),
 
+    saveAdoption: (adoption) => shelf.put('cursor', 'adoption', { adoption: adoption ?? null }),
+    async adoption() {
+      type Adoption = { readonly atMs: number; readonly toSeq: bigint }
+      const kept = await shelf.get<{ readonly adoption: Adoption | null }>('cursor', 'adoption')
+      return kept?.adoption ?? undefined
+    },
+
     saveChecks: (checks, conservation, atMs) =>
       shelf.put('checks', 'newest', { checks, conservation, atMs }),
     checks: () => shelf.get('checks', 'newest'),

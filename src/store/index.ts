@@ -3,6 +3,7 @@ import type { Store } from '../ports/stores.js'
 import { openSqlite } from './sqlite.js'
 import { sqlStore } from './store.js'
 
+export { backupStore } from './backup.js'
 export { lockStore } from './sqlite.js'
 
 /** Opens the store of a path; makes the file when it is not there. Migrates nothing by itself. */

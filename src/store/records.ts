@@ -9,6 +9,7 @@ import { decided } from './decided.js'
 import { callFacts, quarantinedRows, sourceOddities, takeIn } from './intake.js'
 import { decode, encode } from './json.js'
 import { saveReadings } from './readings.js'
+import { openStop } from './stops.js'
 import type { RecordDecisionsTable, SourcesTable, Tables, UsageRecordsTable } from './tables.js'
 
 export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
@@ -154,9 +155,18 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
       const rows = await waiting()
         .where('mapping_version', '=', mappingVersion)
         .where('account', 'is not', null)
-        // What waits for a correction must not keep the others from being read.
+        // What waits for a correction or an operator must not keep the others from being read.
         .where(({ not, exists }) => not(exists(pendingCorrection(db))))
+        .where(({ not, exists }) => not(exists(openStop(db))))
         .limit(limit)
+        .execute()
+      return rows.map(attributedRecord)
+    },
+
+    async waitingOf({ accountNumber, periodStart }) {
+      const rows = await waiting()
+        .where('account', '=', accountText(accountNumber))
+        .where('period_start', '=', BigInt(periodStart))
         .execute()
       return rows.map(attributedRecord)
     },

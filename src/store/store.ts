@@ -18,6 +18,7 @@ import { sqlReadings } from './readings.js'
 import { sqlRecords } from './records.js'
 import { sqlSealedUsages } from './sealed-usage.js'
 import { sqlSightings } from './sightings.js'
+import { sqlStops } from './stops.js'
 import type { Tables } from './tables.js'
 import { sqlTotals } from './totals.js'
 import { sqlWatch } from './watch.js'
@@ -47,6 +48,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     sealedUsages: sqlSealedUsages(db),
     corrections: sqlCorrections(db, clock),
     operatorLog: sqlOperatorLog(db, clock),
+    stops: sqlStops(db, clock),
     books: sqlBooks(db),
     identity: sqlIdentity(db),
     sightings: sqlSightings(db, clock),

@@ -170,6 +170,26 @@ export interface CountedRecordsView {
   model_id: bigint
 }
 
+/** (Vault, period)s of which nothing is sealed until an operator has released them. */
+export interface EntryStopsTable {
+  stop_id: bigint
+  account: string
+  period_start: bigint
+  cause: string
+  why: string
+  stopped_at_ms: bigint
+  released_at_ms: bigint | null
+  released_up_to: string | null
+}
+
+/** What each batch adds to the bills, in wad of a currency. */
+export interface SealedChargesTable {
+  seq: bigint
+  currency: string
+  charge: string
+  sealed_at_ms: bigint
+}
+
 /** What operators did; each row has the hash of the one before. */
 export interface OperatorLogTable {
   log_id: bigint
@@ -327,6 +347,8 @@ export interface Tables {
   seen_corrections: SeenCorrectionsTable
   counted_records: CountedRecordsView
   operator_log: OperatorLogTable
+  entry_stops: EntryStopsTable
+  sealed_charges: SealedChargesTable
   outbox: OutboxTable
   outbox_variants: OutboxVariantsTable
   seen_policies: SeenPoliciesTable

@@ -18,6 +18,16 @@ export function sqlTotals(db: Kysely<Tables>): Totals {
       return rows.map(usageTotal)
     },
 
+    async periodsOf(account) {
+      const rows = await db
+        .selectFrom('stated_totals')
+        .select('period_start')
+        .where('account', '=', accountText(account))
+        .orderBy('period_start')
+        .execute()
+      return rows.map((row) => ({ accountNumber: account, periodStart: Number(row.period_start) }))
+    },
+
     async rows() {
       const rows = await db.selectFrom('usage_totals').selectAll().execute()
       return rows.map((row) => ({

@@ -255,5 +255,7 @@ const troubled: Status = {
   transactions: [],
   wallets: [],
   refusedEntries: 0,
+  held: [],
+  pendingCorrections: 0,
   conservation: { at: '2026-09-21T00:01:00.000Z', checks: { pool: '5', roots: '0' } },
 }

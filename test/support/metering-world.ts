@@ -5,6 +5,7 @@ import type { UsageRecord } from '../../src/domain/usage-record.js'
 import { mappingConfig } from '../../src/mapping/index.js'
 import { type AttributeSettings, attributeNext } from '../../src/pipeline/attribute.js'
 import { attributionSettings } from '../../src/pipeline/attribution-settings.js'
+import { NO_BOUNDS } from '../../src/pipeline/bounds.js'
 import { sealNext } from '../../src/pipeline/seal.js'
 import type { Store } from '../../src/ports/stores.js'
 import { defaultPlanAliases } from '../../src/pricing/default-plan.js'
@@ -66,7 +67,7 @@ export class MeteringWorld {
         clock,
         target: flow.identity.target,
         attribution: settings,
-        settings: { rules, receiptSecret: RECEIPT_SECRET },
+        settings: { rules, receiptSecret: RECEIPT_SECRET, bounds: NO_BOUNDS },
         checkMeter: async () => {},
       },
       signal,

@@ -2,7 +2,7 @@ import type { Anchor, BatchHeader } from '../../src/domain/batch.js'
 import { type Hash, type Hex, keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
 import { ConfigError } from '../../src/domain/errors.js'
 import type { BatchProof, PolicyProof } from '../../src/domain/proof.js'
-import type { Attestor, MeterState, ProofAnswer } from '../../src/ports/attestor.js'
+import type { AnchorHistory, Attestor, MeterState, ProofAnswer } from '../../src/ports/attestor.js'
 import type { Call } from '../../src/ports/lane.js'
 import type { MeterKey } from '../../src/ports/meter-key.js'
 import { encode } from '../../src/store/json.js'
@@ -31,7 +31,7 @@ export class TestMeterKey implements MeterKey {
 }
 
 /** Anchor contract, FDC and voting rounds in memory. Obeys the contract of the port. */
-export class TestFlare implements Attestor {
+export class TestFlare implements Attestor, AnchorHistory {
   readonly identity = { chainId: 114, anchorAddress: `0x${'22'.repeat(20)}` as Hex }
   readonly lane = new TestLane('test/flare', (body) => this.#execute(body as Body))
   /** Every anchor that stands, in order. */
@@ -52,6 +52,18 @@ export class TestFlare implements Attestor {
   async meterState(): Promise<MeterState> {
     const last = this.anchors.at(-1)?.header
     return { lastSeq: last?.seq ?? 0n, lastRoot: last?.root ?? ZERO_HASH }
+  }
+
+  async anchoredHeaders(
+    _meter: Hex,
+    isKnown: (header: BatchHeader) => boolean,
+  ): Promise<readonly BatchHeader[]> {
+    const headers = this.anchors.map(({ header }) => header)
+    return headers.slice(headers.findLastIndex(isKnown) + 1)
+  }
+
+  signerOf(header: BatchHeader, signature: Hex): Hex | undefined {
+    return signature === signatureOf(header) ? this.#meter : undefined
   }
 
   async findAnchor(meter: Hex, header: BatchHeader): Promise<Anchor | undefined> {

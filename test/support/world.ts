@@ -7,6 +7,7 @@ import { acceptNext } from '../../src/pipeline/accept.js'
 import { anchorNext } from '../../src/pipeline/anchor.js'
 import { attestNext } from '../../src/pipeline/attest.js'
 import { type AttributeSettings, attributeNext } from '../../src/pipeline/attribute.js'
+import { type ChargeBounds, NO_BOUNDS } from '../../src/pipeline/bounds.js'
 import { collectNext } from '../../src/pipeline/collect.js'
 import { checkMeter } from '../../src/pipeline/meter-guard.js'
 import { reconcileNext } from '../../src/pipeline/reconcile.js'
@@ -46,6 +47,7 @@ export interface WorldParts {
   readonly intervalMs?: number
   /** Of unsealed usage, in wad: above it a batch is sealed before its time. */
   readonly exposure?: bigint
+  readonly bounds?: ChargeBounds
 }
 
 /** All that outlives the daemon: LiteLLM, both chains, the meter's file and the store's. */
@@ -166,6 +168,7 @@ function stepsOf(
     settings: {
       rules: { intervalMs: parts.intervalMs ?? SEAL_INTERVAL_MS, exposure: parts.exposure },
       receiptSecret: RECEIPT_SECRET,
+      bounds: parts.bounds ?? NO_BOUNDS,
     },
     checkMeter: (stop: AbortSignal) =>
       checkMeter({ attestor, batches: store.batches, meter }, stop),

@@ -1,8 +1,10 @@
 import type { Anchor, BatchHeader } from '../../domain/batch.js'
-import type { Hash, Hex } from '../../domain/bytes.js'
+import { type Hash, type Hex, hash } from '../../domain/bytes.js'
 import { ConfigError, RetryableError } from '../../domain/errors.js'
+import { batchSeq } from '../../domain/ids.js'
 import type { AttestedAnchor, PolicyProof } from '../../domain/proof.js'
 import type {
+  AnchorHistory,
   Attestor,
   AttestorIdentity,
   AttestorMemory,
@@ -21,6 +23,7 @@ import { asTopic, ContractBook, interfaces, roundAt, topicOf } from './contracts
 import { DaLayer } from './da-layer.js'
 import { FeeBudget } from './fee-budget.js'
 import { type EvmCall, FlareLane } from './lane.js'
+import { signerOf } from './meter-key.js'
 import type { Log } from './parse.js'
 import { Policies } from './policies.js'
 import { anchorEvent, requestBytes } from './request.js'
@@ -31,7 +34,7 @@ const REQUESTED = topicOf(interfaces.fdcHub, 'AttestationRequest')
 const ZERO_ADDRESS: Hex = `0x${'00'.repeat(20)}`
 
 /** Anchors on a Flare network and attests through FDC. */
-export class FlareAttestor implements Attestor, PolicyFollower {
+export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   readonly lane: FlareLane
   readonly identity: AttestorIdentity
   readonly #config: FlareConfig
@@ -90,6 +93,35 @@ export class FlareAttestor implements Attestor, PolicyFollower {
     if (!isSame) throw anotherRoot(header, log.topics[3] ?? log.data)
     const { transactionHash: txHash, blockNumber, logIndex } = log
     return { txHash, blockNumber, logIndex }
+  }
+
+  async anchoredHeaders(
+    meter: Hex,
+    isKnown: (header: BatchHeader) => boolean,
+    signal: AbortSignal,
+  ): Promise<readonly BatchHeader[]> {
+    const { lastSeq } = await this.meterState(meter, signal)
+    const { anchorFromBlock, logSearchBlocks } = this.#config
+    const { number: until } = await this.#chain.block('latest', signal)
+    const from = Math.max(anchorFromBlock, until - logSearchBlocks)
+    const filter = { addresses: [this.identity.anchorAddress], topics: [ANCHORED, asTopic(meter)] }
+    const headers: BatchHeader[] = []
+    let next = lastSeq
+    for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) {
+      const header = anchoredHeader(log)
+      if (header.seq > next) continue // Anchored since.
+      if (header.seq < next) throw anchorNotServed(next, from, until)
+      if (isKnown(header)) return headers.reverse()
+      headers.push(header)
+      next -= 1n
+      if (next === 0n) break
+    }
+    if (next > 0n) throw anchorNotServed(next, from, until)
+    return headers.reverse()
+  }
+
+  signerOf(header: BatchHeader, signature: Hex): Hex | undefined {
+    return signerOf(this.#config, header, signature)
   }
 
   anchorCall(header: BatchHeader, signature: Hex): Call {
@@ -192,11 +224,7 @@ export class FlareAttestor implements Attestor, PolicyFollower {
     const topics = [ANCHORED, asTopic(meter), asTopic(seq)]
     const filter = { addresses: [this.identity.anchorAddress], topics }
     for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) return log
-    throw new RetryableError(
-      'anchor_event_not_found',
-      `batch ${seq} is anchored, but no event of it is served for blocks ${from} to ${until}. ` +
-        'Raise FLARE_LOG_SEARCH_BLOCKS, or add an RPC URL that keeps older logs.',
-    )
+    throw anchorNotServed(seq, from, until)
   }
 
   /** Built from the chain alone; the words are those that every verifier will find. */
@@ -257,4 +285,28 @@ function explain(revertData: unknown): string | undefined {
   if (typeof revertData !== 'string' || !revertData.startsWith('0x')) return undefined
   const error = interfaces.anchor.parseError(revertData)
   return error === null ? undefined : `${error.name}(${error.args.join(', ')})`
+}
+
+function anchorNotServed(seq: bigint, from: number, until: number): RetryableError {
+  return new RetryableError(
+    'anchor_event_not_found',
+    `batch ${seq} is anchored, but no event of it is served for blocks ${from} to ${until}. ` +
+      'Raise FLARE_LOG_SEARCH_BLOCKS, or add an RPC URL that keeps older logs.',
+  )
+}
+
+function anchoredHeader({ data, topics }: Log): BatchHeader {
+  const [, seq, root, prevRoot, sealedAt, target, manifest] = interfaces.anchor.decodeEventLog(
+    'UsageBatchAnchored',
+    data,
+    [...topics],
+  )
+  return {
+    seq: batchSeq(BigInt(seq)),
+    root: hash(root),
+    prevRoot: hash(prevRoot),
+    sealedAt: Number(sealedAt),
+    target: hash(target),
+    manifest: hash(manifest),
+  }
 }

@@ -1,4 +1,4 @@
-import { computeAddress, Signature, SigningKey, TypedDataEncoder } from 'ethers'
+import { computeAddress, recoverAddress, Signature, SigningKey, TypedDataEncoder } from 'ethers'
 import type { BatchHeader } from '../../domain/batch.js'
 import { type Hash, type Hex, hash } from '../../domain/bytes.js'
 import { ConfigError } from '../../domain/errors.js'
@@ -32,6 +32,19 @@ export function headerDigest(
   return hash(TypedDataEncoder.hash(domain, TYPES, header))
 }
 
+/** Whose signature of a header it is; undefined where it is nobody's. */
+export function signerOf(
+  config: Pick<FlareConfig, 'chainId' | 'anchorAddress'>,
+  header: BatchHeader,
+  signature: Hex,
+): Hex | undefined {
+  try {
+    return recoverAddress(headerDigest(config, header), signature).toLowerCase() as Hex
+  } catch {
+    return undefined
+  }
+}
+
 /** A key in this process's memory, with its signer file. */
 export class LocalMeterKey implements MeterKey {
   readonly address: Hex
@@ -52,6 +65,20 @@ export class LocalMeterKey implements MeterKey {
     return signed
   }
 
+  async adopt(header: BatchHeader, isForced: boolean): Promise<void> {
+    const { chainId, anchorAddress, signerFile } = this.#config
+    const signer = `${this.address}@${chainId}/${anchorAddress}`
+    const memory = isForced ? undefined : await readSignerFile(signerFile)
+    if (memory !== undefined && memory.signer !== signer) {
+      throw otherSigner(signerFile, memory.signer, signer)
+    }
+    if (memory !== undefined && memory.seq > header.seq) {
+      throw signedAhead(signerFile, memory.seq, header.seq)
+    }
+    const digest = headerDigest(this.#config, header)
+    await writeSignerFile(signerFile, { signer, seq: header.seq, digest })
+  }
+
   async #sign(header: BatchHeader): Promise<Hex> {
     const { chainId, anchorAddress, signerFile } = this.#config
     const signer = `${this.address}@${chainId}/${anchorAddress}`
@@ -65,6 +92,14 @@ export class LocalMeterKey implements MeterKey {
     await writeSignerFile(signerFile, { signer, seq: header.seq, digest })
     return Signature.from(this.#key.sign(digest)).serialized as Hex
   }
+}
+
+function signedAhead(path: string, signed: bigint, anchored: bigint): ConfigError {
+  const message =
+    `the signer file ${path} says that batch ${signed} was signed, and ${anchored} is the last that ` +
+    'is anchored: the signed one may still come. Wait until it is anchored; or, once you know that ' +
+    'no other instance runs and nothing waits to be mined, say --forget-signed.'
+  return new ConfigError('meter_second_digest', message)
 }
 
 function otherSigner(path: string, kept: string, actual: string): ConfigError {

@@ -12,6 +12,7 @@ import { controls } from './0012_controls.js'
 import { flare } from './0015_flare.js'
 import { corrections } from './0030_corrections.js'
 import { operatorLog } from './0031_operator_log.js'
+import { stops } from './0032_stops.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -28,4 +29,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0015_flare': flare,
   '0030_corrections': corrections,
   '0031_operator_log': operatorLog,
+  '0032_stops': stops,
 }

@@ -1,0 +1,151 @@
+import type { BatchHeader } from '../domain/batch.js'
+import { TerminalError } from '../domain/errors.js'
+import { batchSeq } from '../domain/ids.js'
+import type { EntryKey } from '../domain/usage-total.js'
+import type { AnchorHistory, Attestor } from '../ports/attestor.js'
+import type { Clock } from '../ports/clock.js'
+import type { MeterKey } from '../ports/meter-key.js'
+import type { Settler } from '../ports/settler.js'
+import type { Store, Stores } from '../ports/stores.js'
+import { applyCorrections } from './apply-correction.js'
+import type { Ordered } from './record-correction.js'
+import { nameOf } from './restate.js'
+
+export interface AdoptParts {
+  readonly store: Store
+  readonly attestor: Attestor & AnchorHistory
+  readonly settler: Settler
+  readonly meterKey: MeterKey
+  readonly clock: Clock
+  /** Whether a number that was signed and is not anchored may be signed again. */
+  readonly isSignedForgotten: boolean
+}
+
+export interface Adopted {
+  /** Batches that Flare has and this store had not, or had otherwise. */
+  readonly batches: number
+  readonly lastSeq: bigint
+  /** (Vault, period)s that Flow has applied from them. */
+  readonly entries: number
+}
+
+const WINDOWS_MAX = 100_000
+
+/**
+ * Takes over what both chains have and this store has not, as after a backup was restored: the
+ * headers from Flare, so that the next batch follows them, and from Flow what was applied. Rows that
+ * only the lost store had are read again from their sources. Totals are cumulative, so what was
+ * charged before is not charged again; nothing is sealed until every total is at least what Flow
+ * holds (see `whyAdoptionWaits`).
+ *
+ * @throws TerminalError `nothing_to_adopt`, ConfigError `meter_second_digest`
+ */
+export async function adopt(
+  parts: AdoptParts,
+  ordered: Ordered,
+  signal: AbortSignal,
+): Promise<Adopted> {
+  const { store, attestor, meterKey, clock } = parts
+  const headers = await foreignHeaders(parts, signal)
+  const last = headers.at(-1)
+  if (last === undefined) {
+    const message =
+      'Flare has no batch of this meter that the store does not have: start the daemon'
+    throw new TerminalError('nothing_to_adopt', message)
+  }
+  // First the file beside the key: until it is written, the next start is refused as this one was.
+  const keys = await readFlow(parts, signal)
+  await meterKey.adopt?.(last, parts.isSignedForgotten)
+  const { lastSeq } = await attestor.meterState(meterKey.address, signal)
+  await store.transaction(async (stores) => {
+    for (const header of headers) await stores.batches.adopt(header)
+    for (const { name } of await stores.records.sources()) {
+      await stores.records.saveProgress(name, { rescannedAtMs: 0 })
+    }
+    await stores.books.saveAdoption({ atMs: clock.now(), toSeq: lastSeq })
+    await stores.operatorLog.append({
+      who: ordered.by,
+      verb: 'adopt',
+      arguments: { batches: headers.length.toString(), lastSeq: lastSeq.toString() },
+      reason: ordered.reason,
+    })
+  })
+  return { batches: headers.length, lastSeq, entries: keys }
+}
+
+/** In order: from the first that this store has not, or has with another root. */
+async function foreignHeaders(
+  { store, attestor, meterKey }: AdoptParts,
+  signal: AbortSignal,
+): Promise<BatchHeader[]> {
+  const known = new Map((await store.batches.all()).map(({ header }) => [header.seq, header.root]))
+  const isKnown = (header: BatchHeader): boolean => known.get(header.seq) === header.root
+  return [...(await attestor.anchoredHeaders(meterKey.address, isKnown, signal))]
+}
+
+/** Results, corrections and records since the store last looked. Returns how many entries there were. */
+async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Promise<number> {
+  const sealed = await settler.sealedHeight(signal)
+  const keys = new Map<string, EntryKey>()
+  for (const key of await store.totals.all()) keys.set(nameOf(key), key)
+  let seen = 0
+  let from = (await store.books.readHeight()) ?? sealed
+  for (let window = 0; from <= sealed && window < WINDOWS_MAX; window += 1) {
+    const page = await settler.settledSince(from, signal)
+    for (const { accountNumber, periodStart } of page.events) {
+      const key = { accountNumber, periodStart }
+      if (!keys.has(nameOf(key))) seen += 1
+      keys.set(nameOf(key), key)
+    }
+    await store.transaction(async (stores) => {
+      for (const event of page.events) {
+        await stores.batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
+      }
+      await applyCorrections(stores, page.corrections)
+      await stores.books.saveReadHeight(page.untilHeight)
+    })
+    from = page.untilHeight
+  }
+  const all = [...keys.values()]
+  const height = await settler.sealedHeight(signal)
+  const applied = await settler.applied(all, signal, height)
+  const accounts = [...new Set(all.map(({ accountNumber }) => accountNumber))]
+  const balances = await settler.balances(accounts, signal, height)
+  await store.transaction(async ({ books }) => {
+    await books.saveApplied(applied)
+    await books.saveBalances(balances)
+  })
+  return seen
+}
+
+/**
+ * After an adoption: why nothing may be sealed yet, undefined once it may. Sources have to be read up
+ * to the adoption, and no total may be below what Flow has applied, since Flow would refuse it as
+ * regressed: the rows that are missing come with the re-scan, or the provider corrects Flow.
+ *
+ * @param totalOf 1e-4 tokens of a (vault, period) with all that waits; undefined without a plan
+ */
+export async function whyAdoptionWaits(
+  stores: Stores,
+  totalOf: (key: EntryKey) => Promise<bigint | undefined>,
+): Promise<string | undefined> {
+  const adoption = await stores.books.adoption()
+  if (adoption === undefined) return undefined
+  for (const { name, readUntilMs, lastReadAtMs } of await stores.records.sources()) {
+    if (lastReadAtMs !== undefined && readUntilMs < adoption.atMs) {
+      return `source ${name} is not read again up to the adoption yet`
+    }
+  }
+  if ((await stores.records.counts()).unattributed > 0) return 'rows are not attributed yet'
+  for (const record of await stores.books.applied()) {
+    const total = (await totalOf(record)) ?? 0n
+    if (total >= record.billable) continue
+    return (
+      `account ${record.accountNumber}, period ${record.periodStart}: Flow has applied ` +
+      `${record.billable} and the rows that were read add up to ${total} (1e-4 tokens). The ` +
+      'missing rows are looked for again; if they are gone for good, or belong to another vault by ' +
+      'now, the provider lowers what Flow holds: flowmeter provider correct'
+    )
+  }
+  return undefined
+}

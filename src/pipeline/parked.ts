@@ -1,0 +1,197 @@
+import { advance } from '../domain/batch.js'
+import { TerminalError } from '../domain/errors.js'
+import type { BatchSeq } from '../domain/ids.js'
+import type { EntryKey } from '../domain/usage-total.js'
+import type { Stop } from '../ports/stops.js'
+import type { Store, StoredBatch, StoredEntry, Stores } from '../ports/stores.js'
+import { billableOf } from '../pricing/price.js'
+import { Estimates } from './estimate.js'
+import { planOf } from './plan-of.js'
+import type { Ordered } from './record-correction.js'
+import { nameOf } from './restate.js'
+import { withWaiting } from './totals.js'
+
+/** All that waits for an operator, with what can be done about it. */
+export interface Parked {
+  readonly batches: readonly {
+    readonly seq: BatchSeq
+    readonly reason: string
+    /** Entries that no later batch states and Flow has not applied. */
+    readonly onlyHere: readonly EntryKey[]
+  }[]
+  /** (Vault, period)s whose newest statement Flow took note of and did not apply. */
+  readonly refused: readonly (EntryKey & {
+    readonly seq: BatchSeq
+    readonly result: string
+    readonly advice: string
+  })[]
+  readonly stopped: readonly Stop[]
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  held: 'the provider approves the charge (flowmeter provider approve), then: parked retry-entry',
+  badPeriod: 'Flow does not take this period: flowmeter correct moves or waives its usage',
+  tooOld: 'Flow takes this period no more: flowmeter correct waive, and bill it elsewhere',
+  unknownAccount: 'there is no such vault: flowmeter correct moves its usage, or waives it',
+  regressed:
+    'Flow holds more than the total: see flowmeter audit, and adopt after a restored backup',
+  malformed: 'Flow cannot price it: look at the plan, then: parked retry-entry',
+  writtenOff: 'its customer has left: nothing more can be charged',
+}
+
+export async function listParked(stores: Stores): Promise<Parked> {
+  const batches = (await stores.batches.all()).flatMap((batch) =>
+    batch.life.state === 'parked' ? [{ batch, reason: batch.life.reason }] : [],
+  )
+  return {
+    batches: await Promise.all(
+      batches.map(async ({ batch, reason }) => ({
+        seq: batch.header.seq,
+        reason,
+        onlyHere: await statedOnlyBy(batch, stores),
+      })),
+    ),
+    refused: (await stores.batches.refused()).map(
+      ({ accountNumber, periodStart, seq, result }) => ({
+        ...{ accountNumber, periodStart, seq },
+        result: result ?? '',
+        advice: ADVICE[result ?? ''] ?? 'see flowmeter audit',
+      }),
+    ),
+    stopped: await stores.stops.open(),
+  }
+}
+
+/**
+ * The batch goes on from where it stopped.
+ *
+ * @throws TerminalError `not_parked`
+ */
+export function retryBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promise<void> {
+  return store.transaction(async (stores) => {
+    const { header, life } = await parkedBatch(stores, seq)
+    await stores.batches.saveLife(header.seq, advance(life, { type: 'retried' }))
+    await note(stores, 'parked retry', { batch: seq.toString() }, ordered)
+  })
+}
+
+/**
+ * Gives a batch up that nothing depends on: every entry of it is stated by a later one, or applied.
+ *
+ * @throws TerminalError `not_parked`, `would_change_money` with what has to be done instead
+ */
+export function skipBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promise<void> {
+  return store.transaction(async (stores) => {
+    const batch = await parkedBatch(stores, seq)
+    const [first, ...more] = await statedOnlyBy(batch, stores)
+    if (first !== undefined) {
+      throw new TerminalError(
+        'would_change_money',
+        `batch ${seq} alone states account ${first.accountNumber}, period ${first.periodStart}` +
+          `${more.length === 0 ? '' : ` and ${more.length} more`}. The next batch states them again ` +
+          'by itself: skip this one then, or retry it. What should not be charged is taken out with ' +
+          'flowmeter correct waive, or given back by the provider as a credit.',
+      )
+    }
+    await stores.batches.saveLife(seq, advance(batch.life, { type: 'superseded' }))
+    await note(stores, 'parked skip', { batch: seq.toString() }, ordered)
+  })
+}
+
+/** Parked batches that nothing depends on any more are given up by themselves. Returns how many. */
+export async function supersedeParked(stores: Stores): Promise<number> {
+  if (((await stores.batches.counts()).states.parked ?? 0) === 0) return 0
+  let superseded = 0
+  for (const batch of await stores.batches.all()) {
+    if (batch.life.state !== 'parked' || (await statedOnlyBy(batch, stores)).length > 0) continue
+    await stores.batches.saveLife(batch.header.seq, advance(batch.life, { type: 'superseded' }))
+    superseded += 1
+  }
+  return superseded
+}
+
+/**
+ * Lets an entry be sealed up to what it costs now, or have it stated once more.
+ *
+ * @throws TerminalError `no_such_entry`
+ */
+export function releaseEntry(
+  store: Store,
+  key: EntryKey,
+  verb: 'held release' | 'parked retry-entry',
+  ordered: Ordered,
+): Promise<void> {
+  return store.transaction(async (stores) => {
+    const isStopped = (await stores.stops.open()).some((stop) => nameOf(stop) === nameOf(key))
+    const isRefused = (await stores.batches.refused()).some((one) => nameOf(one) === nameOf(key))
+    if (!isStopped && !isRefused) {
+      const where = `account ${key.accountNumber}, period ${key.periodStart}`
+      throw new TerminalError('no_such_entry', `nothing of ${where} is held, stopped or refused`)
+    }
+    await stores.stops.release(key, await priceWithWaiting(key, stores))
+    const args = { account: key.accountNumber.toString(), period: key.periodStart.toString() }
+    await note(stores, verb, args, ordered)
+  })
+}
+
+/**
+ * A refused entry can only be forgotten where nothing is left to charge for.
+ *
+ * @throws TerminalError `would_change_money` with what has to be done instead
+ */
+export function skipEntry(store: Store, key: EntryKey, ordered: Ordered): Promise<void> {
+  return store.transaction(async (stores) => {
+    const [vault] = await stores.books.vaults([key.accountNumber])
+    const plan = planOf(vault, key.periodStart, await stores.books.plans())
+    const total = plan === undefined ? undefined : billableOf(plan, await stores.totals.of(key))
+    const applied = (await stores.books.applied()).find((one) => nameOf(one) === nameOf(key))
+    if (total === undefined || total !== (applied?.billable ?? 0n)) {
+      throw new TerminalError(
+        'would_change_money',
+        `account ${key.accountNumber}, period ${key.periodStart} has usage that Flow has not ` +
+          'applied. Move it to the right vault (flowmeter correct), take it out for good (flowmeter ' +
+          'correct waive), or have it stated once more (flowmeter parked retry-entry).',
+      )
+    }
+    await stores.stops.release(key, 0n)
+    const args = { account: key.accountNumber.toString(), period: key.periodStart.toString() }
+    await note(stores, 'parked skip-entry', args, ordered)
+  })
+}
+
+/** Entries that would be charged by nothing if this batch were not there. */
+async function statedOnlyBy(
+  { header }: StoredBatch,
+  { batches, totals, books }: Stores,
+): Promise<EntryKey[]> {
+  const stated = new Map((await totals.all()).map((one) => [nameOf(one), one.statedBy]))
+  const applied = new Map((await books.applied()).map((one) => [nameOf(one), one.lastSeq]))
+  const isOnly = (entry: StoredEntry): boolean =>
+    (stated.get(nameOf(entry)) ?? 0n) <= header.seq &&
+    (applied.get(nameOf(entry)) ?? 0n) < header.seq
+  return (await batches.entries(header.seq))
+    .filter(isOnly)
+    .map(({ accountNumber, periodStart }) => ({ accountNumber, periodStart }))
+}
+
+async function parkedBatch({ batches }: Stores, seq: BatchSeq): Promise<StoredBatch> {
+  const batch = await batches.get(seq)
+  if (batch?.life.state === 'parked') return batch
+  const is = batch === undefined ? 'is not there' : `is ${batch.life.state}`
+  throw new TerminalError('not_parked', `batch ${seq} ${is}, not parked`)
+}
+
+/** What the period costs with all that waits to be sealed: so far an operator has looked at it. */
+async function priceWithWaiting(key: EntryKey, stores: Stores): Promise<bigint> {
+  const estimates = await Estimates.read(stores)
+  return estimates.of(key, await withWaiting(key, stores))?.price ?? 0n
+}
+
+async function note(
+  { operatorLog }: Stores,
+  verb: string,
+  args: Readonly<Record<string, string>>,
+  { by, reason }: Ordered,
+): Promise<void> {
+  await operatorLog.append({ who: by, verb, arguments: args, reason })
+}
