@@ -35,6 +35,8 @@ export interface FaultProxy {
   readonly url: string
   /** Asked for every request. Undefined: it goes through. */
   faultOf: (request: Proxied) => ProxyFault | undefined
+  /** Where requests go on to from now on. */
+  aim(targetUrl: string): void
   /** How often each kind of fault struck. */
   readonly struck: ReadonlyMap<string, number>
   stop(): Promise<void>
@@ -47,7 +49,8 @@ const OF_THE_CONNECTION = new Set([
 ])
 const UNKNOWN = { block_id: '', status: '', status_code: 0, error_message: '', events: null }
 
-export async function startFaultProxy(targetUrl: string): Promise<FaultProxy> {
+export async function startFaultProxy(firstTargetUrl: string): Promise<FaultProxy> {
+  let targetUrl = firstTargetUrl
   const struck = new Map<string, number>()
   const server = createServer((request, response) => {
     void handle(request, response).catch(() => response.destroy())
@@ -69,6 +72,9 @@ export async function startFaultProxy(targetUrl: string): Promise<FaultProxy> {
   const proxy: FaultProxy = {
     url: `http://127.0.0.1:${port}`,
     faultOf: () => undefined,
+    aim: (url) => {
+      targetUrl = url
+    },
     struck,
     stop: () =>
       new Promise((resolve) => {

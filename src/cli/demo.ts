@@ -23,7 +23,7 @@ const KEPT_PORT = 3000
 const SETTLED_MS_MAX = 240_000
 const POLL_MS = 300
 /** Of all requests to nodes, with `--faults`. */
-const FAULT_RATE = 0.2
+const FAULT_RATE = 0.05
 const STOP_MS_MAX = 25_000
 
 /**

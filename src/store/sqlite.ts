@@ -12,7 +12,7 @@ import {
   type SqliteDialectConfig,
   SqliteDriver,
 } from 'kysely'
-import { ConfigError } from '../domain/errors.js'
+import { ConfigError, RetryableError } from '../domain/errors.js'
 import type { Tables } from './tables.js'
 
 const BUSY_MS = 5_000
@@ -55,6 +55,45 @@ class ImmediateDriver extends SqliteDriver {
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'))
   }
+
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    try {
+      await super.rollbackTransaction(connection)
+    } catch (error) {
+      // A full disk has undone it already. What went wrong is in the error before this one.
+      if (!/no transaction is active/.test(String(error))) throw error
+    }
+  }
+
+  override async acquireConnection(): Promise<DatabaseConnection> {
+    const connection = await super.acquireConnection()
+    return {
+      async executeQuery<Row>(query: CompiledQuery) {
+        try {
+          return await connection.executeQuery<Row>(query)
+        } catch (error) {
+          throw told(error)
+        }
+      },
+      streamQuery: <Row>(query: CompiledQuery, size: number) =>
+        connection.streamQuery<Row>(query, size),
+    }
+  }
+}
+
+/** What the machine does to a store may pass, and nothing was written: then it is a RetryableError. */
+function told(error: unknown): unknown {
+  if (!(error instanceof Database.SqliteError)) return error
+  const { code, message } = error
+  if (isBusy(error)) {
+    const fix = 'Does another program hold its file open, a backup or a shell?'
+    return new RetryableError('store_busy', `the store is locked (${message}). ${fix}`)
+  }
+  if (code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_WRITE') {
+    const fix = 'Free space on its disk, or raise the limit of file sizes.'
+    return new RetryableError('store_full', `the store cannot grow (${message}). ${fix}`)
+  }
+  return error
 }
 
 /** SQLite undoes a half-done migration like everything else; Kysely only has to begin one. */

@@ -1,9 +1,11 @@
 import { hostname } from 'node:os'
 import Database from 'better-sqlite3'
+import { sql } from 'kysely'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ConfigError } from '../../src/domain/errors.js'
 import { accountNumber } from '../../src/domain/ids.js'
 import { lockStore, openStore } from '../../src/store/index.js'
+import { openSqlite } from '../../src/store/sqlite.js'
 import { ChildModules } from '../support/child-process.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { StoreFile } from '../support/store-file.js'
@@ -222,3 +224,48 @@ function raw<Result>(work: (database: Database.Database) => Result): Result {
     database.close()
   }
 }
+
+// Goal: a disk that is full costs nothing: the transaction is undone whole, and all goes on when there
+// is space again. Method: SQLite is not let have more pages than it has.
+describe('a store that cannot grow', () => {
+  test('says so, keeps what it had, and goes on when it can', async () => {
+    const store = await file.open()
+    const db = openSqlite(file.path)
+    const pages = async (count: number) =>
+      sql<{ max_page_count: bigint }>`pragma max_page_count = ${sql.lit(count)}`.execute(db)
+    await pages(1) // Never below what it has.
+    const fill = () =>
+      db.transaction().execute(async (tx) => {
+        for (let row = 0; row < 200; row += 1) {
+          const values = { payer: `payer ${row} ${'x'.repeat(500)}`, account: '1' }
+          await sql`insert into directory (payer, account) values (${values.payer}, ${values.account})`.execute(
+            tx,
+          )
+        }
+      })
+    await expect(fill()).rejects.toMatchObject({ name: 'RetryableError', code: 'store_full' })
+    expect(await store.directory.list(10)).toEqual([])
+    await pages(1_000_000)
+    await fill()
+    expect(await store.directory.list(300)).toHaveLength(200)
+    await db.destroy()
+    await file.close(store)
+  })
+
+  test('that another process holds says so, and is written when it is let go', async () => {
+    const store = await file.open()
+    const holder = children.start(`
+      import Database from 'better-sqlite3'
+      const db = new Database(${JSON.stringify(file.path)})
+      db.exec('begin immediate')
+      process.stdin.once('data', () => { db.exec('rollback'); console.log('free') })
+      console.log('held')`)
+    expect(await holder.line()).toBe('held')
+    const refused = await store.directory.set('alice', 1n as never).catch((error: unknown) => error)
+    expect(refused).toMatchObject({ name: 'RetryableError', code: 'store_busy' })
+    await holder.kill()
+    await store.directory.set('alice', 1n as never)
+    expect(await store.directory.find('alice')).toBe(1n)
+    await file.close(store)
+  })
+})

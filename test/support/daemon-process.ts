@@ -48,6 +48,10 @@ export class DaemonProcess {
     return daemon
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
   get url(): string {
     return this.#url
   }

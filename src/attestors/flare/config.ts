@@ -86,7 +86,7 @@ export const flareConfig = z.strictObject({
   /** Nothing is signed while gas costs more. Coston2 asked for about 650 in 2026. */
   gasPriceMaxGwei: count(1, 10_000_000).default(5_000),
   /** A transaction that waits longer is sent again at a higher price. Blocks come every 2 s. */
-  stuckAfterMs: count(0, 86_400_000).default(60_000),
+  stuckAfterMs: count(0, 86_400_000).default(30_000),
   /** Flare's contracts move every few months, with weeks of notice; a look is cheap. */
   registryRefreshMs: count(0, 86_400_000).default(600_000),
   /** Relays that were in use before this store knew the chain: rounds of then are there. */
@@ -122,7 +122,7 @@ export const flareSettings = {
   gasPriceMaxGwei: { env: 'FLARE_GAS_PRICE_MAX_GWEI', help: 'nothing is sent above; 5000' },
   stuckAfterMs: {
     env: 'FLARE_STUCK_AFTER',
-    help: 'ms until a transaction is paid more for; 60000',
+    help: 'ms until a transaction is paid more for; 30000',
   },
   registryRefreshMs: {
     env: 'FLARE_REGISTRY_REFRESH',

@@ -67,4 +67,13 @@ export class AccessNodes {
     if (second !== undefined) return second.answer
     throw failure ?? new Error('there is no access node')
   }
+
+  get count(): number {
+    return this.#nodes.length
+  }
+
+  /** Asks all of them at once; what fails is no answer. */
+  async askAll(question: (node: AccessNode) => Promise<void>): Promise<void> {
+    await Promise.allSettled(this.#nodes.map(question))
+  }
 }

@@ -57,6 +57,8 @@ export const EVENT_BLOCKS_MAX = 250
 const BEHIND_MAX = 20
 /** Whatever was said before: a chain that was set back, or a node that was far ahead of itself. */
 const NEWEST_MS_MAX = 60_000
+/** A node that has stopped goes on answering: how often the others are asked how far they are. */
+const LOOK_AROUND_MS = 5_000
 /** A node that has not got a sealed block yet has it a moment later. */
 const BEHIND_TRIES = 3
 const BEHIND_WAIT_MS = 400
@@ -72,6 +74,7 @@ const BEHIND_WAIT_MS = 400
 export class FlowClient {
   readonly #nodes: AccessNodes
   #newest = { height: 0, atMs: 0 }
+  #lookedAroundMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: AccessNodesParts) {
     this.#nodes = new AccessNodes(parts)
@@ -84,9 +87,24 @@ export class FlowClient {
 
   /** Of the newest sealed block that any node has told of. */
   async sealedHeight(signal: AbortSignal): Promise<number> {
+    void this.#lookAround(signal)
     const { height } = await this.#nodes.ask((node) => this.#block(node, 'sealed', signal))
+    return this.#note(height)
+  }
+
+  #note(height: number): number {
     if (height >= this.#known()) this.#newest = { height, atMs: performance.now() }
     return this.#newest.height
+  }
+
+  /** Nobody waits for it: a node that hangs must not make the others slow. */
+  async #lookAround(signal: AbortSignal): Promise<void> {
+    const nowMs = performance.now()
+    if (this.#nodes.count < 2 || nowMs - this.#lookedAroundMs < LOOK_AROUND_MS) return
+    this.#lookedAroundMs = nowMs
+    await this.#nodes.askAll(async (node) => {
+      this.#note((await this.#block(node, 'sealed', signal)).height)
+    })
   }
 
   /** As it is after a sealed block; the newest one if no height is given. */

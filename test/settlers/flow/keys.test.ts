@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type FaultProxy, startFaultProxy } from '../../../devnet/fault-proxy.js'
 import type { FlowAccount } from '../../../devnet/flow/client.js'
 import { ConfigError, RetryableError } from '../../../src/domain/errors.js'
@@ -14,12 +14,14 @@ import { string } from '../../../src/settlers/flow/json-cadence.js'
 import { ensureKeys } from '../../../src/settlers/flow/keys.js'
 import { FlowLane } from '../../../src/settlers/flow/lane.js'
 import { FlowSettler } from '../../../src/settlers/flow/settler.js'
+import { runCli, tempFolder } from '../../cli/run-cli.js'
 import { StoreFile } from '../../support/store-file.js'
 import { type Chain, configOf, startChain } from './world.js'
 
 /* The keys of the daemon's account on a real chain: added, used side by side, and disturbed. */
 
 const HEALED_MS_MAX = 60_000
+vi.setConfig({ testTimeout: 180_000 })
 const { signal } = new AbortController()
 const file = new StoreFile(systemClock)
 let chain: Chain
@@ -60,11 +62,14 @@ function laneOf(keyIndex: number, more: Record<string, unknown> = {}): FlowLane 
   return new FlowLane({ client, files: new CadenceFiles(config), keyIndex, config })
 }
 
-/** Delivers again and again, as a worker does, until it is done. */
+/** Delivers again and again, as a worker does, until it is done. What may pass is tried again. */
 async function delivered(send: () => Promise<Delivery>): Promise<Delivery> {
   const deadline = performance.now() + HEALED_MS_MAX
   for (;;) {
-    const sent = await send()
+    const sent = await send().catch((error: unknown) => {
+      if (!(error instanceof RetryableError) || performance.now() > deadline) throw error
+      return 'on-its-way' as const
+    })
     if (sent !== 'on-its-way') return sent
     if (performance.now() > deadline) throw new Error('it was not delivered')
     await chain.emulator.client.makeBlock()
@@ -80,6 +85,28 @@ test('keys are added up to a number, and running it again adds none', async () =
   expect(await ensure(3)).toEqual({ address, indexes: [0, 1, 2], added: 0 })
   expect(await ensure(1)).toMatchObject({ indexes: [0, 1, 2], added: 0 })
   await new FlowSettler(configFor({ keyIndexes: '0-2' })).checkLanes(signal)
+})
+
+test('the command says what to set; a wrong number is the caller’s mistake', async () => {
+  const env = {
+    FLOW_NETWORK: 'emulator',
+    FLOW_ACCESS_NODE: chain.emulator.restUrl,
+    FLOW_ACCOUNT_ADDRESS: account.address,
+    FLOW_PRIVATE_KEY: Buffer.from(account.privateKey).toString('hex'),
+  }
+  const add = (...args: readonly string[]) =>
+    runCli(['flow', 'add-keys', '--count', ...args], { cwd: tempFolder(), env })
+  const told = await add('4')
+  expect([told.code, told.stdout]).toEqual([
+    0,
+    `${configFor().accountAddress} has 4 keys, 1 of them new. Set FLOW_KEY_INDEXES=0,1,2,3\n`,
+  ])
+  const again = await add('4', '--json')
+  expect(JSON.parse(again.stdout)).toMatchObject({ indexes: [0, 1, 2, 3], added: 0 })
+  for (const count of ['0', '101', 'many']) {
+    const { code, stderr } = await add(count)
+    expect([code, stderr]).toEqual([2, `error: "${count}" is no number from 1 to 100\n`])
+  }
 })
 
 test('a key that is not ours is not repeated, and not started with', async () => {
@@ -156,7 +183,7 @@ test.each([
 ] as const)('one of two nodes is enough: the other is $kind', async (fault) => {
   const name = purpose.accept(batchSeq(BigInt(20 + cases)))
   cases += 1
-  const both = { accessNodes: [proxy.url, chain.emulator.restUrl], requestTimeoutMs: 1_000 }
+  const both = { accessNodes: [proxy.url, chain.emulator.restUrl], requestTimeoutMs: 2_000 }
   const ways = { lanes: [laneOf(2, both)], outbox: store.outbox }
   const call = () => deployCall(`Failover${cases}`)
   proxy.faultOf = () => fault
