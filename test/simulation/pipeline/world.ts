@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3'
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { Random } from '../../../devnet/litellm/random.js'
 import { type Hash, hash } from '../../../src/domain/bytes.js'
 import { periodAt } from '../../../src/domain/period.js'
@@ -215,8 +215,7 @@ export function openVault({ flow, nowMs }: World, account: bigint): void {
 }
 
 let database: Kysely<Tables> | undefined
-/** Children before parents. */
-let tables: readonly string[] = ['entries', 'stated_totals', 'outbox_variants', 'record_moves']
+let tables: readonly string[] = []
 
 /** One database in memory for all schedules: emptied each time, since migrations take longer. */
 export async function emptyDatabase(): Promise<Kysely<Tables>> {
@@ -224,12 +223,14 @@ export async function emptyDatabase(): Promise<Kysely<Tables>> {
     keepStatements()
     database = openSqlite(':memory:')
     await sqlStore(database, { now: () => 0 }).migrate()
-    tables = [...tables, ...(await database.introspection.getTables()).flatMap(tableName)]
+    tables = (await database.introspection.getTables()).flatMap(tableName)
     return database
   }
+  await sql`pragma foreign_keys = off`.execute(database) // In any order.
   for (const name of tables) {
     await database.deleteFrom(name as keyof Tables).execute()
   }
+  await sql`pragma foreign_keys = on`.execute(database)
   return database
 }
 
