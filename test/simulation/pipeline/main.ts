@@ -3,13 +3,14 @@ import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { BUGS, type BugName } from './bugs.js'
 import { INVARIANTS } from './invariants.js'
-import { type Outcome, runSeed } from './run.js'
+import { isBad, type Outcome, runSeed } from './run.js'
 
 const THREADS_MAX = 2
 
 interface Share {
   readonly seeds: readonly number[]
   readonly bug: BugName | undefined
+  readonly isFirstEnough: boolean
 }
 
 async function main(): Promise<void> {
@@ -22,6 +23,8 @@ async function main(): Promise<void> {
       threads: { type: 'string' },
       json: { type: 'boolean', default: false },
       trace: { type: 'boolean', default: false },
+      /** Ends with the first seed that fails. */
+      first: { type: 'boolean', default: false },
     },
   })
   const bug = values.bug === undefined ? undefined : nameOfBug(values.bug)
@@ -33,7 +36,7 @@ async function main(): Promise<void> {
   const outcomes =
     values.trace || seeds.length === 1
       ? [await runOne(seeds[0] ?? 1, bug, values.trace)]
-      : await runAll({ seeds, bug }, threads)
+      : await runAll({ seeds, bug, isFirstEnough: values.first }, values.first ? 1 : threads)
   tell(outcomes, values.json)
 }
 
@@ -71,16 +74,13 @@ function resultOf(outcomes: readonly Outcome[]) {
   }
 }
 
-export function isBad({ wrong, lost, doubled, overcharged, stuck }: Outcome): boolean {
-  return wrong.length + lost + doubled + overcharged + stuck > 0
-}
-
-async function runAll({ seeds, bug }: Share, threads: number): Promise<Outcome[]> {
-  if (threads < 2) return runShare({ seeds, bug })
+async function runAll(share: Share, threads: number): Promise<Outcome[]> {
+  if (threads < 2) return runShare(share)
+  const { seeds } = share
   const shares = Array.from({ length: threads }, (_, t) =>
     seeds.filter((_seed, i) => i % threads === t),
   )
-  const outcomes = await Promise.all(shares.map((share) => inThread({ seeds: share, bug })))
+  const outcomes = await Promise.all(shares.map((some) => inThread({ ...share, seeds: some })))
   return outcomes.flat().sort((a, b) => a.seed - b.seed)
 }
 
@@ -92,9 +92,13 @@ function inThread(share: Share): Promise<Outcome[]> {
   })
 }
 
-async function runShare({ seeds, bug }: Share): Promise<Outcome[]> {
+async function runShare({ seeds, bug, isFirstEnough }: Share): Promise<Outcome[]> {
   const outcomes: Outcome[] = []
-  for (const seed of seeds) outcomes.push(await runOne(seed, bug, false))
+  for (const seed of seeds) {
+    const outcome = await runOne(seed, bug, false)
+    outcomes.push(outcome)
+    if (isFirstEnough && isBad(outcome)) break
+  }
   return outcomes
 }
 

@@ -198,7 +198,12 @@ class FlowWorld {
       ...{ earnings: 0n, tokenPrice: WAD / 2n, plans: PLANS, models: MODELS_HELD },
       pool: [...vaults.values()].reduce((sum, { balance }) => sum + balance, 0n),
     }
-    const rules = { target: TARGET, rootsHeld: 256n, entriesMax: 1_000 }
+    const rules = {
+      target: TARGET,
+      rootsHeld: 256n,
+      entriesMax: 1_000,
+      breaking: new Set<bigint>(),
+    }
     this.chain = new FlowChain(this.random, START_MS - 60 * SECOND, state, rules)
     this.tick()
   }

@@ -39,6 +39,10 @@ export async function runSeed(seed: number, trace: Trace, bug: Bug = {}): Promis
   return run.play()
 }
 
+export function isBad({ wrong, lost, doubled, overcharged, stuck }: Outcome): boolean {
+  return wrong.length + lost + doubled + overcharged + stuck > 0
+}
+
 class Run {
   readonly #world: World
   readonly #wiring: Wiring

@@ -70,7 +70,7 @@ export function scheduleOf(seed: number): Schedule {
       source: wireOf(random),
       evm: wireOf(random, 3),
       da: wireOf(random),
-      flow: wireOf(random, 60),
+      flow: wireOf(random, random.pick([20, 60, 150])),
     },
     troubles: TROUBLES.filter(() => random.next() < 0.6),
     troubleShare: random.pick([0, 0.2, 0.5, 0.9]),

@@ -45,6 +45,12 @@ const ALL = {
   flowNumberBurnt: ({ flow, flowKeys, random }) => flow.burn(random.pick(flowKeys)),
   correctionOrdered: orderCorrection,
   correctionSent: sendCorrections,
+  /** As a contract that has a bug for one vault would. */
+  flowEntryBreaks: ({ flow, random }) => {
+    const isOver = flow.rules.breaking.size > 0
+    const breaking = new Set(isOver ? [] : [random.pick([7n, 9n, 11n])])
+    flow.rules = { ...flow.rules, breaking }
+  },
   flowPriceStale: ({ flow, random }) =>
     flow.change((state) => ({ ...state, tokenPrice: random.pick([0n, 1n, 30n, 200n]) * CENT })),
   outage: ({ wires, random }) => {
@@ -87,7 +93,7 @@ const ALL = {
 export type TroubleName = keyof typeof ALL
 export const TROUBLES = Object.keys(ALL) as readonly TroubleName[]
 
-const TRIES_MAX = 4
+const TRIES_MAX = 5
 
 export async function makeTrouble(world: World): Promise<void> {
   const { troubles } = world.schedule

@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3'
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { Random } from '../../../devnet/litellm/random.js'
 import { type Hash, hash } from '../../../src/domain/bytes.js'
 import { periodAt } from '../../../src/domain/period.js'
@@ -77,7 +77,8 @@ export class World {
     const epoch = this.rounds.epochOf(roundAt(this.nowMs))
     const policy = this.rounds.policyBytes(epoch)
     const client = startLightClient(epoch, policy, { roundsPerEpoch, epochsKept })
-    const rules = { target: TARGET, rootsHeld, entriesMax: computationMax }
+    const breaking = new Set<bigint>()
+    const rules = { target: TARGET, rootsHeld, entriesMax: computationMax, breaking }
     this.flow = new FlowChain(random, this.nowMs - 800, this.#firstState(client), rules)
     const { rows, settings } = schedule
     const wire = this.wires.source
@@ -128,6 +129,7 @@ export class World {
     this.evm.emptyShare = 0
     this.rounds.plan = {}
     this.flow.poolFaults = { dropped: 0, late: 0, lateMax: 0 }
+    this.flow.rules = { ...this.flow.rules, breaking: new Set() }
     this.flow.change((state) => ({ ...state, tokenPrice: WAD / 2n }))
   }
 
@@ -213,8 +215,7 @@ export function openVault({ flow, nowMs }: World, account: bigint): void {
 }
 
 let database: Kysely<Tables> | undefined
-/** Children before parents. */
-let tables: readonly string[] = ['entries', 'stated_totals', 'outbox_variants', 'record_moves']
+let tables: readonly string[] = []
 
 /** One database in memory for all schedules: emptied each time, since migrations take longer. */
 export async function emptyDatabase(): Promise<Kysely<Tables>> {
@@ -222,12 +223,14 @@ export async function emptyDatabase(): Promise<Kysely<Tables>> {
     keepStatements()
     database = openSqlite(':memory:')
     await sqlStore(database, { now: () => 0 }).migrate()
-    tables = [...tables, ...(await database.introspection.getTables()).flatMap(tableName)]
+    tables = (await database.introspection.getTables()).flatMap(tableName)
     return database
   }
+  await sql`pragma foreign_keys = off`.execute(database) // In any order.
   for (const name of tables) {
     await database.deleteFrom(name as keyof Tables).execute()
   }
+  await sql`pragma foreign_keys = on`.execute(database)
   return database
 }
 

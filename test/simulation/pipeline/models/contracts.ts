@@ -60,6 +60,8 @@ export interface ContractRules {
   readonly rootsHeld: bigint
   /** Entries that one transaction may bring before it runs out of computation. */
   readonly entriesMax: number
+  /** Accounts whose entries make every transaction fail that brings them. */
+  readonly breaking: ReadonlySet<bigint>
 }
 
 export interface Outcome {
@@ -117,7 +119,7 @@ function settleRuns(
   before: FlowState,
   { seq, runs }: Extract<FlowBody, { kind: 'settle' }>,
   now: number,
-  { entriesMax }: ContractRules,
+  { entriesMax, breaking }: ContractRules,
 ): Outcome {
   if (runs.reduce((sum, { entries }) => sum + entries.length, 0) > entriesMax) {
     throw new Error('[Error Code: 1110] computation exceeds limit')
@@ -134,6 +136,8 @@ function settleRuns(
       rootFromPath(chunkHash(leaves), path) === root
     if (!isRun) throw new Error(`settle: Entries, leaves and path miss the root of batch ${seq}`)
     for (const bytes of entries) {
+      const { accountNumber } = decodeEntry(bytes)
+      if (breaking.has(accountNumber)) throw new Error(`account ${accountNumber} breaks it`)
       const settled = settleBytes(state, bytes, seq, now)
       state = settled.state
       events.push(settled.event)
