@@ -36,6 +36,9 @@ export interface ModelAttestorParts {
   readonly nowMs: () => number
 }
 
+/** As the attestor's contract says: the longest wait between two requests. */
+const BACKOFF_ROUNDS_MAX = 16
+
 /** Anchor contract, FDC, Relay and DA layer of the model. */
 export class ModelAttestor implements Attestor, PolicyFollower {
   readonly identity = { chainId: 114, anchorAddress: `0x${'22'.repeat(20)}` as Hex }
@@ -75,6 +78,14 @@ export class ModelAttestor implements Attestor, PolicyFollower {
     this.#look(signal)
     const body: EvmBody = { kind: 'request', anchor }
     return { what: `request ${anchor.txHash}`, body }
+  }
+
+  async isRequestDue(missedRounds: readonly number[], signal: AbortSignal): Promise<boolean> {
+    this.#look(signal)
+    const last = missedRounds.at(-1)
+    if (last === undefined) return true
+    const wait = Math.min(2 ** (missedRounds.length - 1), BACKOFF_ROUNDS_MAX)
+    return this.#parts.rounds.current >= last + wait
   }
 
   async findRequest(

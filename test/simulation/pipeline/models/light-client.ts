@@ -76,6 +76,13 @@ export function isProven(
   return policy.roots.has(round) && rootFromPath(leaf, path) === policy.roots.get(round)
 }
 
+/** Whether a root of the round counts, or could. */
+export function canProve(client: LightClient, round: number): boolean {
+  const epoch = epochServing(client, round)
+  const policy = epoch === undefined ? undefined : client.policies.get(epoch)
+  return policy !== undefined && !policy.poisoned.has(round)
+}
+
 /** As the contract has it: after the nominal start of epoch r + 1 only policy r + 1 can tell. */
 function epochServing(client: LightClient, round: number): number | undefined {
   const { policies, firstEpoch, lastEpoch, roundsPerEpoch } = client

@@ -19,6 +19,7 @@ import type { Plan } from '../../../../src/pricing/plan.js'
 import type { Wire } from '../wire.js'
 import type { FlowBody, FlowState } from './contracts.js'
 import type { FlowChain } from './flow.js'
+import { canProve } from './light-client.js'
 import { NOTHING_APPLIED } from './vault.js'
 
 const EVENT_BLOCKS_MAX = 250
@@ -74,6 +75,10 @@ export class ModelSettler implements Settler {
 
   async lastPolicyEpoch(signal: AbortSignal): Promise<number> {
     return this.#look(signal).client.lastEpoch
+  }
+
+  async canProve(round: number, signal: AbortSignal): Promise<boolean> {
+    return canProve(this.#look(signal).client, round)
   }
 
   policyCall(proof: PolicyProof): Call {
