@@ -4,8 +4,10 @@ import { CommanderError } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { exitCodeOf } from '../../src/cli/exit-code.js'
 import { createProgram } from '../../src/cli/index.js'
+import type { OperationsTools } from '../../src/cli/operations-tools.js'
 import type { CliParts } from '../../src/cli/parts.js'
-import { ConfigError, RetryableError } from '../../src/domain/errors.js'
+import { ConfigError, RetryableError, TerminalError } from '../../src/domain/errors.js'
+import { accountNumber, batchSeq } from '../../src/domain/ids.js'
 import type { Status } from '../../src/pipeline/status.js'
 import type { Finding } from '../../src/ports/finding.js'
 import { root, runCli, runNode, tempFolder } from './run-cli.js'
@@ -49,7 +51,8 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
     },
     ...parts,
   })
-  for (const command of [program, ...program.commands]) {
+  const groups = program.commands.flatMap(({ commands }) => commands)
+  for (const command of [program, ...program.commands, ...groups]) {
     command.configureOutput({ writeErr: (text) => lines.push(`stderr: ${text.trimEnd()}`) })
   }
   const code = await program.parseAsync(['node', 'flowmeter', ...args]).then(() => 0, exitCodeOf)
@@ -262,3 +265,70 @@ const troubled: Status = {
   pendingCorrections: 0,
   conservation: { at: '2026-09-21T00:01:00.000Z', checks: { pool: '5', roots: '0' } },
 }
+
+describe('what keeps a daemon going', () => {
+  const entry = { accountNumber: accountNumber(7n), periodStart: 1_788_220_800 }
+  const calls: unknown[] = []
+  const tools: OperationsTools = {
+    log: async () => [],
+    verifyLog: async () => [{ at: 'entry 2', what: 'is not what was written' }],
+    audit: async () => ({ pool: 5n, roots: 0n }),
+    backup: async () => ({ bytes: 4_096 }),
+    adopt: async () => ({ batches: 2, lastSeq: 3n, entries: 1 }),
+    parked: async () => ({
+      batches: [{ seq: batchSeq(4n), reason: 'Flow refused it', onlyHere: [entry] }],
+      refused: [],
+      stopped: [{ ...entry, cause: 'above_history', why: 'far above', stoppedAtMs: 1 }],
+    }),
+    retry: async (...args) => void calls.push(args),
+    skip: () => Promise.reject(new TerminalError('would_change_money', 'correct it instead')),
+    skipEntry: async (...args) => void calls.push(args),
+    release: async (...args) => void calls.push(args),
+  }
+  const operations = async () => tools
+
+  test('audit and log --verify end with 1 when they found something', async () => {
+    const audited = await runProgram(['audit'], { operations })
+    expect(audited.code).toBe(1)
+    expect(audited.lines.join('\n')).toMatch(/3 {2}roots +0 .*\n5 {2}pool +5 .*\n.*not 0: pool/s)
+    const { code, lines } = await runProgram(['audit', '--json'], { operations })
+    expect([code, JSON.parse(lines[0] ?? '')]).toEqual([
+      1,
+      { ok: false, checks: { pool: '5', roots: '0' } },
+    ])
+    expect((await runProgram(['log', '--verify'], { operations })).code).toBe(1)
+    expect((await runProgram(['log'], { operations })).code).toBe(0)
+  })
+
+  test('parked and held: what waits, and verbs that need a reason', async () => {
+    const { lines } = await runProgram(['parked', 'list'], { operations })
+    expect(lines.join('\n')).toContain('batch 4: Flow refused it; 1 entries are stated by no later')
+    const at = ['7', '2026-09-01', '--by', 'ann']
+    expect((await runProgram(['held', 'release', ...at], { operations })).code).toBe(2)
+    expect(calls).toEqual([])
+    const reason = ['--reason', 'looked at it']
+    expect((await runProgram(['held', 'release', ...at, ...reason], { operations })).code).toBe(0)
+    await runProgram(['parked', 'retry-entry', ...at, ...reason], { operations })
+    await runProgram(['parked', 'retry', '4', '--by', 'ann', ...reason], { operations })
+    const order = { reason: 'looked at it', by: 'ann' }
+    expect(calls).toEqual([
+      [entry, 'held release', order],
+      [entry, 'parked retry-entry', order],
+      [4n, order],
+    ])
+    const skipped = await runProgram(['parked', 'skip', '4', ...reason], { operations })
+    expect([skipped.code, skipped.lines.join()]).toEqual([
+      2,
+      expect.stringContaining('correct it instead'),
+    ])
+  })
+
+  test('backup and adopt say what they did', async () => {
+    expect((await runProgram(['backup', 'x'], { operations })).lines).toEqual([
+      'x: 4096 bytes, checked',
+    ])
+    expect((await runProgram(['adopt'], { operations })).code).toBe(2)
+    const { code, lines } = await runProgram(['adopt', '--reason', 'lost'], { operations })
+    expect([code, lines[0]]).toEqual([0, expect.stringContaining('2 batches were adopted')])
+  })
+})
