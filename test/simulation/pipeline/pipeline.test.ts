@@ -7,7 +7,7 @@ import { isBad, runSeed } from './run.js'
 // rows. `npm run sim` plays thousands, CI five hundred.
 
 /** Seeds that found something once; they stay. */
-const REMEMBERED: readonly number[] = []
+const REMEMBERED = [11]
 const SEEDS = [...REMEMBERED, ...Array.from({ length: 20 }, (_, i) => 1_001 + i)]
 
 const silent = (): void => {}
@@ -28,16 +28,16 @@ test('the same seed is the same schedule, to the call', async () => {
 
 // Goal: the simulation can fail. Method: plant one bug, and play the first seed that finds it.
 const FOUND_BY: Readonly<Record<BugName, number>> = {
-  'cursor-before-rows': 1,
+  'cursor-before-rows': 19,
   'missing-dedupe': 1,
-  'send-before-save': 1,
-  'wrong-expiry-rule': 1,
+  'send-before-save': 2,
+  'wrong-expiry-rule': 7,
   'double-apply': 1,
   'changed-models-only': 1,
-  'seal-not-atomic': 1,
+  'seal-not-atomic': 16,
   'plan-of-wrong-period': 1,
-  'correction-replayed': 1,
-  'old-meter-accepted': 1,
+  'correction-replayed': 19,
+  'old-meter-accepted': 14,
 }
 
 test.each(Object.entries(FOUND_BY))('%s is found by seed %i', async (name, seed) => {
