@@ -620,14 +620,19 @@ access(all) contract SubscriptionVaults {
         /// Why nothing can be charged for a period: 3 badPeriod, 4 tooOld; 0: it can
         ///
         access(contract) view fun faultOf(_ periodStart: UInt, clock: UInt): UInt {
-            let start = UInt64(periodStart)
-            let isPeriod = start >= UInt64(self.openingPeriod())
-                && periodStart <= clock & 0xffffffffffffffff
-                && PricePlans.periodStart(self.period(), at: start) == start
-            if !isPeriod {
+            let terms = self.terms
+            if periodStart < terms / (1 << 32) & 0xffffffff {
                 return 3
             }
-            return start < UInt64(self.floor()) ? 4 : 0
+            // Mostly it is the period that it is now: the clock has its start.
+            if periodStart != clock / (1 << (64 + (terms / (1 << 64) & 0xff) * 32)) & 0xffffffff {
+                let isPeriod = periodStart <= clock & 0xffffffffffffffff
+                    && UInt(PricePlans.periodStart(self.period(), at: UInt64(periodStart))) == periodStart
+                if !isPeriod {
+                    return 3
+                }
+            }
+            return periodStart < terms & 0xffffffff ? 4 : 0
         }
 
         /// Lowers the total of a period, and what it costs. Without a record, to nothing: then it

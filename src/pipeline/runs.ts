@@ -7,7 +7,7 @@ import type { StoredEntry } from '../ports/stores.js'
 
 /**
  * What a transaction may cost, of Flow's limit of 9,999 computation units. Measured on the emulator
- * with the weights of July 2026: an entry costs 29.4 units with 3 models and 94 with 32, in the
+ * with the weights of July 2026: an entry costs 26.1 units with 3 models and 94 with 32, in the
  * dearest case (the first of its period).
  */
 const UNITS_MAX = 9_999
