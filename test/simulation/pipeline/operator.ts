@@ -1,4 +1,5 @@
 import { TerminalError } from '../../../src/domain/errors.js'
+import { releaseEntry } from '../../../src/pipeline/parked.js'
 import {
   callBillable,
   recordRemapping,
@@ -34,6 +35,13 @@ export async function sendCorrections(world: World): Promise<boolean> {
     if (!isDone(world, body)) flow.runAsStranger({ kind: 'correct', ...body })
   }
   return pending.length > 0
+}
+
+/** What was refused alone twice waits for an operator, who has mended the cause by now. */
+export async function releaseStops({ store }: World): Promise<void> {
+  for (const stop of await store.stops.open()) {
+    await releaseEntry(store, stop, 'parked retry-entry', ORDERED)
+  }
 }
 
 function isDone({ flow }: World, { accountNumber, periodStart, billable, afterSeq }: CorrectBody) {

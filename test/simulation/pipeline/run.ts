@@ -3,7 +3,7 @@ import { entriesToRestate } from '../../../src/pipeline/restate.js'
 import { AS_IT_IS, ATTRIBUTION, Daemon, isIdentityError, type Wiring } from './daemon.js'
 import { checkChains, checkStore, type Invariant, SealedOnce, watchPayments } from './invariants.js'
 import { judge, type Verdict } from './judge.js'
-import { sendCorrections } from './operator.js'
+import { releaseStops, sendCorrections } from './operator.js'
 import { Process } from './process.js'
 import { scheduleOf } from './schedule.js'
 import { makeTrouble } from './trouble.js'
@@ -171,6 +171,7 @@ class Run {
     while (world.nowMs < untilMs) {
       await this.#untilIdle()
       await sendCorrections(world)
+      await releaseStops(world)
       if (await this.#isAtRest()) return true
       world.pass(30_000 + world.random.whole(0, 30_000))
     }
@@ -197,6 +198,7 @@ class Run {
     const { states } = await store.batches.counts()
     const final = (states.settled ?? 0) + (states.superseded ?? 0) + (states.parked ?? 0)
     const all = Object.values(states).reduce((sum, count) => sum + count, 0)
+    if ((await store.stops.open()).length > 0) return false
     if (final < all || (await store.corrections.pending()).length > 0) return false
     if ((await store.corrections.recountable(1)).length > 0) return false
     return (await entriesToRestate(store)).length === 0
