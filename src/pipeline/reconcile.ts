@@ -25,8 +25,9 @@ export interface ReconcilePass {
 }
 
 /** A reading of twenty thousand vaults takes a while: it is rested from as many times as long. */
-const REST_FACTOR = 20
-const REST_MS_MAX = 10 * 60_000
+const REST_FACTOR = 10
+/** A vault that was just opened is not seen before; a node that hangs must not put it off for long. */
+const REST_MS_MAX = 2 * 60_000
 
 /**
  * Reads back what Flow holds, from sealed blocks alone: vaults and plans for attribution, results
@@ -45,16 +46,28 @@ export async function reconcileNext(
   const results = await readResults(parts, signal)
   for (const lane of parts.lanes) await closeLane(lane, store.outbox, signal)
 
-  if (results > 0 || isDue(pass.readBackDueAtMs, parts)) {
+  const isNews = results > 0 || (await isSettledSinceChecked(store))
+  if (isNews || isDue(pass.readBackDueAtMs, parts)) {
     pass.readBackDueAtMs = await restAfter(async () => {
-      const keys = pass.isComplete === true ? await keysBehind(store) : await store.totals.all()
-      if (keys.length > 0 || pass.isComplete !== true) await readBack(keys, parts, signal)
+      const isFirst = pass.isComplete !== true
+      const keys = isFirst ? await store.totals.all() : await keysBehind(store)
+      if (keys.length > 0 || isFirst || isNews) await readBack(keys, parts, signal)
     }, parts)
     pass.isComplete = true
   }
   await store.transaction(supersedeParked)
   const isChanged = results > 0 || before !== (await store.books.version())
   return isChanged ? 'advanced' : 'idle'
+}
+
+/** `settle` reads results too, and then there are none left for us to see. */
+async function isSettledSinceChecked({
+  batches,
+  books,
+}: Pick<Stores, 'batches' | 'books'>): Promise<boolean> {
+  const last = await batches.last()
+  if (last?.life.state !== 'settled') return false
+  return last.changedAtMs > ((await books.checks())?.atMs ?? 0)
 }
 
 function isDue(dueAtMs: number | undefined, { clock }: ReconcileParts): boolean {

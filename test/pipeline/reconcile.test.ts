@@ -93,6 +93,26 @@ describe('reconciling', () => {
     expect([readings, (await daemon.store.books.vaults()).length]).toEqual([1, 3])
   })
 
+  test('checks anew when a batch is settled, though settling has read the results itself', async () => {
+    const { flow, clock } = world
+    const readPools = flow.conservation.bind(flow)
+    flow.conservation = () => {
+      clock.pass(10_000)
+      return readPools()
+    }
+    await runUntil(world, daemon, 'accepted')
+    await daemon.run('reconcile')
+    const batch = () => daemon.store.batches.get(batchSeq(1n))
+    for (let tries = 0; (await batch())?.life.state !== 'settled'; tries += 1) {
+      expect(tries).toBeLessThan(20)
+      await daemon.run('settle')
+      world.tick(1)
+    }
+    await daemon.run('reconcile')
+    const checkedAtMs = (await daemon.store.books.checks())?.atMs
+    expect(checkedAtMs).toBeGreaterThan((await batch())?.changedAtMs ?? 0)
+  })
+
   test('after a restart reads everything again, and the sums are right', async () => {
     await runUntil(world, daemon, 'settled')
     daemon = await world.reboot(daemon)
