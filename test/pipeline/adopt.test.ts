@@ -5,7 +5,7 @@ import { adopt } from '../../src/pipeline/adopt.js'
 import { backupStore } from '../../src/store/index.js'
 import { expectAllBilled } from '../support/sums.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
-import { type Daemon, runUntil, SEAL_INTERVAL_MS, World } from '../support/world.js'
+import { type Daemon, runUntil, SEAL_INTERVAL_MS, World, type WorldParts } from '../support/world.js'
 
 const { signal } = new AbortController()
 const order = { reason: 'the disk was lost', by: 'ann' }
@@ -17,14 +17,15 @@ const key = (account: bigint) => ({
 let world: World
 let daemon: Daemon
 
-beforeEach(async () => {
-  world = new World()
+async function begin(parts: WorldParts = {}): Promise<void> {
+  world = new World(parts)
   for (const account of [7n, 9n]) world.flow.openVault(account, SEPTEMBER_S)
   world.tick()
   daemon = await world.boot()
   use('first', '7')
   await runUntil(world, daemon, 'settled')
-})
+}
+beforeEach(() => begin())
 afterEach(() => world.file.remove())
 
 const use = (id: string, account: string) =>
@@ -137,6 +138,21 @@ describe('a store that was restored from a backup', () => {
     const slice = { records: [gone], rejects: [], range: { fromMs: 0, untilMs } }
     await daemon.store.records.saveSlice('main', slice, 0)
     await settleAll(3n)
+    await expectRight()
+  })
+
+  test('goes on where more rows were lost than one batch takes in', async () => {
+    await world.file.remove()
+    await begin({ limits: { records: 2, entries: 100 } })
+    await backup()
+    for (const id of ['a', 'b', 'c', 'd', 'e']) use(id, '9')
+    for (const seq of [2n, 3n, 4n]) await settleAll(seq)
+    const { charged } = world.flow.record(key(9n))
+    await restore()
+    await adoptNow()
+    for (const seq of [5n, 6n, 7n]) await settleAll(seq)
+    expect(world.flow.record(key(9n))).toMatchObject({ charged, lastSeq: 7n })
+    expect((await daemon.store.records.counts()).attributed).toBe(0)
     await expectRight()
   })
 
