@@ -2,10 +2,17 @@ import { copyFileSync, rmSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { accountNumber, batchSeq } from '../../src/domain/ids.js'
 import { adopt } from '../../src/pipeline/adopt.js'
+import type { Settler } from '../../src/ports/settler.js'
 import { backupStore } from '../../src/store/index.js'
 import { expectAllBilled } from '../support/sums.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
-import { type Daemon, runUntil, SEAL_INTERVAL_MS, World, type WorldParts } from '../support/world.js'
+import {
+  type Daemon,
+  runUntil,
+  SEAL_INTERVAL_MS,
+  World,
+  type WorldParts,
+} from '../support/world.js'
 
 const { signal } = new AbortController()
 const order = { reason: 'the disk was lost', by: 'ann' }
@@ -41,8 +48,19 @@ async function restore(): Promise<void> {
   daemon = await world.boot()
 }
 
-function adoptNow(isSignedForgotten = false) {
-  const { flare: attestor, flow: settler, meterKey, clock } = world
+/** Flow, but for one question, which has no answer. */
+function failing(settler: Settler, question: keyof Settler): Settler {
+  return new Proxy(settler, {
+    get(target, name) {
+      if (name === question) return () => Promise.reject(new Error('the node is away'))
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+function adoptNow(isSignedForgotten = false, settler: Settler = world.flow) {
+  const { flare: attestor, meterKey, clock } = world
   const parts = { store: daemon.store, attestor, settler, meterKey, clock, isSignedForgotten }
   return adopt(parts, order, signal)
 }
@@ -139,6 +157,24 @@ describe('a store that was restored from a backup', () => {
     await daemon.store.records.saveSlice('main', slice, 0)
     await settleAll(3n)
     await expectRight()
+  })
+
+  test('can be adopted again after an adoption that failed half way', async () => {
+    await backup()
+    use('lost', '9')
+    await settleAll(2n)
+    await restore()
+    world.source.rows.splice(-1)
+    const settler = failing(world.flow, 'applied')
+    await expect(adoptNow(false, settler)).rejects.toThrow('the node is away')
+    await expect(daemon.step('reconcile')).rejects.toMatchObject({ code: 'meter_ahead' })
+    expect(await adoptNow()).toEqual({ batches: 1, lastSeq: 2n, entries: 1 })
+    expect(await daemon.store.books.applied()).toContainEqual(
+      expect.objectContaining({ ...key(9n), lastSeq: 2n }),
+    )
+    world.tick(SEAL_INTERVAL_MS)
+    await daemon.run('reconcile', 'collect', 'attribute')
+    await expect(daemon.step('seal')).rejects.toMatchObject({ code: 'adoption_waits' })
   })
 
   test('goes on where more rows were lost than one batch takes in', async () => {
