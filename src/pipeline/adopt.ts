@@ -133,16 +133,19 @@ async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Pr
  * to the adoption, and no total may be below what Flow has applied, since Flow would refuse it as
  * regressed: the rows that are missing come with the re-scan, or the provider corrects Flow.
  *
+ * @param sourcesRead that are configured: one that is gone, or that sends, is never read again
  * @param totalOf 1e-4 tokens of a (vault, period) with all that waits; undefined without a plan
  */
 export async function whyAdoptionWaits(
   stores: Stores,
+  sourcesRead: readonly string[],
   totalOf: (key: EntryKey) => Promise<bigint | undefined>,
 ): Promise<string | undefined> {
   const adoption = await stores.books.adoption()
   if (adoption === undefined) return undefined
   for (const { name, readUntilMs, lastReadAtMs } of await stores.records.sources()) {
-    if (lastReadAtMs !== undefined && readUntilMs < adoption.atMs) {
+    const isReadHere = lastReadAtMs !== undefined && sourcesRead.includes(name)
+    if (isReadHere && readUntilMs < adoption.atMs) {
       return `source ${name} is not read again up to the adoption yet`
     }
   }

@@ -26,6 +26,8 @@ export interface SealParts {
   readonly target: Hash
   readonly attribution: AttributeSettings
   readonly settings: SealSettings
+  /** Names of the sources that are configured and that the daemon reads: see `whyAdoptionWaits`. */
+  readonly sourcesRead: readonly string[]
   /** Compares store and chain before a number is used; throws ConfigError when they differ. */
   readonly checkMeter: (signal: AbortSignal) => Promise<void>
 }
@@ -71,7 +73,7 @@ async function seal(
   last: StoredBatch | undefined,
   parts: SealParts,
 ): Promise<StepOutcome> {
-  await endAdoption(stores)
+  await endAdoption(stores, parts)
   const draft = await draftBatch(stores, parts)
   if (draft.entries.length === 0) return 'idle'
   const seq = batchSeq((last?.header.seq ?? 0n) + 1n)
@@ -120,9 +122,9 @@ async function seal(
  *
  * @throws RetryableError `adoption_waits` while a total may still be below what Flow holds
  */
-async function endAdoption(stores: Stores): Promise<void> {
+async function endAdoption(stores: Stores, { sourcesRead }: SealParts): Promise<void> {
   if ((await stores.books.adoption()) === undefined) return
-  const why = await whyAdoptionWaits(stores, async (key) =>
+  const why = await whyAdoptionWaits(stores, sourcesRead, async (key) =>
     billableUnder(key, await withWaiting(key, stores), stores),
   )
   if (why !== undefined) throw new RetryableError('adoption_waits', why)

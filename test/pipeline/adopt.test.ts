@@ -177,6 +177,19 @@ describe('a store that was restored from a backup', () => {
     await expect(daemon.step('seal')).rejects.toMatchObject({ code: 'adoption_waits' })
   })
 
+  test('waits for no source that is not read any more', async () => {
+    await daemon.store.records.addSource('gone', 0)
+    const slice = { records: [], rejects: [], range: { fromMs: 0, untilMs: 1 } }
+    await daemon.store.records.saveSlice('gone', slice, 1)
+    await backup()
+    use('lost', '9')
+    await settleAll(2n)
+    await restore()
+    await adoptNow()
+    await settleAll(3n)
+    await expectRight()
+  })
+
   test('goes on where more rows were lost than one batch takes in', async () => {
     await world.file.remove()
     await begin({ limits: { records: 2, entries: 100 } })
