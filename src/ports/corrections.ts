@@ -90,8 +90,13 @@ export interface Corrections {
   saveListed(ids: readonly number[], seq: BatchSeq): Promise<void>
 
   counted(choice: CountedChoice): Promise<readonly CountedRecord[]>
-  /** Taken out by a correction that is on the chain, and counted nowhere yet. Oldest first. */
+  /**
+   * Taken out by a correction that is on the chain, and counted nowhere yet. Oldest first, and without
+   * what goes to a (vault, period) that waits for a correction or for an operator.
+   */
   recountable(limit: number): Promise<readonly MovedRecord[]>
+  /** All of them that go to one (vault, period), whatever that waits for. */
+  recountableOf(key: EntryKey): Promise<readonly MovedRecord[]>
   /** Fixes where they count for ever, but for another correction. */
   claimMoved(seq: BatchSeq, records: readonly MovedRecord[]): Promise<void>
   /** Records that this batch counted after a correction. */

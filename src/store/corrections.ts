@@ -6,7 +6,13 @@ import type { Correction, Corrections } from '../ports/corrections.js'
 import { accountOf, accountText } from './columns.js'
 import { countedRecords, movedRecords } from './counted-records.js'
 import { inTransaction } from './in-transaction.js'
+import { openStop } from './stops.js'
 import type { CorrectionsTable, Tables } from './tables.js'
+
+const MOVED_TO = {
+  account: 'record_moves.to_account',
+  periodStart: 'record_moves.to_period_start',
+}
 
 export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
   const select = () => db.selectFrom('corrections').selectAll()
@@ -125,7 +131,19 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
           .where('sealed_height', 'is not', null)
           .where('counted_by', 'is', null)
           .where('to_account', 'is not', null)
+          // As with fresh records: what has to wait must not keep the others from being read.
+          .where(({ not, exists }) => not(exists(pendingAt(db))))
+          .where(({ not, exists }) => not(exists(openStop(db, MOVED_TO))))
           .limit(limit),
+      ),
+
+    recountableOf: ({ accountNumber, periodStart }) =>
+      movedRecords(db, (moves) =>
+        moves
+          .where('sealed_height', 'is not', null)
+          .where('counted_by', 'is', null)
+          .where('to_account', '=', accountText(accountNumber))
+          .where('to_period_start', '=', BigInt(periodStart)),
       ),
 
     async claimMoved(seq, records) {
@@ -187,6 +205,16 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
       }))
     },
   }
+}
+
+/** Corrections that wait for the chain at the place that a move in the outer query goes to. */
+function pendingAt(db: Kysely<Tables>) {
+  return db
+    .selectFrom('corrections as p')
+    .select('p.correction_id')
+    .whereRef('p.account', '=', sql.ref(MOVED_TO.account))
+    .whereRef('p.period_start', '=', sql.ref(MOVED_TO.periodStart))
+    .where('p.sealed_height', 'is', null)
 }
 
 /** What its records counted, row by row, as they were sealed. */

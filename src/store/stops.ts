@@ -101,12 +101,17 @@ export function sqlStops(db: Kysely<Tables>, clock: Clock): Stops {
   }
 }
 
-/** Whether the (vault, period) of a record in the outer query waits for an operator. */
-export function openStop(db: Kysely<Tables>) {
+const ATTRIBUTED_TO = {
+  account: 'usage_records.account',
+  periodStart: 'usage_records.period_start',
+}
+
+/** Whether the (vault, period) in columns of the outer query, a record's own or others, is stopped. */
+export function openStop(db: Kysely<Tables>, { account, periodStart } = ATTRIBUTED_TO) {
   return db
     .selectFrom('entry_stops')
     .select('stop_id')
-    .whereRef('entry_stops.account', '=', sql.ref('usage_records.account'))
-    .whereRef('entry_stops.period_start', '=', sql.ref('usage_records.period_start'))
+    .whereRef('entry_stops.account', '=', sql.ref(account))
+    .whereRef('entry_stops.period_start', '=', sql.ref(periodStart))
     .where('released_at_ms', 'is', null)
 }

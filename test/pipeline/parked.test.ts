@@ -7,9 +7,10 @@ import {
   skipBatch,
   skipEntry,
 } from '../../src/pipeline/parked.js'
-import { recordWaiver } from '../../src/pipeline/record-correction.js'
+import { recordRemapping, recordWaiver } from '../../src/pipeline/record-correction.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
 import {
+  attributionOf,
   type Daemon,
   runUntil,
   SEAL_INTERVAL_MS,
@@ -185,6 +186,31 @@ describe('charges that are held before sealing', () => {
       charged_vs_price: 0n,
       totals_vs_applied: 0n,
     })
+  })
+
+  test('what a correction has moved is released like what is new, and starves no other', async () => {
+    await world.file.remove()
+    await begin({ bounds })
+    await daemon.store.directory.set('alice', accountNumber(7n))
+    use('absurd', 'alice', { promptTokens: 5_000_000n, cachedPromptTokens: 0n })
+    use('first of 9', '9')
+    await runUntil(world, daemon, 'settled')
+    await daemon.store.directory.set('alice', accountNumber(9n))
+    const [moved] = await recordRemapping(daemon.store, attributionOf(), undefined, order)
+    if (moved === undefined) throw new Error('nothing was recorded')
+    world.flow.correctNow(key(7n), moved.callBillable, moved.correction.afterSeq)
+    await settleAll(2n)
+    expect(await listParked(daemon.store)).toMatchObject({
+      stopped: [{ ...key(9n), cause: 'above_history' }],
+    })
+    expect(await daemon.store.corrections.recountable(10)).toEqual([])
+    expect(await daemon.store.corrections.recountableOf(key(9n))).toHaveLength(1)
+
+    await releaseEntry(daemon.store, key(9n), 'held release', order)
+    await settleAll(3n)
+    expect(await listParked(daemon.store)).toMatchObject({ stopped: [] })
+    expect(await daemon.store.corrections.recountableOf(key(9n))).toEqual([])
+    expect(world.flow.record(key(9n)).lastSeq).toBe(3n)
   })
 
   test('the limit of 24 hours counts all vaults, and rolls on', async () => {
