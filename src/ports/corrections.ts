@@ -104,5 +104,7 @@ export interface Corrections {
 
   saveSeen(correction: SeenCorrection): Promise<void>
   /** Seen, and no recorded correction of the same (vault, period) is that one or later. In order. */
+  unmatched(): Promise<readonly SeenCorrection[]>
+  /** Those of them that no operator has acknowledged by a release: see `Stops.open`. */
   unrecorded(): Promise<readonly SeenCorrection[]>
 }

@@ -6,6 +6,12 @@ import type { Correction, Corrections } from '../ports/corrections.js'
 import { accountOf, accountText } from './columns.js'
 import { countedRecords, movedRecords } from './counted-records.js'
 import { inTransaction } from './in-transaction.js'
+import {
+  seenCorrection,
+  unmatchedCorrections,
+  unrecordedAt,
+  unrecordedCorrections,
+} from './seen-corrections.js'
 import { openStop } from './stops.js'
 import type { CorrectionsTable, Tables } from './tables.js'
 
@@ -134,6 +140,7 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
           // As with fresh records: what has to wait must not keep the others from being read.
           .where(({ not, exists }) => not(exists(pendingAt(db))))
           .where(({ not, exists }) => not(exists(openStop(db, MOVED_TO))))
+          .where(({ not, exists }) => not(exists(unrecordedAt(db, MOVED_TO))))
           .limit(limit),
       ),
 
@@ -172,37 +179,21 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
           billable: one.billable.toString(),
           reason: one.reason,
           height: BigInt(one.height),
+          seen_at_ms: BigInt(clock.now()),
+          acknowledged_at_ms: null,
         })
         .onConflict((conflict) => conflict.doNothing())
         .execute()
     },
 
     async unrecorded() {
-      const rows = await db
-        .selectFrom('seen_corrections as u')
-        .selectAll()
-        .where(({ not, exists, selectFrom }) =>
-          not(
-            exists(
-              selectFrom('corrections as c')
-                .select('c.correction_id')
-                .whereRef('c.account', '=', 'u.account')
-                .whereRef('c.period_start', '=', 'u.period_start')
-                .whereRef('c.sealed_height', '>=', 'u.height'),
-            ),
-          ),
-        )
-        .orderBy('height')
-        .execute()
-      return rows.map((row) => ({
-        txId: row.tx_id,
-        accountNumber: accountOf(row.account),
-        periodStart: Number(row.period_start),
-        afterSeq: row.after_seq,
-        billable: BigInt(row.billable),
-        reason: row.reason,
-        height: Number(row.height),
-      }))
+      const rows = await unrecordedCorrections(db).selectAll().orderBy('height').execute()
+      return rows.map(seenCorrection)
+    },
+
+    async unmatched() {
+      const rows = await unmatchedCorrections(db).selectAll().orderBy('height').execute()
+      return rows.map(seenCorrection)
     },
   }
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { releaseEntry } from '../../src/pipeline/parked.js'
 import { recordRemapping, recordWaiver } from '../../src/pipeline/record-correction.js'
 import type { Correction } from '../../src/ports/corrections.js'
 import { type Billable, billableOf, priceOf } from '../../src/pricing/price.js'
@@ -206,6 +207,34 @@ describe('a correction on Flow that is not the recorded one', () => {
     world.use(usageRecord('d', { user: '9', startedAtMs: world.clock.now() }))
     await settleAll(2n)
     expect(await checks()).toMatchObject({ corrections_unrecorded: 1n })
+  })
+
+  test('holds what would undo it until an operator releases it', async () => {
+    await runUntil(world, daemon, 'settled')
+    world.flow.correctNow(key(7n), 1n, 1n)
+    await daemon.run('reconcile')
+    const startedAtMs = world.clock.now()
+    world.use(
+      usageRecord('d', { user: '7', startedAtMs }),
+      usageRecord('e', { user: '9', startedAtMs }),
+    )
+    await settleAll(2n)
+    const second = await daemon.store.batches.entries(batchSeq(2n))
+    expect(second.map((one) => one.accountNumber)).toEqual([9n])
+    expect(world.flow.record(key(7n)).billable).toBe(1n)
+    expect(await daemon.store.stops.open()).toMatchObject([
+      { ...key(7n), cause: 'corrected_on_flow', why: expect.stringContaining('flowmeter correct') },
+    ])
+
+    await releaseEntry(daemon.store, key(7n), 'held release', ordered)
+    await settleAll(3n)
+    expect(charged(7n)).toBe(billOf('a', 'b', 'c', 'd'))
+    expect(await daemon.store.stops.open()).toEqual([])
+    expect(await differing()).toEqual([])
+    // The next one is another matter.
+    world.flow.correctNow(key(7n), 1n, 3n)
+    await daemon.run('reconcile')
+    expect(await daemon.store.stops.open()).toHaveLength(1)
   })
 
   test('and is recorded afterwards needs no second one', async () => {
