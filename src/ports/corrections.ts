@@ -83,8 +83,11 @@ export interface Corrections {
   /** Newest first. */
   list(limit: number): Promise<readonly Correction[]>
   saveSealed(id: number, sealed: SealedCorrection): Promise<void>
-  /** On the chain, and stated by no batch since: the next one says what the total is now. */
-  unstated(): Promise<readonly EntryKey[]>
+  /**
+   * On the chain, and stated by no batch since: the next one says what the total is now, if its number
+   * is above `afterSeq`, up to which none counts.
+   */
+  unstated(): Promise<readonly (EntryKey & { readonly afterSeq: bigint })[]>
   /** On the chain, and in no manifest. Oldest first. */
   unlisted(): Promise<readonly Correction[]>
   saveListed(ids: readonly number[], seq: BatchSeq): Promise<void>

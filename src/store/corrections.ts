@@ -100,6 +100,7 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
           join.onRef('s.account', '=', 'c.account').onRef('s.period_start', '=', 'c.period_start'),
         )
         .select(['c.account', 'c.period_start'])
+        .select(sql<bigint | string>`max(c.sealed_after_seq)`.as('after_seq'))
         .where('c.sealed_height', 'is not', null)
         .whereRef('s.stated_by', '<=', 'c.sealed_after_seq')
         .groupBy(['c.account', 'c.period_start'])
@@ -107,6 +108,7 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
       return rows.map((row) => ({
         accountNumber: accountOf(row.account),
         periodStart: Number(row.period_start),
+        afterSeq: BigInt(row.after_seq),
       }))
     },
 

@@ -265,6 +265,17 @@ describe('a correction on Flow that is not the recorded one', () => {
   })
 })
 
+test('after a number far above all batches, what is not charged is a difference', async () => {
+  await runUntil(world, daemon, 'settled')
+  const correction = await moveAlice()
+  world.flow.correctNow(key(7n), correction.billable, 1_000n)
+  await daemon.run('reconcile')
+  world.use(usageRecord('d', { user: '7', startedAtMs: world.clock.now() }))
+  await settleAll(2n)
+  expect(charged(7n)).toBe(billOf('c'))
+  expect(await differing()).toEqual([['totals_vs_applied', billableBy('d')]])
+})
+
 test('a batch of before, brought again after the correction, changes nothing', async () => {
   const { header } = await runUntil(world, daemon, 'settled')
   const correction = await moveAlice()
