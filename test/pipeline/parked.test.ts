@@ -6,8 +6,10 @@ import {
   retryBatch,
   skipBatch,
   skipEntry,
+  supersedeParked,
 } from '../../src/pipeline/parked.js'
 import { recordRemapping, recordWaiver } from '../../src/pipeline/record-correction.js'
+import { entriesToRestate } from '../../src/pipeline/restate.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
 import {
   attributionOf,
@@ -121,6 +123,18 @@ describe('a parked batch', () => {
     await expect(skipBatch(daemon.store, batchSeq(1n), order)).rejects.toMatchObject({
       code: 'not_parked',
     })
+  })
+
+  test('is looked at without reading all the others, and so is what is to be restated', async () => {
+    use('a', '7')
+    await runUntil(world, daemon, 'accepted')
+    await park(1n)
+    const whole = () => Promise.reject(new Error('a whole batch was read'))
+    const batches = { ...daemon.store.batches, all: whole, get: whole }
+    const stores = { ...daemon.store, batches }
+    expect(await supersedeParked(stores)).toBe(0)
+    expect(await listParked(stores)).toMatchObject({ batches: [{ seq: 1n, onlyHere: [key(7n)] }] })
+    expect(await entriesToRestate(stores)).toEqual([key(7n)])
   })
 
   test('goes on from where it stopped when it is retried, which is noted', async () => {
