@@ -3,6 +3,7 @@ import { inspect } from 'node:util'
 import { lazyDesks } from './cli/desk-parts.js'
 import { exitCodeOf, isTold } from './cli/exit-code.js'
 import { createProgram } from './cli/index.js'
+import { ConfigError, RetryableError, TerminalError } from './domain/errors.js'
 import { version } from './version.js'
 
 /** Supervisors wait longer than this before they kill. */
@@ -76,7 +77,10 @@ try {
   await program.parseAsync()
 } catch (error) {
   process.exitCode = exitCodeOf(error)
-  const isExpected = process.exitCode === 78 && error instanceof Error
+  const isExpected =
+    error instanceof ConfigError ||
+    error instanceof RetryableError ||
+    error instanceof TerminalError
   // Commander has said its own already. What else stops the daemon is in its log, which cuts
   // secrets out; here nothing would.
   if (!isTold(error) && (isExpected || !isDaemon)) {

@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os'
+import { getuid } from 'node:process'
 import { type Command, InvalidArgumentError } from 'commander'
 import { TerminalError } from '../domain/errors.js'
 import { type AccountNumber, accountNumber, type BatchSeq, batchSeq } from '../domain/ids.js'
@@ -6,7 +7,7 @@ import type { Ordered } from '../pipeline/record-correction.js'
 
 export interface OrderOptions {
   readonly reason?: string
-  readonly by: string
+  readonly by?: string
   readonly json?: true
 }
 
@@ -14,14 +15,23 @@ export interface OrderOptions {
 export function ordered(command: Command, what = 'why: kept for ever'): Command {
   return command
     .option('--reason <text>', what)
-    .option('--by <name>', 'who orders it', userInfo().username)
+    .option('--by <name>', 'who orders it; the user of this machine unless told')
     .option('--json', 'print one JSON object')
 }
 
 /** The reason, without which nothing is done. */
 export function orderOf({ reason, by }: OrderOptions, command: Command, hint = ''): Ordered {
-  if (reason !== undefined && reason.trim() !== '') return { reason, by }
+  if (reason !== undefined && reason.trim() !== '') return { reason, by: by ?? nameOfUser() }
   return command.error(`error: say why, with --reason${hint}`, { exitCode: 2 })
+}
+
+/** In a container the user may have a number and no name. */
+function nameOfUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${getuid?.()}`
+  }
 }
 
 /** What cannot be done is told, not thrown. */

@@ -23,7 +23,7 @@ const recordReceipt = z
   .object({
     key: z.object({ source: z.string(), requestId: z.string() }),
     startedAtMs: small,
-    model: z.string(),
+    model: z.string().max(16_000, 'too long for the name of a model'),
     modelId: small.max(0xffff).transform(modelId),
     promptTokens: u64,
     cachedPromptTokens: u64,

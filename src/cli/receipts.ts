@@ -4,6 +4,7 @@ import { formatWad } from '../domain/money.js'
 import { type CheckedReceipts, checkReceipts } from '../pipeline/check-receipts.js'
 import { type MatchedReceipts, matchReceipts } from '../pipeline/match-receipts.js'
 import { type DeskParts, told, wholeNumber } from './desk-parts.js'
+import { FOUND_WRONG } from './exit-code.js'
 import { type CliParts, toJson } from './parts.js'
 import { receiptsJson } from './receipts-file.js'
 
@@ -51,6 +52,10 @@ function makeCommand({ print, receipts }: ReceiptsParts): Command {
       )
       const calls = made.batches.reduce((sum, { records }) => sum + records.length, 0)
       print(`${out}: ${calls} calls in ${made.batches.length} batches`)
+      const { problems } = checkReceipts(made)
+      if (problems.length === 0) return
+      const why = 'What was sealed before a store was lost cannot be shown call by call.'
+      command.error(`error: they do not add up: ${problems[0]}. ${why}`, FOUND_WRONG)
     })
 }
 
@@ -74,7 +79,7 @@ function checkCommand({ print, receipts, openPublicDesk }: ReceiptsParts): Comma
       else for (const line of toLines(checked, matched)) print(line)
       if (problems.length === 0) return
       const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`
-      command.error(`error: the receipts have ${count}`, { exitCode: 2 })
+      command.error(`error: the receipts have ${count}`, FOUND_WRONG)
     })
 }
 

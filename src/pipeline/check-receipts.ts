@@ -25,7 +25,7 @@ const FIELDS = ['promptTokens', 'cachedPromptTokens', 'completionTokens', 'reque
 export function checkReceipts(receipts: Receipts): CheckedReceipts {
   const problems: string[] = []
   const counted: Counters = new Map()
-  const seen = new Set<string>()
+  const calls = new Calls()
   let stated: Entry | undefined
   let lastSeq = 0n
   for (const batch of receipts.batches) {
@@ -36,18 +36,51 @@ export function checkReceipts(receipts: Receipts): CheckedReceipts {
     if (keccak(utf8(batch.manifestJson)) !== batch.header.manifest) {
       tell('its manifest is not the one that was signed')
     }
-    takeCorrections(batch, receipts, counted, tell)
-    for (const record of batch.records) countRecord(record, receipts, counted, seen, tell)
+    takeCorrections(batch, receipts, { counted, calls }, tell)
+    for (const record of batch.records) countRecord(record, receipts, { counted, calls }, tell)
     const entry = readOwnEntry(batch, receipts, tell)
     if (entry === undefined) continue
     checkPlace(batch, entry, tell)
     checkRows(entry, counted, tell)
     stated = entry
   }
-  return { problems, calls: seen.size, stated }
+  return { problems, calls: calls.size, stated }
 }
 
 type Tell = (what: string) => void
+
+/**
+ * Which calls stand in the receipts. Once each; again only where a correction took one of the same
+ * model out before, since a call that went to another vault may come back.
+ */
+class Calls {
+  readonly #seen = new Set<string>()
+  readonly #takenOut = new Map<number, bigint>()
+
+  get size(): number {
+    return this.#seen.size
+  }
+
+  takeOut(model: number, requests: bigint): void {
+    this.#takenOut.set(model, (this.#takenOut.get(model) ?? 0n) + requests)
+  }
+
+  /** False: it stands there already. */
+  add(name: string, model: number): boolean {
+    if (!this.#seen.has(name)) {
+      this.#seen.add(name)
+      return true
+    }
+    const left = this.#takenOut.get(model) ?? 0n
+    this.#takenOut.set(model, left - 1n)
+    return left > 0n
+  }
+}
+
+interface Sums {
+  readonly counted: Counters
+  readonly calls: Calls
+}
 
 function readOwnEntry(
   { entry, records }: BatchReceipt,
@@ -97,14 +130,12 @@ function checkRows({ rows }: Entry, counted: Counters, tell: Tell): void {
 function countRecord(
   { key, modelId, startedAtMs, ...tokens }: RecordReceipt,
   { periodStart }: Receipts,
-  counted: Counters,
-  seen: Set<string>,
+  { counted, calls }: Sums,
   tell: Tell,
 ): void {
   const name = `${key.source}/${key.requestId}`
-  if (seen.has(name)) tell(`the call ${name} is counted twice`)
+  if (!calls.add(name, modelId)) tell(`the call ${name} is counted twice`)
   if (startedAtMs < periodStart * 1000) tell(`the call ${name} is older than the period`)
-  seen.add(name)
   const used = { ...tokens, requests: 1n }
   counted.set(modelId, addUsage(counted.get(modelId) ?? NO_USAGE, used))
 }
@@ -113,7 +144,7 @@ function countRecord(
 function takeCorrections(
   { manifestJson }: BatchReceipt,
   receipts: Receipts,
-  counted: Counters,
+  { counted, calls }: Sums,
   tell: Tell,
 ): void {
   for (const { taken } of correctionsOf(manifestJson, receipts)) {
@@ -126,6 +157,7 @@ function takeCorrections(
       if (FIELDS.some((field) => left[field] < 0n))
         tell(`more of model ${id} is taken than counted`)
       counted.set(id, left)
+      calls.takeOut(id, BigInt(row.requests))
     }
   }
 }

@@ -1,6 +1,7 @@
 import { readEntry } from '../domain/entry.js'
-import type { Wad } from '../domain/money.js'
-import type { BatchReceipt, Receipts } from '../domain/receipts.js'
+import { formatWad, type Wad } from '../domain/money.js'
+import { PERIOD_KINDS, type PeriodKind, periodAt } from '../domain/period.js'
+import type { BatchReceipt, Receipts, RecordReceipt } from '../domain/receipts.js'
 import type { PublicDesk } from '../ports/desk.js'
 
 export interface MatchedReceipts {
@@ -36,36 +37,50 @@ export async function matchReceipts(
   if (pruned.length > 0) notes.push(notHeld(pruned))
 
   const applied = await desk.applied(provider, receipts, signal)
-  const newest = [...batches].reverse().find(({ entry }) => entry !== undefined)
-  const { price, applies } = await priceOnFlow(receipts, applied.lastSeq, desk, signal)
-  if (applied.lastSeq > 0n && applies === undefined) {
-    problems.push(`Flow has applied batch ${applied.lastSeq}, which is not among the receipts`)
-  }
-  if (newest !== undefined && newest.header.seq > applied.lastSeq) {
-    notes.push(`batch ${newest.header.seq} is not applied on Flow yet`)
-  }
-  if (price !== undefined && price !== applied.charged) {
-    problems.push(`Flow charged ${applied.charged} wad, and its plan gives ${price}`)
+  const stating = batches.filter(({ entry }) => entry !== undefined)
+  const newest = stating.at(-1)?.header.seq ?? 0n
+  const applies = stating.findLast(({ header }) => header.seq <= applied.lastSeq)
+  const { price, period } = await vaultOnFlow(receipts, applies, desk, signal)
+  const late = period && batches.flatMap(({ records }) => records).find(isAfter(period, receipts))
+  if (late) problems.push(`the call ${late.key.source}/${late.key.requestId} is after the period`)
+  if (newest > applied.lastSeq) notes.push(`batch ${newest} is not applied on Flow yet`)
+  const charged = formatWad(applied.charged)
+  if (price === undefined ? applied.charged > 0n : applied.charged > price) {
+    const gives =
+      price === undefined ? 'no price of it is known' : `its plan gives ${formatWad(price)}`
+    const from =
+      applies?.header.seq === applied.lastSeq ? '' : `, applied from batch ${applied.lastSeq}`
+    problems.push(`Flow charged ${charged}${from}, and ${gives} for what these receipts state`)
+  } else if (price !== undefined && applied.charged < price) {
+    notes.push(
+      `Flow charged ${charged}, less than ${formatWad(price)}: a correction has lowered it`,
+    )
   }
   return { problems, notes, charged: applied.charged, price }
 }
 
 /** By the contract's own price function, with the vault's plan of the period. */
-async function priceOnFlow(
-  { provider, accountNumber, periodStart, batches }: Receipts,
-  lastSeq: bigint,
+async function vaultOnFlow(
+  { provider, accountNumber, periodStart }: Receipts,
+  applies: BatchReceipt | undefined,
   desk: PublicDesk,
   signal: AbortSignal,
-): Promise<{ readonly price?: Wad; readonly applies?: BatchReceipt }> {
-  const applies = batches.find(({ header }) => header.seq === lastSeq)
-  const vault = (await desk.vaults(provider, signal)).find(
-    ({ account }) => account === accountNumber,
-  )
-  const plan = vault?.plans.filter(({ fromPeriodStart }) => fromPeriodStart <= periodStart).at(-1)
-  if (applies === undefined) return {}
-  if (applies.entry === undefined || plan === undefined) return { applies }
+): Promise<{ readonly price?: Wad; readonly period?: PeriodKind }> {
+  const vaults = await desk.vaults(provider, signal)
+  const vault = vaults.find(({ account }) => account === accountNumber)
+  if (vault === undefined) return {}
+  const period = PERIOD_KINDS.find((kind) => kind === vault.period)
+  const known = period === undefined ? {} : { period }
+  const plan = vault.plans.filter(({ fromPeriodStart }) => fromPeriodStart <= periodStart).at(-1)
+  if (applies?.entry === undefined || plan === undefined) return known
   const quote = await desk.quote(plan.planId, readEntry(applies.entry).rows, signal)
-  return { applies, ...(quote === undefined ? {} : { price: quote.price }) }
+  return quote === undefined ? known : { ...known, price: quote.price }
+}
+
+/** A call counts in the period that it began in. */
+function isAfter(kind: PeriodKind, { periodStart }: Receipts) {
+  const { endsUntil } = periodAt(periodStart * 1000, kind)
+  return ({ startedAtMs }: RecordReceipt) => startedAtMs >= endsUntil * 1000
 }
 
 function notHeld(seqs: readonly bigint[]): string {

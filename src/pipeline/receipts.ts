@@ -1,5 +1,4 @@
 import { CHUNK_MAX, chunkHash, chunksOf } from '../domain/entry.js'
-import { batchSeq } from '../domain/ids.js'
 import { merklePath } from '../domain/merkle.js'
 import { receiptSalt } from '../domain/receipt.js'
 import type { BatchReceipt, Receipts, RecordReceipt } from '../domain/receipts.js'
@@ -16,18 +15,31 @@ export async function statedPeriods(
   return ours.map(({ periodStart }) => periodStart).sort((a, b) => a - b)
 }
 
-/** Everything that one customer needs to check one period, and nothing of any other customer. */
+/** A period that takes more batches to state is told in part: years of ten-minute batches. */
+const STATEMENTS_MAX = 500_000
+const CORRECTIONS_MAX = 100_000
+
+type ReceiptStores = Pick<Stores, 'batches' | 'records' | 'corrections'>
+
+/**
+ * Everything that one customer needs to check one period, and nothing of any other customer. What was
+ * sealed by a store that was lost cannot be told: of adopted batches we have the headers alone.
+ */
 export async function makeReceipts(
   key: EntryKey,
   { provider, receiptSecret }: { readonly provider: bigint; readonly receiptSecret: string },
-  stores: Pick<Stores, 'batches' | 'records'>,
+  stores: ReceiptStores,
 ): Promise<Receipts> {
+  const stating = await stores.batches.statements(key, STATEMENTS_MAX)
+  const correcting = (await stores.corrections.list(CORRECTIONS_MAX)).flatMap((one) =>
+    nameOf(one) === nameOf(key) && one.listedBy !== undefined ? [one.listedBy] : [],
+  )
+  const seqs = new Set([...stating.map(({ seq }) => seq), ...correcting])
   const batches: BatchReceipt[] = []
-  const last = await stores.batches.last()
-  for (let seq = 1n; seq <= (last?.header.seq ?? 0n); seq += 1n) {
-    const batch = await stores.batches.get(batchSeq(seq))
-    const receipt = batch && (await batchReceipt(batch, key, receiptSecret, stores))
-    if (receipt !== undefined) batches.push(receipt)
+  for (const seq of [...seqs].sort((a, b) => (a < b ? -1 : 1))) {
+    const batch = await stores.batches.get(seq)
+    if (batch === undefined || batch.manifestJson === '') continue
+    batches.push(await batchReceipt(batch, key, receiptSecret, stores))
   }
   const { accountNumber, periodStart } = key
   return { provider, accountNumber, periodStart, batches }
@@ -37,16 +49,14 @@ async function batchReceipt(
   { header, manifestJson }: StoredBatch,
   key: EntryKey,
   receiptSecret: string,
-  { batches, records }: Pick<Stores, 'batches' | 'records'>,
-): Promise<BatchReceipt | undefined> {
+  { batches, records, corrections }: ReceiptStores,
+): Promise<BatchReceipt> {
   const entries = await batches.entries(header.seq)
   const entry = entries.find((one) => nameOf(one) === nameOf(key))
-  if (entry === undefined) {
-    const isCorrecting = correctionsOf(manifestJson, key).length > 0
-    return isCorrecting ? { header, manifestJson, leaves: [], path: [], records: [] } : undefined
-  }
-  const claimed = await records.claimedBy(header.seq)
-  const ours = claimed.filter((record) => nameOf(keyOf(record)) === nameOf(key))
+  if (entry === undefined) return { header, manifestJson, leaves: [], path: [], records: [] }
+  const { seq } = header
+  const counted = [...(await records.claimedBy(seq)), ...(await corrections.movedBy(seq))]
+  const ours = counted.filter((record) => nameOf(keyOf(record)) === nameOf(key))
   return {
     header,
     manifestJson,

@@ -1,12 +1,21 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { checkReceipts } from '../../src/pipeline/check-receipts.js'
 import { releaseEntry } from '../../src/pipeline/parked.js'
+import { makeReceipts } from '../../src/pipeline/receipts.js'
 import { recordRemapping, recordWaiver } from '../../src/pipeline/record-correction.js'
 import type { Correction } from '../../src/ports/corrections.js'
 import { type Billable, billableOf, priceOf } from '../../src/pricing/price.js'
 import { decodeEntry } from '../support/test-flow.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
-import { attributionOf, type Daemon, runUntil, SEAL_INTERVAL_MS, World } from '../support/world.js'
+import {
+  attributionOf,
+  type Daemon,
+  RECEIPT_SECRET,
+  runUntil,
+  SEAL_INTERVAL_MS,
+  World,
+} from '../support/world.js'
 
 const ordered = { reason: 'the wrong customer', by: 'an operator' }
 const key = (account: bigint) => ({
@@ -59,6 +68,13 @@ function billableBy(...ids: string[]): Billable {
 }
 const billOf = (...ids: string[]) => priceOf(world.flow.plan, billableBy(...ids))
 
+/** What the customer of a vault finds who checks the receipts. */
+async function checked(account: bigint) {
+  const signing = { provider: 1n, receiptSecret: RECEIPT_SECRET }
+  const { problems, calls } = checkReceipts(await makeReceipts(key(account), signing, daemon.store))
+  return { problems, calls }
+}
+
 async function settleAll(seq: bigint): Promise<void> {
   world.tick(SEAL_INTERVAL_MS)
   await runUntil(world, daemon, 'settled', seq)
@@ -77,6 +93,8 @@ describe('sealed usage that belongs to somebody else', () => {
     await settleAll(2n)
 
     expect([charged(7n), charged(9n)]).toEqual([billOf('c'), billOf('a', 'b')])
+    expect(await checked(7n)).toEqual({ problems: [], calls: 3 })
+    expect(await checked(9n)).toEqual({ problems: [], calls: 2 })
     expect(await differing()).toEqual([])
     const second = (await daemon.store.batches.entries(batchSeq(2n))).map(({ bytes }) =>
       decodeEntry(bytes),
@@ -116,6 +134,8 @@ describe('sealed usage that belongs to somebody else', () => {
     await settleAll(3n)
     expect(charged(7n)).toBe(billOf('a', 'b', 'c'))
     expect(world.flow.record(key(9n)).billable).toBe(0n)
+    expect(await checked(7n)).toEqual({ problems: [], calls: 3 })
+    expect(await checked(9n)).toEqual({ problems: [], calls: 2 })
     expect(await differing()).toEqual([])
     const nothing = recordRemapping(daemon.store, attributionOf(), undefined, ordered)
     await expect(nothing).rejects.toMatchObject({ code: 'nothing_to_correct' })

@@ -198,7 +198,8 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
     })
 
     test('waits the longer to ask again, the more rounds missed', async () => {
-      const round = await requested(await anchored())
+      const batch = await anchored()
+      const round = await requested(batch)
       const { attestor } = world
       expect(await attestor.isRequestDue([], signal)).toBe(true)
       const isDueAfter = (misses: number, last: number) =>
@@ -208,6 +209,7 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
       for (const misses of [6, 7, 9]) expect(await isDueAfter(misses, round)).toBe(false)
       // There is an end to the waiting.
       expect(await isDueAfter(9, round - 16)).toBe(true)
+      await answered(batch, round) // Its round is over: the next test's faults are not used up by it.
     })
 
     test('says that a round missed it when it never is finalised', async () => {

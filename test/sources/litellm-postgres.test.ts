@@ -29,6 +29,7 @@ interface Call {
   readonly atMs: number
   readonly user?: string
   readonly prompt?: number
+  readonly completion?: number
   readonly metadata?: unknown
   readonly status?: string
   readonly cacheHit?: string
@@ -59,7 +60,7 @@ async function insert(database: string, calls: readonly Call[]): Promise<void> {
     `INSERT INTO "LiteLLM_SpendLogs" (request_id, call_type, "startTime", "endTime", "user", model,
       model_group, prompt_tokens, completion_tokens, metadata, status, cache_hit, api_key, messages)
     SELECT c->>'id', 'acompletion', (c->>'at')::timestamp, (c->>'at')::timestamp + '2 s', c->>'user',
-      'openai/gpt-4o-mini', 'fast', (c->>'prompt')::int, 20, c->'metadata', c->>'status',
+      'openai/gpt-4o-mini', 'fast', (c->>'prompt')::int, (c->>'completion')::int, c->'metadata', c->>'status',
       c->>'cacheHit', c->>'apiKey', '{"content":"canary prompt"}'
     FROM jsonb_array_elements($1::jsonb) c`,
     [JSON.stringify(calls.map(columnsOf))],
@@ -67,10 +68,12 @@ async function insert(database: string, calls: readonly Call[]): Promise<void> {
 }
 
 function columnsOf(call: Call) {
-  const { id, atMs, user = 'alice', prompt = 10, status = 'success', cacheHit = 'None' } = call
+  const { id, atMs, user = 'alice', prompt = 10, completion = 20 } = call
+  const { status = 'success', cacheHit = 'None' } = call
   const at = new Date(atMs).toISOString().slice(0, -1)
   const metadata = call.metadata ?? { usage_object: null, user_api_key_alias: 'a-1' }
-  return { id, at, user, prompt, status, cacheHit, apiKey: call.apiKey ?? 'ffbc', metadata }
+  const apiKey = call.apiKey ?? 'ffbc'
+  return { id, at, user, prompt, completion, status, cacheHit, apiKey, metadata }
 }
 
 function sourceOf(
@@ -198,7 +201,8 @@ describe('reading', () => {
     await insert(database, [
       { id: 'ok', atMs: FROM_MS, metadata: { usage_object } },
       { id: 'text', atMs: FROM_MS, metadata: JSON.stringify({ usage_object }) },
-      { id: 'failed', atMs: FROM_MS, status: 'failure' },
+      { id: 'failed', atMs: FROM_MS, status: 'failure', completion: 0 },
+      { id: 'disguised', atMs: FROM_MS, status: 'failure' },
       { id: 'health', atMs: FROM_MS, apiKey: 'litellm-internal-health-check' },
       { id: 'cached', atMs: FROM_MS, cacheHit: 'True' },
       { id: 'left', atMs: FROM_MS, metadata: left },
@@ -209,6 +213,7 @@ describe('reading', () => {
     const found = Object.fromEntries(records.map((one) => [one.key.requestId, one.excluded]))
     expect(found).toEqual({
       ...{ ok: undefined, text: undefined, failed: 'failure', health: 'health_check' },
+      ...{ disguised: 'held_failure' }, // It cost something: somebody has to look.
       ...{ cached: 'cache_hit', left: 'client_disconnected' },
     })
     const cached = records.filter(({ cachedPromptTokens }) => cachedPromptTokens === 4n)

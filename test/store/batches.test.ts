@@ -157,6 +157,7 @@ describe('batches', () => {
     const key = { accountNumber: U64_MAX, periodStart: SEPTEMBER_S }
     const result = async () =>
       (await store.batches.entries(batchSeq(1n))).map((one) => [one.result, one.txId])
+    await store.totals.save(key, [], batchSeq(1n))
     await store.batches.saveResult(batchSeq(1n), key, 'held', 'tx1')
     expect(await result()).toEqual([
       [undefined, undefined],
