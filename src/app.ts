@@ -188,6 +188,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
                 receiptSecret: config.receiptSecret,
                 bounds: boundsOf(config),
               },
+              sourcesRead: sources.map(({ name }) => name),
               checkMeter: (stop) =>
                 checkMeterLevel(
                   { attestor, batches: store.batches, meter: meterKey.address },

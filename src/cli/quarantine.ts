@@ -7,6 +7,7 @@ import { type CliParts, toJson } from './parts.js'
 const SHOWN = 100
 const SHOWN_MAX = 100_000
 const HASH_CHARS = 10
+const DECIDED = 'was decided on before: nothing was changed'
 
 interface Options {
   readonly source?: string
@@ -130,8 +131,14 @@ function saidOf(verdict: Verdict | undefined): string {
         `cannot replace the row that was read first: batch ${verdict.seq} has it. Let it count ` +
         'beside that one, or dismiss it and correct the total (flowmeter correct)'
       )
+    case 'decided':
+      if (verdict.replacedBy === undefined) return DECIDED
+      return (
+        `cannot replace the row that was read first: row ${verdict.replacedBy.slice(0, HASH_CHARS)} ` +
+        'has its place. Let it count beside that one, or dismiss it'
+      )
     default:
-      return 'was decided on before: nothing was changed'
+      return DECIDED
   }
 }
 

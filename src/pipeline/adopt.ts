@@ -5,7 +5,7 @@ import type { EntryKey } from '../domain/usage-total.js'
 import type { AnchorHistory, Attestor } from '../ports/attestor.js'
 import type { Clock } from '../ports/clock.js'
 import type { MeterKey } from '../ports/meter-key.js'
-import type { Settler } from '../ports/settler.js'
+import type { AppliedRecord, Balance, Settler } from '../ports/settler.js'
 import type { Store, Stores } from '../ports/stores.js'
 import { applyCorrections } from './apply-correction.js'
 import type { Ordered } from './record-correction.js'
@@ -54,7 +54,7 @@ export async function adopt(
     throw new TerminalError('nothing_to_adopt', message)
   }
   // First the file beside the key: until it is written, the next start is refused as this one was.
-  const keys = await readFlow(parts, signal)
+  const read = await readFlow(parts, signal)
   await meterKey.adopt?.(last, parts.isSignedForgotten)
   const { lastSeq } = await attestor.meterState(meterKey.address, signal)
   await store.transaction(async (stores) => {
@@ -62,6 +62,9 @@ export async function adopt(
     for (const { name } of await stores.records.sources()) {
       await stores.records.saveProgress(name, { rescannedAtMs: 0 })
     }
+    await stores.books.saveReadHeight(read.untilHeight)
+    await stores.books.saveApplied(read.applied)
+    await stores.books.saveBalances(read.balances)
     await stores.books.saveAdoption({ atMs: clock.now(), toSeq: lastSeq })
     await stores.operatorLog.append({
       who: ordered.by,
@@ -70,7 +73,7 @@ export async function adopt(
       reason: ordered.reason,
     })
   })
-  return { batches: headers.length, lastSeq, entries: keys }
+  return { batches: headers.length, lastSeq, entries: read.entries }
 }
 
 /** In order: from the first that this store has not, or has with another root. */
@@ -83,18 +86,30 @@ async function foreignHeaders(
   return [...(await attestor.anchoredHeaders(meterKey.address, isKnown, signal))]
 }
 
-/** Results, corrections and records since the store last looked. Returns how many entries there were. */
-async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Promise<number> {
+interface ReadOfFlow {
+  readonly untilHeight: number
+  readonly applied: readonly AppliedRecord[]
+  readonly balances: readonly Balance[]
+  /** (Vault, period)s that the store had not. */
+  readonly entries: number
+}
+
+/**
+ * Results, corrections and records since the store last looked. The height is saved with all the rest
+ * at the end: an adoption that is begun again has to see every window, since what only the lost
+ * batches stated is found in them alone.
+ */
+async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Promise<ReadOfFlow> {
   const sealed = await settler.sealedHeight(signal)
   const keys = new Map<string, EntryKey>()
   for (const key of await store.totals.all()) keys.set(nameOf(key), key)
-  let seen = 0
+  let entries = 0
   let from = (await store.books.readHeight()) ?? sealed
   for (let window = 0; from <= sealed && window < WINDOWS_MAX; window += 1) {
     const page = await settler.settledSince(from, signal)
     for (const { accountNumber, periodStart } of page.events) {
       const key = { accountNumber, periodStart }
-      if (!keys.has(nameOf(key))) seen += 1
+      if (!keys.has(nameOf(key))) entries += 1
       keys.set(nameOf(key), key)
     }
     await store.transaction(async (stores) => {
@@ -102,7 +117,6 @@ async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Pr
         await stores.batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
       }
       await applyCorrections(stores, page.corrections)
-      await stores.books.saveReadHeight(page.untilHeight)
     })
     from = page.untilHeight
   }
@@ -111,11 +125,7 @@ async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Pr
   const applied = await settler.applied(all, signal, height)
   const accounts = [...new Set(all.map(({ accountNumber }) => accountNumber))]
   const balances = await settler.balances(accounts, signal, height)
-  await store.transaction(async ({ books }) => {
-    await books.saveApplied(applied)
-    await books.saveBalances(balances)
-  })
-  return seen
+  return { untilHeight: from, applied, balances, entries }
 }
 
 /**
@@ -123,16 +133,19 @@ async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Pr
  * to the adoption, and no total may be below what Flow has applied, since Flow would refuse it as
  * regressed: the rows that are missing come with the re-scan, or the provider corrects Flow.
  *
+ * @param sourcesRead that are configured: one that is gone, or that sends, is never read again
  * @param totalOf 1e-4 tokens of a (vault, period) with all that waits; undefined without a plan
  */
 export async function whyAdoptionWaits(
   stores: Stores,
+  sourcesRead: readonly string[],
   totalOf: (key: EntryKey) => Promise<bigint | undefined>,
 ): Promise<string | undefined> {
   const adoption = await stores.books.adoption()
   if (adoption === undefined) return undefined
   for (const { name, readUntilMs, lastReadAtMs } of await stores.records.sources()) {
-    if (lastReadAtMs !== undefined && readUntilMs < adoption.atMs) {
+    const isReadHere = lastReadAtMs !== undefined && sourcesRead.includes(name)
+    if (isReadHere && readUntilMs < adoption.atMs) {
       return `source ${name} is not read again up to the adoption yet`
     }
   }

@@ -6,7 +6,8 @@ import { takeFrom } from './totals.js'
 /**
  * Corrections are in sealed blocks: each total falls by what was recorded, and by nothing else. One
  * that nobody recorded here, or that left more than was recorded, lowers nothing and is kept for the
- * operator: the total would else fall without a fact that says why.
+ * operator: the total would else fall without a fact that says why. Until it is recorded or released,
+ * nothing of its (vault, period) is sealed, since that would charge again what was given back.
  */
 export async function applyCorrections(
   stores: Pick<Stores, 'corrections' | 'totals'>,
@@ -14,7 +15,7 @@ export async function applyCorrections(
 ): Promise<void> {
   const { corrections, totals } = stores
   for (const event of events) await corrections.saveSeen(event)
-  const seen = await corrections.unrecorded()
+  const seen = await corrections.unmatched()
   for (const recorded of await corrections.pending()) {
     const event = seen.findLast((one) => isMeant(recorded, one))
     if (event === undefined) continue

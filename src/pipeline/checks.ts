@@ -144,7 +144,7 @@ async function chargedDifference(
 
 /** What is applied of a (vault, period) = our total, once its newest statement is applied. 1e-4 tokens. */
 async function appliedDifference(
-  stores: Pick<Stores, 'totals' | 'books' | 'corrections'>,
+  stores: Pick<Stores, 'totals' | 'books' | 'corrections' | 'batches'>,
   totals: readonly (EntryKey & UsageTotal)[],
   applied: readonly AppliedRecord[],
 ): Promise<bigint> {
@@ -152,7 +152,10 @@ async function appliedDifference(
   const plans = await stores.books.plans()
   const vaults = new Map((await stores.books.vaults()).map((vault) => [vault.account, vault]))
   const stated = new Map((await stores.totals.all()).map((one) => [nameOf(one), one.statedBy]))
-  const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
+  const last = (await stores.batches.last())?.header.seq ?? 0n
+  // The next batch states them. After a number that none of ours has, it would be in vain.
+  const unstated = await stores.corrections.unstated()
+  const corrected = new Set(unstated.filter(({ afterSeq }) => afterSeq <= last).map(nameOf))
   let difference = 0n
   for (const record of applied) {
     // Totals that went on since are applied by a batch that is still on its way.

@@ -40,15 +40,13 @@ const ADVICE: Readonly<Record<string, string>> = {
 }
 
 export async function listParked(stores: Stores): Promise<Parked> {
-  const batches = (await stores.batches.all()).flatMap((batch) =>
-    batch.life.state === 'parked' ? [{ batch, reason: batch.life.reason }] : [],
-  )
+  const standing = await readStanding(stores)
   return {
     batches: await Promise.all(
-      batches.map(async ({ batch, reason }) => ({
+      (await stores.batches.parked()).map(async (batch) => ({
         seq: batch.header.seq,
-        reason,
-        onlyHere: await statedOnlyBy(batch, stores),
+        reason: batch.life.state === 'parked' ? batch.life.reason : '',
+        onlyHere: await statedOnlyBy(batch, standing, stores),
       })),
     ),
     refused: (await stores.batches.refused()).map(
@@ -83,7 +81,7 @@ export function retryBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promi
 export function skipBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promise<void> {
   return store.transaction(async (stores) => {
     const batch = await parkedBatch(stores, seq)
-    const [first, ...more] = await statedOnlyBy(batch, stores)
+    const [first, ...more] = await statedOnlyBy(batch, await readStanding(stores), stores)
     if (first !== undefined) {
       throw new TerminalError(
         'would_change_money',
@@ -100,10 +98,12 @@ export function skipBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promis
 
 /** Parked batches that nothing depends on any more are given up by themselves. Returns how many. */
 export async function supersedeParked(stores: Stores): Promise<number> {
-  if (((await stores.batches.counts()).states.parked ?? 0) === 0) return 0
+  const parked = await stores.batches.parked()
+  if (parked.length === 0) return 0
+  const standing = await readStanding(stores)
   let superseded = 0
-  for (const batch of await stores.batches.all()) {
-    if (batch.life.state !== 'parked' || (await statedOnlyBy(batch, stores)).length > 0) continue
+  for (const batch of parked) {
+    if ((await statedOnlyBy(batch, standing, stores)).length > 0) continue
     await stores.batches.saveLife(batch.header.seq, advance(batch.life, { type: 'superseded' }))
     superseded += 1
   }
@@ -159,13 +159,25 @@ export function skipEntry(store: Store, key: EntryKey, ordered: Ordered): Promis
   })
 }
 
+/** By (vault, period): the batches that stated it last, and that Flow has applied last. */
+interface Standing {
+  readonly stated: ReadonlyMap<string, bigint>
+  readonly applied: ReadonlyMap<string, bigint>
+}
+
+async function readStanding({ totals, books }: Stores): Promise<Standing> {
+  return {
+    stated: new Map((await totals.all()).map((one) => [nameOf(one), one.statedBy])),
+    applied: new Map((await books.applied()).map((one) => [nameOf(one), one.lastSeq])),
+  }
+}
+
 /** Entries that would be charged by nothing if this batch were not there. */
 async function statedOnlyBy(
   { header }: StoredBatch,
-  { batches, totals, books }: Stores,
+  { stated, applied }: Standing,
+  { batches }: Stores,
 ): Promise<EntryKey[]> {
-  const stated = new Map((await totals.all()).map((one) => [nameOf(one), one.statedBy]))
-  const applied = new Map((await books.applied()).map((one) => [nameOf(one), one.lastSeq]))
   const isOnly = (entry: StoredEntry): boolean =>
     (stated.get(nameOf(entry)) ?? 0n) <= header.seq &&
     (applied.get(nameOf(entry)) ?? 0n) < header.seq

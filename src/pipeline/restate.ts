@@ -1,6 +1,6 @@
 import { batchSeq } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
-import type { AttributedRecord, StoredBatch, Stores } from '../ports/stores.js'
+import type { AttributedRecord, BatchOutline, Stores } from '../ports/stores.js'
 import { billableUnder } from './plan-of.js'
 
 /** Flow keeps the roots of the newest 256 batches; older ones can no longer be settled. */
@@ -19,7 +19,7 @@ export async function entriesToRestate(stores: RestateStores): Promise<EntryKey[
   if (last === undefined) return []
   const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
   const applied = new Map((await stores.books.applied()).map((record) => [nameOf(record), record]))
-  const batches = new Map<bigint, StoredBatch | undefined>()
+  const outlines = new Map<bigint, BatchOutline | undefined>()
   const restated: EntryKey[] = []
   for (const { accountNumber, periodStart, statedBy } of await stores.totals.all()) {
     const key = { accountNumber, periodStart }
@@ -27,10 +27,10 @@ export async function entriesToRestate(stores: RestateStores): Promise<EntryKey[
       restated.push(key)
       continue
     }
-    if (!batches.has(statedBy)) batches.set(statedBy, await stores.batches.get(batchSeq(statedBy)))
-    const batch = batches.get(statedBy)
+    if (!outlines.has(statedBy)) outlines.set(statedBy, await stores.batches.outline(statedBy))
+    const batch = outlines.get(statedBy)
     const record = applied.get(nameOf(key))
-    if (batch?.manifestJson === '') {
+    if (batch?.isAdopted) {
       // Another batch was anchored under this number, so the number says nothing of our total.
       const total = await billableUnder(key, await stores.totals.of(key), stores)
       if (total !== undefined && total > (record?.billable ?? 0n)) restated.push(key)
@@ -47,14 +47,14 @@ export async function entriesToRestate(stores: RestateStores): Promise<EntryKey[
 /** Of one that is not applied. */
 async function isDue(
   key: EntryKey,
-  batch: StoredBatch | undefined,
+  batch: BatchOutline | undefined,
   isDead: boolean,
   stores: RestateStores,
 ): Promise<boolean> {
   const isSettled = batch?.life.state === 'settled'
   if (!isDead && !isSettled) return false
   const release = await stores.stops.released(key)
-  if (release !== undefined && release.atMs > (batch?.header.sealedAt ?? 0) * 1000) return true
+  if (release !== undefined && release.atMs > (batch?.sealedAt ?? 0) * 1000) return true
   if (!isDead) return false
   const [newest, before] = await stores.batches.statements(key, 2)
   if (newest?.result !== undefined && newest.result !== 'stale') return false // Refused, and said so.
@@ -76,12 +76,12 @@ async function wasLeftOver(
   releasedAtMs: number | undefined,
   { batches }: RestateStores,
 ): Promise<boolean> {
-  const batch = seq === undefined ? undefined : await batches.get(batchSeq(seq))
+  const batch = seq === undefined ? undefined : await batches.outline(batchSeq(seq))
   if (batch === undefined) return false
   const { life } = batch
   const isParkedSettling = life.state === 'parked' && life.from.state === 'accepted'
   if (!isParkedSettling && life.state !== 'superseded') return false
-  return releasedAtMs === undefined || batch.header.sealedAt * 1000 >= releasedAtMs
+  return releasedAtMs === undefined || batch.sealedAt * 1000 >= releasedAtMs
 }
 
 /** A key for maps. */

@@ -12,7 +12,7 @@ import type { StepOutcome } from '../runtime/worker.js'
 import { whyAdoptionWaits } from './adopt.js'
 import { type AttributeSettings, mappingVersion } from './attribute.js'
 import type { ChargeBounds } from './bounds.js'
-import { BATCH_LIMITS, type BatchLimits, type Draft, draftBatch } from './draft.js'
+import { BATCH_LIMITS, type BatchLimits, draftBatch } from './draft.js'
 import { isSealDue, type SealRules } from './due.js'
 import { manifestOf } from './manifest.js'
 import { billableUnder } from './plan-of.js'
@@ -26,6 +26,8 @@ export interface SealParts {
   readonly target: Hash
   readonly attribution: AttributeSettings
   readonly settings: SealSettings
+  /** Names of the sources that are configured and that the daemon reads: see `whyAdoptionWaits`. */
+  readonly sourcesRead: readonly string[]
   /** Compares store and chain before a number is used; throws ConfigError when they differ. */
   readonly checkMeter: (signal: AbortSignal) => Promise<void>
 }
@@ -71,8 +73,8 @@ async function seal(
   last: StoredBatch | undefined,
   parts: SealParts,
 ): Promise<StepOutcome> {
+  await endAdoption(stores, parts)
   const draft = await draftBatch(stores, parts)
-  await endAdoption(stores, draft)
   if (draft.entries.length === 0) return 'idle'
   const seq = batchSeq((last?.header.seq ?? 0n) + 1n)
   const manifestJson = canonicalJson(await manifestOf(seq, draft, stores, parts))
@@ -114,14 +116,17 @@ async function seal(
   return 'advanced'
 }
 
-/** @throws RetryableError `adoption_waits` while a total may still be below what Flow holds */
-async function endAdoption(stores: Stores, draft: Draft): Promise<void> {
+/**
+ * With all that waits, not with what one batch takes in: where many rows were read again, the first
+ * batches state less than Flow holds, which Flow refuses as `regressed` until one states the rest.
+ *
+ * @throws RetryableError `adoption_waits` while a total may still be below what Flow holds
+ */
+async function endAdoption(stores: Stores, { sourcesRead }: SealParts): Promise<void> {
   if ((await stores.books.adoption()) === undefined) return
-  const drafted = new Map(draft.entries.map((entry) => [nameOf(entry), entry.rows]))
-  const why = await whyAdoptionWaits(stores, async (key) => {
-    const rows = drafted.get(nameOf(key)) ?? (await withWaiting(key, stores))
-    return billableUnder(key, rows, stores)
-  })
+  const why = await whyAdoptionWaits(stores, sourcesRead, async (key) =>
+    billableUnder(key, await withWaiting(key, stores), stores),
+  )
   if (why !== undefined) throw new RetryableError('adoption_waits', why)
   await stores.books.saveAdoption(undefined)
 }

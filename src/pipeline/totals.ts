@@ -56,11 +56,12 @@ export function takeFrom(
   })
 }
 
-/** The totals with all that waits to be sealed. */
+/** The totals with all that waits to be sealed, what a correction has moved there included. */
 export async function withWaiting(
   key: EntryKey,
-  { totals, records }: Pick<Stores, 'totals' | 'records'>,
+  { totals, records, corrections }: Pick<Stores, 'totals' | 'records' | 'corrections'>,
 ): Promise<UsageTotal[]> {
   const before = await totals.of(key)
-  return addRecords(before, withRowIds(await records.waitingOf(key), before))
+  const waiting = [...(await records.waitingOf(key)), ...(await corrections.recountableOf(key))]
+  return addRecords(before, withRowIds(waiting, before))
 }

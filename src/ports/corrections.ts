@@ -83,15 +83,23 @@ export interface Corrections {
   /** Newest first. */
   list(limit: number): Promise<readonly Correction[]>
   saveSealed(id: number, sealed: SealedCorrection): Promise<void>
-  /** On the chain, and stated by no batch since: the next one says what the total is now. */
-  unstated(): Promise<readonly EntryKey[]>
+  /**
+   * On the chain, and stated by no batch since: the next one says what the total is now, if its number
+   * is above `afterSeq`, up to which none counts.
+   */
+  unstated(): Promise<readonly (EntryKey & { readonly afterSeq: bigint })[]>
   /** On the chain, and in no manifest. Oldest first. */
   unlisted(): Promise<readonly Correction[]>
   saveListed(ids: readonly number[], seq: BatchSeq): Promise<void>
 
   counted(choice: CountedChoice): Promise<readonly CountedRecord[]>
-  /** Taken out by a correction that is on the chain, and counted nowhere yet. Oldest first. */
+  /**
+   * Taken out by a correction that is on the chain, and counted nowhere yet. Oldest first, and without
+   * what goes to a (vault, period) that waits for a correction or for an operator.
+   */
   recountable(limit: number): Promise<readonly MovedRecord[]>
+  /** All of them that go to one (vault, period), whatever that waits for. */
+  recountableOf(key: EntryKey): Promise<readonly MovedRecord[]>
   /** Fixes where they count for ever, but for another correction. */
   claimMoved(seq: BatchSeq, records: readonly MovedRecord[]): Promise<void>
   /** Records that this batch counted after a correction. */
@@ -99,5 +107,7 @@ export interface Corrections {
 
   saveSeen(correction: SeenCorrection): Promise<void>
   /** Seen, and no recorded correction of the same (vault, period) is that one or later. In order. */
+  unmatched(): Promise<readonly SeenCorrection[]>
+  /** Those of them that no operator has acknowledged by a release: see `Stops.open`. */
   unrecorded(): Promise<readonly SeenCorrection[]>
 }

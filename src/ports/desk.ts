@@ -116,7 +116,7 @@ export interface Correction {
   readonly periodStart: number
   /** The total that is right, in 1e-4 tokens; 0 where nothing was applied of the period. */
   readonly billable: bigint
-  /** Batches of the current meter up to it change the period no more. */
+  /** Batches of the current meter up to it change the period no more. Refused far above the newest. */
   readonly afterSeq: bigint
   /** 1 to 256 characters, for the customer. */
   readonly reason: string

@@ -13,8 +13,11 @@ export interface SetAsideChoice {
 export type Verdict =
   | { readonly outcome: 'counts' }
   | { readonly outcome: 'dismissed' }
-  /** Somebody decided on it before: nothing was changed. */
-  | { readonly outcome: 'decided' }
+  /**
+   * Somebody decided on it before, or another row, of this hash, has taken the first one's place:
+   * nothing was changed.
+   */
+  | { readonly outcome: 'decided'; readonly replacedBy?: string }
   /** The row that it should replace is in a batch: nothing was changed. */
   | { readonly outcome: 'sealed'; readonly seq: BatchSeq }
 
@@ -32,7 +35,8 @@ export interface SetAsides {
   >
   /**
    * Lets a row count, once; attribution and sealing take it like any other. A changed row becomes a
-   * record of its own beside the one that was read first, or with `isInstead` in its place.
+   * record of its own beside the one that was read first, or with `isInstead` in its place,
+   * which only one row of an id can take.
    */
   letCount(row: SetAside, isInstead: boolean): Promise<Verdict>
   /** Leaves a row uncounted for good. False when somebody decided on it before. */

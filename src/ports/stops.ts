@@ -4,8 +4,15 @@ import type { EntryKey } from '../domain/usage-total.js'
 /**
  * `refused_alone`: Flow refused it twice, as the only entry of a transaction. `above_history` and
  * `above_day_limit`: its new charge is beyond a bound. `retried`: an operator asked for it once more.
+ * `corrected_on_flow`: the provider lowered it there, and nothing recorded here says so, so that the
+ * next entry would undo it.
  */
-export type StopCause = 'refused_alone' | 'above_history' | 'above_day_limit' | 'retried'
+export type StopCause =
+  | 'refused_alone'
+  | 'above_history'
+  | 'above_day_limit'
+  | 'retried'
+  | 'corrected_on_flow'
 
 /** Nothing of a (vault, period) is sealed until an operator has released it. */
 export interface Stop extends EntryKey {
@@ -26,7 +33,10 @@ export interface Stops {
   add(key: EntryKey, cause: StopCause, why: string): Promise<void>
   /** Oldest first. */
   open(): Promise<readonly Stop[]>
-  /** Releases what is open; where nothing is, it is noted that the entry is to be stated again. */
+  /**
+   * Releases what is open, and acknowledges what was corrected on Flow; where nothing is open, it is
+   * noted that the entry is to be stated again.
+   */
   release(key: EntryKey, upTo: bigint): Promise<void>
   /** The newest release. */
   released(key: EntryKey): Promise<Release | undefined>

@@ -146,6 +146,15 @@ export interface StoredBatch {
   readonly changedAtMs: number
 }
 
+/** What of a batch fits in memory however many there are: neither its manifest nor its proof. */
+export interface BatchOutline {
+  /** Unix seconds. */
+  readonly sealedAt: number
+  readonly life: BatchLife
+  /** Only its anchored header is known. */
+  readonly isAdopted: boolean
+}
+
 export interface StoredEntry extends EntryKey {
   readonly seq: BatchSeq
   readonly position: number
@@ -160,7 +169,10 @@ export interface StoredEntry extends EntryKey {
 export interface Batches {
   last(): Promise<StoredBatch | undefined>
   get(seq: BatchSeq): Promise<StoredBatch | undefined>
+  outline(seq: BatchSeq): Promise<BatchOutline | undefined>
   oldestIn(...states: readonly BatchState[]): Promise<StoredBatch | undefined>
+  /** In order. */
+  parked(): Promise<readonly StoredBatch[]>
   newest(limit: number): Promise<readonly StoredBatch[]>
   /** In order. For commands that look at everything. */
   all(): Promise<readonly StoredBatch[]>

@@ -16,10 +16,25 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
   const one = (row: Selectable<BatchesTable> | undefined) =>
     row === undefined ? undefined : storedBatch(row)
   return {
-    last: async () => one(await select().orderBy('seq', 'desc').executeTakeFirst()),
+    last: async () => one(await select().orderBy('seq', 'desc').limit(1).executeTakeFirst()),
     get: async (seq) => one(await select().where('seq', '=', seq).executeTakeFirst()),
     oldestIn: async (...states) =>
-      one(await select().where('state', 'in', states).orderBy('seq').executeTakeFirst()),
+      one(await select().where('state', 'in', states).orderBy('seq').limit(1).executeTakeFirst()),
+    parked: async () =>
+      (await select().where('state', '=', 'parked').orderBy('seq').execute()).map(storedBatch),
+
+    async outline(seq) {
+      const row = await db
+        .selectFrom('batches')
+        .select(['sealed_at', 'life'])
+        .select(sql<bigint | number>`case when manifest_json = '' then 1 else 0 end`.as('adopted'))
+        .where('seq', '=', seq)
+        .executeTakeFirst()
+      if (row === undefined) return undefined
+      const isAdopted = count(row.adopted) === 1
+      return { sealedAt: Number(row.sealed_at), life: decode(row.life), isAdopted }
+    },
+
     newest: async (limit) =>
       (await select().orderBy('seq', 'desc').limit(limit).execute()).map(storedBatch),
 

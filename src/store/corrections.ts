@@ -6,7 +6,19 @@ import type { Correction, Corrections } from '../ports/corrections.js'
 import { accountOf, accountText } from './columns.js'
 import { countedRecords, movedRecords } from './counted-records.js'
 import { inTransaction } from './in-transaction.js'
+import {
+  seenCorrection,
+  unmatchedCorrections,
+  unrecordedAt,
+  unrecordedCorrections,
+} from './seen-corrections.js'
+import { openStop } from './stops.js'
 import type { CorrectionsTable, Tables } from './tables.js'
+
+const MOVED_TO = {
+  account: 'record_moves.to_account',
+  periodStart: 'record_moves.to_period_start',
+}
 
 export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
   const select = () => db.selectFrom('corrections').selectAll()
@@ -88,6 +100,7 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
           join.onRef('s.account', '=', 'c.account').onRef('s.period_start', '=', 'c.period_start'),
         )
         .select(['c.account', 'c.period_start'])
+        .select(sql<bigint | string>`max(c.sealed_after_seq)`.as('after_seq'))
         .where('c.sealed_height', 'is not', null)
         .whereRef('s.stated_by', '<=', 'c.sealed_after_seq')
         .groupBy(['c.account', 'c.period_start'])
@@ -95,6 +108,7 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
       return rows.map((row) => ({
         accountNumber: accountOf(row.account),
         periodStart: Number(row.period_start),
+        afterSeq: BigInt(row.after_seq),
       }))
     },
 
@@ -125,7 +139,20 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
           .where('sealed_height', 'is not', null)
           .where('counted_by', 'is', null)
           .where('to_account', 'is not', null)
+          // As with fresh records: what has to wait must not keep the others from being read.
+          .where(({ not, exists }) => not(exists(pendingAt(db))))
+          .where(({ not, exists }) => not(exists(openStop(db, MOVED_TO))))
+          .where(({ not, exists }) => not(exists(unrecordedAt(db, MOVED_TO))))
           .limit(limit),
+      ),
+
+    recountableOf: ({ accountNumber, periodStart }) =>
+      movedRecords(db, (moves) =>
+        moves
+          .where('sealed_height', 'is not', null)
+          .where('counted_by', 'is', null)
+          .where('to_account', '=', accountText(accountNumber))
+          .where('to_period_start', '=', BigInt(periodStart)),
       ),
 
     async claimMoved(seq, records) {
@@ -154,39 +181,33 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
           billable: one.billable.toString(),
           reason: one.reason,
           height: BigInt(one.height),
+          seen_at_ms: BigInt(clock.now()),
+          acknowledged_at_ms: null,
         })
         .onConflict((conflict) => conflict.doNothing())
         .execute()
     },
 
     async unrecorded() {
-      const rows = await db
-        .selectFrom('seen_corrections as u')
-        .selectAll()
-        .where(({ not, exists, selectFrom }) =>
-          not(
-            exists(
-              selectFrom('corrections as c')
-                .select('c.correction_id')
-                .whereRef('c.account', '=', 'u.account')
-                .whereRef('c.period_start', '=', 'u.period_start')
-                .whereRef('c.sealed_height', '>=', 'u.height'),
-            ),
-          ),
-        )
-        .orderBy('height')
-        .execute()
-      return rows.map((row) => ({
-        txId: row.tx_id,
-        accountNumber: accountOf(row.account),
-        periodStart: Number(row.period_start),
-        afterSeq: row.after_seq,
-        billable: BigInt(row.billable),
-        reason: row.reason,
-        height: Number(row.height),
-      }))
+      const rows = await unrecordedCorrections(db).selectAll().orderBy('height').execute()
+      return rows.map(seenCorrection)
+    },
+
+    async unmatched() {
+      const rows = await unmatchedCorrections(db).selectAll().orderBy('height').execute()
+      return rows.map(seenCorrection)
     },
   }
+}
+
+/** Corrections that wait for the chain at the place that a move in the outer query goes to. */
+function pendingAt(db: Kysely<Tables>) {
+  return db
+    .selectFrom('corrections as p')
+    .select('p.correction_id')
+    .whereRef('p.account', '=', sql.ref(MOVED_TO.account))
+    .whereRef('p.period_start', '=', sql.ref(MOVED_TO.periodStart))
+    .where('p.sealed_height', 'is', null)
 }
 
 /** What its records counted, row by row, as they were sealed. */

@@ -9,8 +9,14 @@ import { decided } from './decided.js'
 import { callFacts, takeIn } from './intake.js'
 import { decode, encode } from './json.js'
 import { saveReadings } from './readings.js'
+import { unrecordedAt } from './seen-corrections.js'
 import { openStop } from './stops.js'
 import type { RecordDecisionsTable, SourcesTable, Tables, UsageRecordsTable } from './tables.js'
+
+const ATTRIBUTED_TO = {
+  account: 'usage_records.account',
+  periodStart: 'usage_records.period_start',
+}
 
 export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
   const waiting = () =>
@@ -167,7 +173,8 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
         .where('account', 'is not', null)
         // What waits for a correction or an operator must not keep the others from being read.
         .where(({ not, exists }) => not(exists(pendingCorrection(db))))
-        .where(({ not, exists }) => not(exists(openStop(db))))
+        .where(({ not, exists }) => not(exists(openStop(db, ATTRIBUTED_TO))))
+        .where(({ not, exists }) => not(exists(unrecordedAt(db, ATTRIBUTED_TO))))
         .limit(limit)
         .execute()
       return rows.map(attributedRecord)

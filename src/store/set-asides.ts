@@ -65,6 +65,8 @@ export function sqlSetAsides(db: Kysely<Tables>, clock: Clock): SetAsides {
         const isReplacing = isInstead && row.reason === 'changed'
         const sealedBy = isReplacing ? await batchOf(tx, row.record) : null
         if (sealedBy !== null) return { outcome: 'sealed', seq: batchSeq(sealedBy) }
+        const replacedBy = isReplacing ? await replacementOf(tx, row.record) : undefined
+        if (replacedBy !== undefined) return { outcome: 'decided', replacedBy }
         const word = isReplacing ? 'instead' : 'count'
         if (!(await keep(tx, row, word, clock))) return { outcome: 'decided' }
         if (row.reason !== 'changed') await release(tx, row)
@@ -178,6 +180,21 @@ async function batchOf(db: Kysely<Tables>, { key }: UsageRecord): Promise<bigint
     .where('request_id', '=', key.requestId)
     .executeTakeFirst()
   return row?.batch_seq ?? null
+}
+
+/** The row that counts in place of the first one already: a second would be one call billed twice. */
+async function replacementOf(
+  db: Kysely<Tables>,
+  { key }: UsageRecord,
+): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('set_aside_verdicts')
+    .select('verdict_row_hash')
+    .where('verdict_source', '=', key.source)
+    .where('verdict_request_id', '=', key.requestId)
+    .where('verdict', '=', 'instead' satisfies Kept)
+    .executeTakeFirst()
+  return row?.verdict_row_hash
 }
 
 /** A record of its own. Beside the first it counts whatever it says of itself; in its place, as it is. */

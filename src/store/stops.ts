@@ -1,7 +1,8 @@
 import { type Kysely, sql } from 'kysely'
 import type { Clock } from '../ports/clock.js'
-import type { StopCause, Stops } from '../ports/stops.js'
+import type { Stop, StopCause, Stops } from '../ports/stops.js'
 import { accountOf, accountText } from './columns.js'
+import { type EntryColumns, seenCorrection, unrecordedCorrections } from './seen-corrections.js'
 import type { Tables } from './tables.js'
 
 export function sqlStops(db: Kysely<Tables>, clock: Clock): Stops {
@@ -44,17 +45,25 @@ export function sqlStops(db: Kysely<Tables>, clock: Clock): Stops {
         .where('released_at_ms', 'is', null)
         .orderBy('stop_id')
         .execute()
-      return rows.map((row) => ({
+      const noted = rows.map((row) => ({
         accountNumber: accountOf(row.account),
         periodStart: Number(row.period_start),
         cause: row.cause as StopCause,
         why: row.why,
         stoppedAtMs: Number(row.stopped_at_ms),
       }))
+      return [...noted, ...(await correctedOnFlow(db))]
     },
 
     async release(key, upTo) {
       const { account, period_start } = columnsOf(key)
+      await db
+        .updateTable('seen_corrections')
+        .set({ acknowledged_at_ms: BigInt(clock.now()) })
+        .where('account', '=', account)
+        .where('period_start', '=', period_start)
+        .where('acknowledged_at_ms', 'is', null)
+        .execute()
       const released = { released_at_ms: BigInt(clock.now()), released_up_to: upTo.toString() }
       const { numUpdatedRows } = await db
         .updateTable('entry_stops')
@@ -101,12 +110,30 @@ export function sqlStops(db: Kysely<Tables>, clock: Clock): Stops {
   }
 }
 
-/** Whether the (vault, period) of a record in the outer query waits for an operator. */
-export function openStop(db: Kysely<Tables>) {
+/** Their own word is in no row: they are stops until a correction is recorded for them, or a release. */
+async function correctedOnFlow(db: Kysely<Tables>): Promise<Stop[]> {
+  const rows = await unrecordedCorrections(db).selectAll().orderBy('height').execute()
+  return rows.map((row) => {
+    const { accountNumber, periodStart, billable, reason, txId } = seenCorrection(row)
+    return {
+      accountNumber,
+      periodStart,
+      cause: 'corrected_on_flow',
+      why:
+        `the provider lowered it on Flow to ${billable} (1e-4 tokens, "${reason}", transaction ` +
+        `${txId}) and no record here says so: flowmeter correct or correct waive records it; ` +
+        'released, the next usage states the total of here again',
+      stoppedAtMs: Number(row.seen_at_ms),
+    }
+  })
+}
+
+/** Of the (vault, period) in columns of the outer query. */
+export function openStop(db: Kysely<Tables>, { account, periodStart }: EntryColumns) {
   return db
     .selectFrom('entry_stops')
     .select('stop_id')
-    .whereRef('entry_stops.account', '=', sql.ref('usage_records.account'))
-    .whereRef('entry_stops.period_start', '=', sql.ref('usage_records.period_start'))
+    .whereRef('entry_stops.account', '=', sql.ref(account))
+    .whereRef('entry_stops.period_start', '=', sql.ref(periodStart))
     .where('released_at_ms', 'is', null)
 }

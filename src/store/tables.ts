@@ -161,6 +161,9 @@ export interface SeenCorrectionsTable {
   billable: string
   reason: string
   height: bigint
+  seen_at_ms: bigint
+  /** When an operator released its (vault, period) as it is. */
+  acknowledged_at_ms: bigint | null
 }
 
 /** A view: every record that a batch counts, where it counts now, with the tokens that count. */

@@ -294,12 +294,17 @@ describe.sequential('what may be paid, and the end', { timeout: 300_000 }, () =>
     const { plans } = (await vault('77')) as { plans: { fromPeriodStart: number }[] }
     const start = new Date((plans[0]?.fromPeriodStart ?? 0) * 1_000).toISOString().slice(0, 10)
     const period = ['--period', start]
-    const correct = ['provider', 'correct', '77', ...period, '--tokens', '0', '--after-seq', '5']
+    const correct = ['provider', 'correct', '77', ...period, '--tokens', '0', '--after-seq', '1']
     const reason = ['--reason', 'counted twice']
     expect((await asProvider(...correct, ...reason)).out).toEqual([
       'account 77 used 0 billable tokens in that period',
     ])
     expect(json(await asProvider(...correct, ...reason, '--json'))).toMatchObject({ sent: false })
+    const ahead = await asProvider(...correct.with(-1, '1000'), ...reason)
+    expect([ahead.code, ahead.told.join()]).toEqual([
+      2,
+      expect.stringContaining('the newest batch that Flow has accepted is 0'),
+    ])
     const upwards = correct.with(correct.indexOf('0'), '1.5')
     expect((await asProvider(...upwards, ...reason)).told.join()).toMatch('is not lowered to 15000')
     const approve = ['provider', 'approve', '77', ...period, '--up-to', '12.5', '--json']

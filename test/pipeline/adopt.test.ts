@@ -2,10 +2,17 @@ import { copyFileSync, rmSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { accountNumber, batchSeq } from '../../src/domain/ids.js'
 import { adopt } from '../../src/pipeline/adopt.js'
+import type { Settler } from '../../src/ports/settler.js'
 import { backupStore } from '../../src/store/index.js'
 import { expectAllBilled } from '../support/sums.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
-import { type Daemon, runUntil, SEAL_INTERVAL_MS, World } from '../support/world.js'
+import {
+  type Daemon,
+  runUntil,
+  SEAL_INTERVAL_MS,
+  World,
+  type WorldParts,
+} from '../support/world.js'
 
 const { signal } = new AbortController()
 const order = { reason: 'the disk was lost', by: 'ann' }
@@ -17,14 +24,15 @@ const key = (account: bigint) => ({
 let world: World
 let daemon: Daemon
 
-beforeEach(async () => {
-  world = new World()
+async function begin(parts: WorldParts = {}): Promise<void> {
+  world = new World(parts)
   for (const account of [7n, 9n]) world.flow.openVault(account, SEPTEMBER_S)
   world.tick()
   daemon = await world.boot()
   use('first', '7')
   await runUntil(world, daemon, 'settled')
-})
+}
+beforeEach(() => begin())
 afterEach(() => world.file.remove())
 
 const use = (id: string, account: string) =>
@@ -40,8 +48,19 @@ async function restore(): Promise<void> {
   daemon = await world.boot()
 }
 
-function adoptNow(isSignedForgotten = false) {
-  const { flare: attestor, flow: settler, meterKey, clock } = world
+/** Flow, but for one question, which has no answer. */
+function failing(settler: Settler, question: keyof Settler): Settler {
+  return new Proxy(settler, {
+    get(target, name) {
+      if (name === question) return () => Promise.reject(new Error('the node is away'))
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+function adoptNow(isSignedForgotten = false, settler: Settler = world.flow) {
+  const { flare: attestor, meterKey, clock } = world
   const parts = { store: daemon.store, attestor, settler, meterKey, clock, isSignedForgotten }
   return adopt(parts, order, signal)
 }
@@ -137,6 +156,52 @@ describe('a store that was restored from a backup', () => {
     const slice = { records: [gone], rejects: [], range: { fromMs: 0, untilMs } }
     await daemon.store.records.saveSlice('main', slice, 0)
     await settleAll(3n)
+    await expectRight()
+  })
+
+  test('can be adopted again after an adoption that failed half way', async () => {
+    await backup()
+    use('lost', '9')
+    await settleAll(2n)
+    await restore()
+    world.source.rows.splice(-1)
+    const settler = failing(world.flow, 'applied')
+    await expect(adoptNow(false, settler)).rejects.toThrow('the node is away')
+    await expect(daemon.step('reconcile')).rejects.toMatchObject({ code: 'meter_ahead' })
+    expect(await adoptNow()).toEqual({ batches: 1, lastSeq: 2n, entries: 1 })
+    expect(await daemon.store.books.applied()).toContainEqual(
+      expect.objectContaining({ ...key(9n), lastSeq: 2n }),
+    )
+    world.tick(SEAL_INTERVAL_MS)
+    await daemon.run('reconcile', 'collect', 'attribute')
+    await expect(daemon.step('seal')).rejects.toMatchObject({ code: 'adoption_waits' })
+  })
+
+  test('waits for no source that is not read any more', async () => {
+    await daemon.store.records.addSource('gone', 0)
+    const slice = { records: [], rejects: [], range: { fromMs: 0, untilMs: 1 } }
+    await daemon.store.records.saveSlice('gone', slice, 1)
+    await backup()
+    use('lost', '9')
+    await settleAll(2n)
+    await restore()
+    await adoptNow()
+    await settleAll(3n)
+    await expectRight()
+  })
+
+  test('goes on where more rows were lost than one batch takes in', async () => {
+    await world.file.remove()
+    await begin({ limits: { records: 2, entries: 100 } })
+    await backup()
+    for (const id of ['a', 'b', 'c', 'd', 'e']) use(id, '9')
+    for (const seq of [2n, 3n, 4n]) await settleAll(seq)
+    const { charged } = world.flow.record(key(9n))
+    await restore()
+    await adoptNow()
+    for (const seq of [5n, 6n, 7n]) await settleAll(seq)
+    expect(world.flow.record(key(9n))).toMatchObject({ charged, lastSeq: 7n })
+    expect((await daemon.store.records.counts()).attributed).toBe(0)
     await expectRight()
   })
 

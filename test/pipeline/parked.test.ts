@@ -6,10 +6,13 @@ import {
   retryBatch,
   skipBatch,
   skipEntry,
+  supersedeParked,
 } from '../../src/pipeline/parked.js'
-import { recordWaiver } from '../../src/pipeline/record-correction.js'
+import { recordRemapping, recordWaiver } from '../../src/pipeline/record-correction.js'
+import { entriesToRestate } from '../../src/pipeline/restate.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
 import {
+  attributionOf,
   type Daemon,
   runUntil,
   SEAL_INTERVAL_MS,
@@ -122,6 +125,18 @@ describe('a parked batch', () => {
     })
   })
 
+  test('is looked at without reading all the others, and so is what is to be restated', async () => {
+    use('a', '7')
+    await runUntil(world, daemon, 'accepted')
+    await park(1n)
+    const whole = () => Promise.reject(new Error('a whole batch was read'))
+    const batches = { ...daemon.store.batches, all: whole, get: whole }
+    const stores = { ...daemon.store, batches }
+    expect(await supersedeParked(stores)).toBe(0)
+    expect(await listParked(stores)).toMatchObject({ batches: [{ seq: 1n, onlyHere: [key(7n)] }] })
+    expect(await entriesToRestate(stores)).toEqual([key(7n)])
+  })
+
   test('goes on from where it stopped when it is retried, which is noted', async () => {
     use('a', '7')
     await runUntil(world, daemon, 'accepted')
@@ -185,6 +200,31 @@ describe('charges that are held before sealing', () => {
       charged_vs_price: 0n,
       totals_vs_applied: 0n,
     })
+  })
+
+  test('what a correction has moved is released like what is new, and starves no other', async () => {
+    await world.file.remove()
+    await begin({ bounds })
+    await daemon.store.directory.set('alice', accountNumber(7n))
+    use('absurd', 'alice', { promptTokens: 5_000_000n, cachedPromptTokens: 0n })
+    use('first of 9', '9')
+    await runUntil(world, daemon, 'settled')
+    await daemon.store.directory.set('alice', accountNumber(9n))
+    const [moved] = await recordRemapping(daemon.store, attributionOf(), undefined, order)
+    if (moved === undefined) throw new Error('nothing was recorded')
+    world.flow.correctNow(key(7n), moved.callBillable, moved.correction.afterSeq)
+    await settleAll(2n)
+    expect(await listParked(daemon.store)).toMatchObject({
+      stopped: [{ ...key(9n), cause: 'above_history' }],
+    })
+    expect(await daemon.store.corrections.recountable(10)).toEqual([])
+    expect(await daemon.store.corrections.recountableOf(key(9n))).toHaveLength(1)
+
+    await releaseEntry(daemon.store, key(9n), 'held release', order)
+    await settleAll(3n)
+    expect(await listParked(daemon.store)).toMatchObject({ stopped: [] })
+    expect(await daemon.store.corrections.recountableOf(key(9n))).toEqual([])
+    expect(world.flow.record(key(9n)).lastSeq).toBe(3n)
   })
 
   test('the limit of 24 hours counts all vaults, and rolls on', async () => {

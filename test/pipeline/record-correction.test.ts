@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
 import { checkReceipts } from '../../src/pipeline/check-receipts.js'
+import { releaseEntry } from '../../src/pipeline/parked.js'
 import { makeReceipts } from '../../src/pipeline/receipts.js'
 import { recordRemapping, recordWaiver } from '../../src/pipeline/record-correction.js'
 import type { Correction } from '../../src/ports/corrections.js'
@@ -228,6 +229,34 @@ describe('a correction on Flow that is not the recorded one', () => {
     expect(await checks()).toMatchObject({ corrections_unrecorded: 1n })
   })
 
+  test('holds what would undo it until an operator releases it', async () => {
+    await runUntil(world, daemon, 'settled')
+    world.flow.correctNow(key(7n), 1n, 1n)
+    await daemon.run('reconcile')
+    const startedAtMs = world.clock.now()
+    world.use(
+      usageRecord('d', { user: '7', startedAtMs }),
+      usageRecord('e', { user: '9', startedAtMs }),
+    )
+    await settleAll(2n)
+    const second = await daemon.store.batches.entries(batchSeq(2n))
+    expect(second.map((one) => one.accountNumber)).toEqual([9n])
+    expect(world.flow.record(key(7n)).billable).toBe(1n)
+    expect(await daemon.store.stops.open()).toMatchObject([
+      { ...key(7n), cause: 'corrected_on_flow', why: expect.stringContaining('flowmeter correct') },
+    ])
+
+    await releaseEntry(daemon.store, key(7n), 'held release', ordered)
+    await settleAll(3n)
+    expect(charged(7n)).toBe(billOf('a', 'b', 'c', 'd'))
+    expect(await daemon.store.stops.open()).toEqual([])
+    expect(await differing()).toEqual([])
+    // The next one is another matter.
+    world.flow.correctNow(key(7n), 1n, 3n)
+    await daemon.run('reconcile')
+    expect(await daemon.store.stops.open()).toHaveLength(1)
+  })
+
   test('and is recorded afterwards needs no second one', async () => {
     await runUntil(world, daemon, 'settled')
     world.flow.correctNow(key(7n), billableBy('c'), 1n)
@@ -254,6 +283,17 @@ describe('a correction on Flow that is not the recorded one', () => {
     await settleAll(2n)
     expect(await differing()).toEqual([])
   })
+})
+
+test('after a number far above all batches, what is not charged is a difference', async () => {
+  await runUntil(world, daemon, 'settled')
+  const correction = await moveAlice()
+  world.flow.correctNow(key(7n), correction.billable, 1_000n)
+  await daemon.run('reconcile')
+  world.use(usageRecord('d', { user: '7', startedAtMs: world.clock.now() }))
+  await settleAll(2n)
+  expect(charged(7n)).toBe(billOf('c'))
+  expect(await differing()).toEqual([['totals_vs_applied', billableBy('d')]])
 })
 
 test('a batch of before, brought again after the correction, changes nothing', async () => {

@@ -80,6 +80,21 @@ describe('a known id with other fields', () => {
     expect(await store.controls.ours('main', '2026-09-24')).toMatchObject([{ promptTokens: 900n }])
   })
 
+  test('takes a place that no other row has taken: one call is billed once', async () => {
+    await save(first)
+    await save(other)
+    await save({ ...other, promptTokens: 300n })
+    const rows = await store.setAsides.waiting({ requestId: 'a' }, 10)
+    const [one, two] = rows
+    if (one === undefined || two === undefined) throw new Error('two rows wait')
+    expect(await store.setAsides.letCount(one, true)).toEqual({ outcome: 'counts' })
+    const verdict = { outcome: 'decided', replacedBy: one.rowHash }
+    expect(await store.setAsides.letCount(two, true)).toEqual(verdict)
+    expect(await counted()).toEqual([one.record.promptTokens])
+    // No word was kept on it, so it can still be left alone.
+    expect(await store.setAsides.dismiss(two)).toBe(true)
+  })
+
   test('cannot take the place of one that is sealed, and says which batch has it', async () => {
     await save(first)
     const sealed = { account: accountNumber(1n), periodStart: SEPTEMBER_S, modelId: modelId(0) }

@@ -68,6 +68,7 @@ export class MeteringWorld {
         target: flow.identity.target,
         attribution: settings,
         settings: { rules, receiptSecret: RECEIPT_SECRET, bounds: NO_BOUNDS },
+        sourcesRead: [],
         checkMeter: async () => {},
       },
       signal,

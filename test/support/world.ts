@@ -173,6 +173,7 @@ function stepsOf(
       bounds: parts.bounds ?? NO_BOUNDS,
       ...(parts.limits === undefined ? {} : { limits: parts.limits }),
     },
+    sourcesRead: [source.name],
     checkMeter: (stop: AbortSignal) =>
       checkMeter({ attestor, batches: store.batches, meter }, stop),
   }

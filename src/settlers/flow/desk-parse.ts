@@ -114,5 +114,7 @@ export const vaultMoneyView = z.tuple([
     .nullable(),
 ])
 
-export const meterView = z.object({ meter: z.string(), meterEpoch: small }).nullable()
+export const meterView = z
+  .object({ meter: z.string(), meterEpoch: small, highestSeq: uint })
+  .nullable()
 export const ownIdView = uint.nullable()

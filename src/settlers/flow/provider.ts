@@ -14,6 +14,9 @@ import { FlowPublicDesk } from './public-desk.js'
 
 export type Telling = Pick<ErrandsParts, 'tell' | 'sequenceNumber'>
 
+/** One batch at most is sealed and not accepted yet. */
+const ON_ITS_WAY = 1n
+
 /** What a provider does, with the provider's own key. */
 export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
   readonly #config: PersonDeskConfig
@@ -110,6 +113,7 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
   async correct(correction: Correction, signal: AbortSignal): Promise<Done> {
     const own = await this.#own(signal)
     const { account, periodStart, billable, afterSeq, reason } = correction
+    await this.#checkAfterSeq(own, afterSeq, signal)
     const [number, start] = [uint('UInt64', account), uint('UInt32', periodStart)]
     return this.#errands.run(
       {
@@ -162,6 +166,19 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
     const args = [string(currency), ufix64(amount)]
     const transaction = 'provider/collect_earnings'
     return this.#errands.run({ what: 'collect earnings', transaction, args }, signal)
+  }
+
+  /** Batches up to the number would never count: of ones that are not sealed yet, nobody means that. */
+  async #checkAfterSeq(own: bigint, afterSeq: bigint, signal: AbortSignal): Promise<void> {
+    const stream = await this.run('get_stream', [uint('UInt64', own)], view.meterView, signal)
+    const highest = stream?.highestSeq ?? 0n
+    if (afterSeq <= highest + ON_ITS_WAY) return
+    throw new TerminalError(
+      'after_seq_ahead',
+      `--after-seq ${afterSeq}: the newest batch that Flow has accepted is ${highest}, and ones up to ` +
+        `${afterSeq} would not count for this period. Give the number that flowmeter correct printed; ` +
+        'if it is right, wait until that batch is accepted.',
+    )
   }
 
   async #own(signal: AbortSignal): Promise<bigint> {

@@ -15,6 +15,7 @@ import { directoryVersion } from './0021_directory_version.js'
 import { corrections } from './0030_corrections.js'
 import { operatorLog } from './0031_operator_log.js'
 import { stops } from './0032_stops.js'
+import { unrecordedCorrections } from './0033_unrecorded_corrections.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -34,4 +35,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0020_set_asides': setAsides,
   '0021_directory_version': directoryVersion,
   '0032_stops': stops,
+  '0033_unrecorded_corrections': unrecordedCorrections,
 }

@@ -192,10 +192,11 @@ export class Daemon {
       }),
       make(
         'seal',
-        (store, { attestor, settler }) => {
+        (store, { attestor, settler, source }) => {
           const parts = {
             ...{ store, clock, target: settler.identity.target, attribution: ATTRIBUTION },
             settings: { rules, receiptSecret: RECEIPT_SECRET, bounds: NO_BOUNDS },
+            sourcesRead: [source.name],
             checkMeter: (stop: AbortSignal) =>
               checkMeterLevel({ attestor, batches: store.batches, meter }, stop),
           }
