@@ -609,6 +609,13 @@ access(all) contract SubscriptionVaults {
             return payable
         }
 
+        /// How much of what is still owed the limits let be paid. To be asked when `pay` has begun the
+        /// calendar's period, so that what was spent in an older one does not count.
+        ///
+        access(contract) view fun payableAfterPay(_ clock: UInt): UInt {
+            return self.payable(UInt(self.owed()), self.terms, self.ledger, clock)
+        }
+
         /// What `settle` returns for an entry that is not applied
         ///
         access(self) view fun refusal(_ result: UInt, _ last: UInt): UInt {
@@ -995,6 +1002,10 @@ access(all) contract SubscriptionVaults {
                 self.vaults[account] == nil,
                 message: "SubscriptionVaults.Desk.open: Number \(account) has a vault already"
             )
+            assert(
+                TokenPrices.lastGood(token: token, currency: agreed.currency) != nil,
+                message: "SubscriptionVaults.Desk.open: \(token.identifier) never had a good price in \(agreed.currency), so that nothing owed could be paid, nor what is left be taken out. Set a price first."
+            )
             let book = self.bookOf(token: token, currency: agreed.currency)
             let now = UInt64(getCurrentBlock().timestamp)
             let opening = UInt(PricePlans.periodStart(agreed.period, at: now))
@@ -1163,16 +1174,17 @@ access(all) contract SubscriptionVaults {
                 message: "SubscriptionVaults.Desk.end: Vault \(account) can be ended from \(endsAt) on, and it is \(now)"
             )
             let book = UInt(vault.bookIndex())
-            assert(
-                vault.owed() == 0 || vault.balance() == 0.0 || self.priceOf(book) > 0,
-                message: "SubscriptionVaults.Desk.end: Without a price of the token the debt of vault \(account) cannot be paid. Until there is one, what is free can be withdrawn."
-            )
             if vault.status() == 1 {
                 vault.setLimits(Limits(
                     isAutopayOn: true, isPaused: false, cap: nil, entitled: nil, validUntil: nil
                 ))
             }
             self.payOwed(account)
+            assert(
+                self.priceOf(book) > 0 || vault.balance() == 0.0
+                    || vault.payableAfterPay(SubscriptionVaults.clock()) == 0,
+                message: "SubscriptionVaults.Desk.end: Without a price of the token the debt of vault \(account) cannot be paid. Until there is one, what is free can be withdrawn."
+            )
             let sums = &self.books[book] as &Book
             let writtenOff = vault.close()
             sums.wroteOff(charge: 0, owed: writtenOff)
