@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { deployBand, relayRate, setBandFee } from '../../devnet/flow/band.js'
+import { string } from '../../devnet/flow/cadence-json.js'
 import type { FlowAccount } from '../../devnet/flow/client.js'
 import {
   type Deployed,
@@ -127,6 +128,21 @@ describe('on Flow', () => {
     const after = await world.client.accountKey(relayer.address, 0)
     expect(after.sequenceNumber - before.sequenceNumber).toBe(1n)
     expect(await world.client.balance(relayer.address)).toBeGreaterThan(19n * 10n ** 8n)
+  })
+
+  test('a token at par is not refreshed, however long ago that was said', async () => {
+    const pair = [string(flowVaultType(world.client)), string('USD')]
+    await world.send('governor/set_token_at_par', pair)
+    await setBandFee(band, '0.0')
+    pass.refusedAtMs.clear()
+    await world.client.moveClock(2 * HOUR_S * 1_000)
+    await relay(680_000_000n)
+    const { sequenceNumber } = await world.client.accountKey(relayer.address, 0)
+    await step()
+    await step()
+    expect(pass.seen).toMatchObject([{ isFollowing: true }])
+    expect(status()).toMatchObject({ price: '1', source: 'par' })
+    expect((await world.client.accountKey(relayer.address, 0)).sequenceNumber).toBe(sequenceNumber)
   })
 })
 
