@@ -14,8 +14,14 @@ access(all) contract PricePlans {
     /// Emitted when a plan is published. It never changes.
     access(all) event PlanPublished(plan: UInt64, provider: UInt64, hash: UInt256)
 
+    /// Emitted when a plan is offered no longer. Vaults that are on it keep it.
+    access(all) event PlanRetired(provider: UInt64, plan: UInt64)
+
     /// By plan id
     access(self) let plans: {UInt64: Plan}
+
+    /// Ids of plans that are offered no longer
+    access(self) let retired: {UInt64: Bool}
 
     /// By provider
     access(self) let catalogs: {UInt64: Catalog}
@@ -344,6 +350,12 @@ access(all) contract PricePlans {
         return &self.plans[id]
     }
 
+    /// Whether a plan is offered no longer
+    ///
+    access(all) view fun isRetired(_ id: UInt64): Bool {
+        return self.retired[id] ?? false
+    }
+
     /// A provider's model table: the first name has id 1
     ///
     access(all) view fun modelsOf(provider: UInt64): [String] {
@@ -442,6 +454,18 @@ access(all) contract PricePlans {
         return id
     }
 
+    /// Offers a plan no longer. SubscriptionVaults asks, for the holder of the Provider.
+    ///
+    access(account) fun retire(provider: UInt64, plan: UInt64) {
+        pre {
+            self.borrowPlan(plan)?.provider == provider:
+                "PricePlans.retire: Plan \(plan) is not one of provider \(provider)"
+            !self.isRetired(plan): "PricePlans.retire: Plan \(plan) is retired already"
+        }
+        self.retired[plan] = true
+        emit PlanRetired(provider: provider, plan: plan)
+    }
+
     access(self) fun catalogOf(_ provider: UInt64): &Catalog {
         if self.catalogs[provider] == nil {
             self.catalogs[provider] = Catalog()
@@ -510,6 +534,7 @@ access(all) contract PricePlans {
 
     init() {
         self.plans = {}
+        self.retired = {}
         self.catalogs = {}
         self.extensions = {}
     }

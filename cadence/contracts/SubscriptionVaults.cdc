@@ -1384,13 +1384,17 @@ access(all) contract SubscriptionVaults {
             return now + UInt64(plan.terms.notice)
         }
 
-        /// A plan of this provider that exists
+        /// A plan of this provider that is offered
         ///
         access(self) view fun planOf(_ plan: UInt64): &PricePlans.Plan {
             let found = PricePlans.borrowPlan(plan)
             assert(
                 found?.provider == self.provider,
                 message: "SubscriptionVaults.Desk.planOf: Plan \(plan) is not one of provider \(self.provider)"
+            )
+            assert(
+                !PricePlans.isRetired(plan),
+                message: "SubscriptionVaults.Desk.planOf: Plan \(plan) is retired: vaults on it keep it, and no other takes it on"
             )
             return found!
         }
@@ -1668,6 +1672,12 @@ access(all) contract SubscriptionVaults {
             terms: PricePlans.Terms, tiers: [PricePlans.Tier], rates: [PricePlans.Rate]
         ): UInt64 {
             return PricePlans.publish(provider: self.id, terms: terms, tiers: tiers, rates: rates)
+        }
+
+        /// Offers a plan no longer: no vault opens with it or takes it on. Those on it keep it.
+        ///
+        access(Operate) fun retirePlan(_ plan: UInt64) {
+            PricePlans.retire(provider: self.id, plan: plan)
         }
 
         /// Keeps an account number for the one address that may open it

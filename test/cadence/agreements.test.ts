@@ -104,6 +104,28 @@ describe('a charge that is too great to be applied unseen', () => {
   })
 })
 
+test('a retired plan is kept by vaults that are on it, and taken by no other', async () => {
+  const { world, provider } = settlement
+  const plan = await settlement.publish(DEFAULT_PLAN)
+  const other = await settlement.publish(DEFAULT_PLAN)
+  const bob = await settlement.open('1.0', plan)
+  const carol = await settlement.open('1.0')
+  const rival = await world.client.createAccount({ fundFlow: '5.0' })
+  await world.send('provider/set_up_provider', [], rival)
+  const retire = 'provider/retire_plan'
+  expect(await world.refused(retire, [u64(plan)], rival)).toMatch(/is not one of provider \d/)
+  const retired = await byProvider('retire_plan', u64(plan))
+  expect(eventsNamed(retired, 'PricePlans.PlanRetired')).toEqual([{ provider: 1n, plan }])
+  expect(await world.run('get_plan', [u64(plan)])).toMatchObject({ isRetired: true })
+  expect(await world.refused(retire, [u64(plan)], provider.account)).toMatch('is retired already')
+  expect(await world.refused(retire, [u64(999)], provider.account)).toMatch('is not one of')
+  await expect(settlement.open('1.0', plan)).rejects.toThrow('is retired')
+  expect(await carol.refused('choose_plan', u64(plan))).toMatch('is retired')
+  expect(await settlement.use(bob, 1_000)).toMatchObject({ charge: 1_000n * TOKEN_WAD })
+  await bob.send('choose_plan', u64(other))
+  expect(await bob.refused('choose_plan', u64(plan))).toMatch('is retired')
+})
+
 test('a provider gives tokens, with a reason', async () => {
   const bob = await settlement.open('1.0')
   const args = [u64(bob.number), ufix64('0.5'), string('flowTokenVault')]

@@ -123,6 +123,19 @@ describe.sequential('a provider', () => {
     ).toMatchObject({ plan: '4', published: true })
   })
 
+  test('retires a plan once, and may publish the same again as another', async () => {
+    const plan = 'plans/byok.json'
+    const first = json(await asProvider('plans', 'retire', '2', '--json'))
+    expect(first).toMatchObject({ plan: '2', sent: true })
+    const again = await asProvider('plans', 'retire', '2')
+    expect(again.out).toEqual(['plan 2 was retired before'])
+    expect(json(await asProvider('plans', 'publish', plan, '--json'))).toMatchObject({
+      ...{ plan: '5', published: true },
+    })
+    const open = await asCustomer('vaults', 'open', '--plan', '2', '--deposit', '1')
+    expect([open.code, open.told.join()]).toEqual([2, expect.stringContaining('is retired')])
+  })
+
   test('sets the meter once, and reserves a number', async () => {
     expect((await asProvider('provider', 'set-meter', `0x${METER}`)).code).toBe(0)
     const used = await sent(provider)
