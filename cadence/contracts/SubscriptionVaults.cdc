@@ -1285,6 +1285,11 @@ access(all) contract SubscriptionVaults {
             let period = UInt(periodStart)
             let stream = UsageBatches.borrowStream(provider: self.provider)
                 ?? panic("SubscriptionVaults.Desk.correct: Provider \(self.provider) has no meter")
+            // A number far above the meter's would keep out all that it will ever seal.
+            assert(
+                afterSeq <= stream.highestSeq.saturatingAdd(256),
+                message: "SubscriptionVaults.Desk.correct: afterSeq \(afterSeq) is more than 256 above \(stream.highestSeq), the highest batch accepted"
+            )
             let relief = vault.correct(
                 periodStart: period,
                 billable: UInt(billable),
@@ -1698,7 +1703,8 @@ access(all) contract SubscriptionVaults {
         /// more; what of it was paid goes from earnings back to the balance.
         ///
         /// @param billable 1e-4 tokens; 0 if nothing was applied of the period
-        /// @param afterSeq batches of the current meter up to it change the period no more
+        /// @param afterSeq batches of the current meter up to it change the period no more; at most
+        /// 256 above the highest accepted
         /// @param reason for the customer
         ///
         access(Correct) fun correct(
