@@ -299,9 +299,11 @@ access(all) contract PricePlans {
         access(contract) fun register(_ names: [String]): [String] {
             let added: [String] = []
             for name in names {
+                // In bytes: what a reader sees as one character may have any number of them.
+                let size = name.utf8.length
                 assert(
-                    name.length > 0 && name.length <= 256,
-                    message: "PricePlans.Catalog.register: A model name has 1 to 256 characters"
+                    size > 0 && size <= 256,
+                    message: "PricePlans.Catalog.register: A model name has 1 to 256 bytes, not \(size)"
                 )
                 if self.modelIds[name] == nil {
                     assert(

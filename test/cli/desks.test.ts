@@ -115,7 +115,7 @@ describe.sequential('a provider', () => {
       minimum: '5192296858534827.628530496329220095',
       fee: '5192296858534827.628530496329220095',
       tiers: [...ends, { upTo: '18446744073709551614', ...most }, most],
-      models: [{ model: 'é'.repeat(256), rate: { prompt: '0.0001', completion: '0' } }],
+      models: [{ model: 'é'.repeat(128), rate: { prompt: '0.0001', completion: '0' } }],
     }
     writeFileSync(path, JSON.stringify(plan))
     expect(
