@@ -48,7 +48,7 @@ access(all) contract BandPrices {
     ///
     access(all) resource Governor {
 
-        /// Lets anybody refresh a feed from a rate of Band. The feed has to be there.
+        /// Lets anybody refresh a feed from a rate of Band. The feed has to be there, and not at par.
         ///
         /// @param base, quote Band's symbols, such as FLOW and USD
         ///
@@ -58,6 +58,8 @@ access(all) contract BandPrices {
                     "BandPrices.Governor.setPair: \(base) and \(quote) are no pair"
                 TokenPrices.feed(token: token, currency: currency) != nil:
                     "BandPrices.Governor.setPair: \(token.identifier) has no feed in \(currency)"
+                !TokenPrices.feed(token: token, currency: currency)!.isFixed():
+                    "BandPrices.Governor.setPair: \(token.identifier) is at par with \(currency), and follows no rate"
             }
             BandPrices.put(token: token, currency: currency, pair: Pair(base: base, quote: quote))
             emit PairSet(token: token.identifier, currency: currency, base: base, quote: quote)

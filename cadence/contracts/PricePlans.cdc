@@ -14,8 +14,14 @@ access(all) contract PricePlans {
     /// Emitted when a plan is published. It never changes.
     access(all) event PlanPublished(plan: UInt64, provider: UInt64, hash: UInt256)
 
+    /// Emitted when a plan is offered no longer. Vaults that are on it keep it.
+    access(all) event PlanRetired(provider: UInt64, plan: UInt64)
+
     /// By plan id
     access(self) let plans: {UInt64: Plan}
+
+    /// Ids of plans that are offered no longer
+    access(self) let retired: {UInt64: Bool}
 
     /// By provider
     access(self) let catalogs: {UInt64: Catalog}
@@ -293,9 +299,11 @@ access(all) contract PricePlans {
         access(contract) fun register(_ names: [String]): [String] {
             let added: [String] = []
             for name in names {
+                // In bytes: what a reader sees as one character may have any number of them.
+                let size = name.utf8.length
                 assert(
-                    name.length > 0 && name.length <= 256,
-                    message: "PricePlans.Catalog.register: A model name has 1 to 256 characters"
+                    size > 0 && size <= 256,
+                    message: "PricePlans.Catalog.register: A model name has 1 to 256 bytes, not \(size)"
                 )
                 if self.modelIds[name] == nil {
                     assert(
@@ -342,6 +350,12 @@ access(all) contract PricePlans {
     ///
     access(all) view fun borrowPlan(_ id: UInt64): &Plan? {
         return &self.plans[id]
+    }
+
+    /// Whether a plan is offered no longer
+    ///
+    access(all) view fun isRetired(_ id: UInt64): Bool {
+        return self.retired[id] ?? false
     }
 
     /// A provider's model table: the first name has id 1
@@ -442,6 +456,18 @@ access(all) contract PricePlans {
         return id
     }
 
+    /// Offers a plan no longer. SubscriptionVaults asks, for the holder of the Provider.
+    ///
+    access(account) fun retire(provider: UInt64, plan: UInt64) {
+        pre {
+            self.borrowPlan(plan)?.provider == provider:
+                "PricePlans.retire: Plan \(plan) is not one of provider \(provider)"
+            !self.isRetired(plan): "PricePlans.retire: Plan \(plan) is retired already"
+        }
+        self.retired[plan] = true
+        emit PlanRetired(provider: provider, plan: plan)
+    }
+
     access(self) fun catalogOf(_ provider: UInt64): &Catalog {
         if self.catalogs[provider] == nil {
             self.catalogs[provider] = Catalog()
@@ -510,6 +536,7 @@ access(all) contract PricePlans {
 
     init() {
         self.plans = {}
+        self.retired = {}
         self.catalogs = {}
         self.extensions = {}
     }

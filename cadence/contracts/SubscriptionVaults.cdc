@@ -609,6 +609,13 @@ access(all) contract SubscriptionVaults {
             return payable
         }
 
+        /// How much of what is still owed the limits let be paid. To be asked when `pay` has begun the
+        /// calendar's period, so that what was spent in an older one does not count.
+        ///
+        access(contract) view fun payableAfterPay(_ clock: UInt): UInt {
+            return self.payable(UInt(self.owed()), self.terms, self.ledger, clock)
+        }
+
         /// What `settle` returns for an entry that is not applied
         ///
         access(self) view fun refusal(_ result: UInt, _ last: UInt): UInt {
@@ -995,6 +1002,10 @@ access(all) contract SubscriptionVaults {
                 self.vaults[account] == nil,
                 message: "SubscriptionVaults.Desk.open: Number \(account) has a vault already"
             )
+            assert(
+                TokenPrices.lastGood(token: token, currency: agreed.currency) != nil,
+                message: "SubscriptionVaults.Desk.open: \(token.identifier) never had a good price in \(agreed.currency), so that nothing owed could be paid, nor what is left be taken out. Set a price first."
+            )
             let book = self.bookOf(token: token, currency: agreed.currency)
             let now = UInt64(getCurrentBlock().timestamp)
             let opening = UInt(PricePlans.periodStart(agreed.period, at: now))
@@ -1163,16 +1174,17 @@ access(all) contract SubscriptionVaults {
                 message: "SubscriptionVaults.Desk.end: Vault \(account) can be ended from \(endsAt) on, and it is \(now)"
             )
             let book = UInt(vault.bookIndex())
-            assert(
-                vault.owed() == 0 || vault.balance() == 0.0 || self.priceOf(book) > 0,
-                message: "SubscriptionVaults.Desk.end: Without a price of the token the debt of vault \(account) cannot be paid. Until there is one, what is free can be withdrawn."
-            )
             if vault.status() == 1 {
                 vault.setLimits(Limits(
                     isAutopayOn: true, isPaused: false, cap: nil, entitled: nil, validUntil: nil
                 ))
             }
             self.payOwed(account)
+            assert(
+                self.priceOf(book) > 0 || vault.balance() == 0.0
+                    || vault.payableAfterPay(SubscriptionVaults.clock()) == 0,
+                message: "SubscriptionVaults.Desk.end: Without a price of the token the debt of vault \(account) cannot be paid. Until there is one, what is free can be withdrawn."
+            )
             let sums = &self.books[book] as &Book
             let writtenOff = vault.close()
             sums.wroteOff(charge: 0, owed: writtenOff)
@@ -1273,6 +1285,11 @@ access(all) contract SubscriptionVaults {
             let period = UInt(periodStart)
             let stream = UsageBatches.borrowStream(provider: self.provider)
                 ?? panic("SubscriptionVaults.Desk.correct: Provider \(self.provider) has no meter")
+            // A number far above the meter's would keep out all that it will ever seal.
+            assert(
+                afterSeq <= stream.highestSeq.saturatingAdd(256),
+                message: "SubscriptionVaults.Desk.correct: afterSeq \(afterSeq) is more than 256 above \(stream.highestSeq), the highest batch accepted"
+            )
             let relief = vault.correct(
                 periodStart: period,
                 billable: UInt(billable),
@@ -1372,13 +1389,17 @@ access(all) contract SubscriptionVaults {
             return now + UInt64(plan.terms.notice)
         }
 
-        /// A plan of this provider that exists
+        /// A plan of this provider that is offered
         ///
         access(self) view fun planOf(_ plan: UInt64): &PricePlans.Plan {
             let found = PricePlans.borrowPlan(plan)
             assert(
                 found?.provider == self.provider,
                 message: "SubscriptionVaults.Desk.planOf: Plan \(plan) is not one of provider \(self.provider)"
+            )
+            assert(
+                !PricePlans.isRetired(plan),
+                message: "SubscriptionVaults.Desk.planOf: Plan \(plan) is retired: vaults on it keep it, and no other takes it on"
             )
             return found!
         }
@@ -1658,6 +1679,12 @@ access(all) contract SubscriptionVaults {
             return PricePlans.publish(provider: self.id, terms: terms, tiers: tiers, rates: rates)
         }
 
+        /// Offers a plan no longer: no vault opens with it or takes it on. Those on it keep it.
+        ///
+        access(Operate) fun retirePlan(_ plan: UInt64) {
+            PricePlans.retire(provider: self.id, plan: plan)
+        }
+
         /// Keeps an account number for the one address that may open it
         ///
         access(Operate) fun reserve(number: UInt64, holder: Address) {
@@ -1676,7 +1703,8 @@ access(all) contract SubscriptionVaults {
         /// more; what of it was paid goes from earnings back to the balance.
         ///
         /// @param billable 1e-4 tokens; 0 if nothing was applied of the period
-        /// @param afterSeq batches of the current meter up to it change the period no more
+        /// @param afterSeq batches of the current meter up to it change the period no more; at most
+        /// 256 above the highest accepted
         /// @param reason for the customer
         ///
         access(Correct) fun correct(

@@ -83,6 +83,12 @@ access(all) contract TokenPrices {
             return self.price >= self.minimum && self.price <= self.maximum
         }
 
+        /// Whether one price alone keeps the bounds, as at par: then no oracle has a say
+        ///
+        access(all) view fun isFixed(): Bool {
+            return self.minimum == self.maximum
+        }
+
         /// Whether the price is not too old in this block
         ///
         access(all) view fun isFresh(): Bool {
@@ -153,7 +159,7 @@ access(all) contract TokenPrices {
         }
 
         /// Says that a token is its currency: one is worth one, for ever. (A feed that is set
-        /// later takes its place.)
+        /// later takes its place.) Oracles have no say then.
         ///
         access(Govern) fun setPar(token: Type, currency: String) {
             TokenPrices.setPar(token: token, currency: currency)
@@ -198,7 +204,12 @@ access(all) contract TokenPrices {
     access(account) fun report(
         token: Type, currency: String, price: UInt128, asOf: UFix64, source: String
     ) {
-        let updatedAt = self.feed(token: token, currency: currency)?.updatedAt ?? 0.0
+        let feed = self.feed(token: token, currency: currency)
+        let updatedAt = feed?.updatedAt ?? 0.0
+        assert(
+            feed == nil || !feed!.isFixed(),
+            message: "TokenPrices.report: \(token.identifier) is at par with \(currency), and takes no price of an oracle"
+        )
         assert(
             asOf > updatedAt,
             message: "TokenPrices.report: The price of \(asOf) is no newer than the one of \(updatedAt)"

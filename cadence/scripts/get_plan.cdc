@@ -13,6 +13,8 @@ access(all) struct PlanView {
     access(all) let tiers: [PricePlans.Tier]
     /// Model ids ascend, from 0: the default rate
     access(all) let rates: [PricePlans.Rate]
+    /// No vault opens with it or takes it on any more
+    access(all) let isRetired: Bool
 
     view init(_ plan: &PricePlans.Plan) {
         self.id = plan.id
@@ -26,6 +28,7 @@ access(all) struct PlanView {
         self.notice = plan.terms.notice
         self.tiers = plan.copyTiers()
         self.rates = plan.copyRates()
+        self.isRetired = PricePlans.isRetired(plan.id)
     }
 }
 

@@ -4,7 +4,7 @@ import type { PlanDraft } from '../pricing/plan.js'
 import { diffPlans, partsOf } from '../pricing/plan-diff.js'
 import { tableWith, termsOf, unregisteredModels } from '../pricing/plan-draft.js'
 import { planHash } from '../pricing/plan-hash.js'
-import { type DeskParts, told } from './desk-parts.js'
+import { type DeskParts, told, wholeNumber } from './desk-parts.js'
 import { type CliParts, toJson } from './parts.js'
 import { findPlan, readValid } from './plan-reference.js'
 import { quoteCommand } from './plans-quote.js'
@@ -16,6 +16,7 @@ export function plansCommand(parts: PlansParts): Command {
   const plans = new Command('plans').description('Price plans: files, and what is published')
   plans.addCommand(validateCommand(parts))
   plans.addCommand(publishCommand(parts))
+  plans.addCommand(retireCommand(parts))
   plans.addCommand(quoteCommand(parts))
   plans.addCommand(diffCommand(parts))
   return plans
@@ -81,6 +82,21 @@ function publishCommand({ print, openProviderDesk, ...parts }: PlansParts): Comm
         if (options.json) print(toJson({ plan: id, hash, published: isNew, txId }))
         else print(`plan ${id} ${isNew ? 'is published' : 'was published before'}, hash ${hash}`)
       })
+    })
+}
+
+function retireCommand({ print, openProviderDesk }: PlansParts): Command {
+  return new Command('retire')
+    .description('Offer a plan no longer, with the provider’s own key; vaults on it keep it')
+    .argument('<plan>', 'the id of a published plan')
+    .option('--json', 'print one JSON object')
+    .action(async (text: string, options: { json?: true }, command: Command) => {
+      const plan = wholeNumber(text, command)
+      const { desk, signal } = await openProviderDesk({})
+      const { txId } = await told(command, () => desk.retirePlan(plan, signal))
+      const isNew = txId !== undefined
+      if (options.json) print(toJson({ plan, sent: isNew, txId }))
+      else print(`plan ${plan} ${isNew ? 'is retired' : 'was retired before'}`)
     })
 }
 

@@ -52,8 +52,11 @@ function isDue(
   { refreshMs, clock }: Pick<PricesParts, 'refreshMs' | 'clock'>,
   { refusedAtMs }: PricesPass,
 ): boolean {
-  if (refreshMs === undefined || !price.isFollowing || price.feed === undefined) return false
-  const lastMs = Math.max(price.feed.updatedAtS * 1_000, refusedAtMs.get(keyOf(price)) ?? 0)
+  const { feed, isFollowing } = price
+  if (refreshMs === undefined || !isFollowing || feed === undefined) return false
+  // At par: the contract takes no rate, however old the price.
+  if (feed.minimum === feed.maximum) return false
+  const lastMs = Math.max(feed.updatedAtS * 1_000, refusedAtMs.get(keyOf(price)) ?? 0)
   return clock.now() - lastMs >= refreshMs
 }
 

@@ -22,6 +22,8 @@ export interface PublishedPlan {
   /** Of the canonical form: see `planHash`. */
   readonly hash: Hash
   readonly terms: PlanTerms
+  /** No vault opens with it or takes it on any more. */
+  readonly isRetired: boolean
 }
 
 export interface ProviderCard {
@@ -137,12 +139,14 @@ export interface ProviderDesk extends PublicDesk {
   setUp(signal: AbortSignal): Promise<Done>
   /** Names that are in the table already keep their id. */
   registerModels(names: readonly string[], signal: AbortSignal): Promise<Done>
-  /** A plan of the same hash that is published already is a success. */
+  /** A plan of the same hash that is published already, and not retired, is a success. */
   publish(
     terms: PlanTerms,
     hash: Hash,
     signal: AbortSignal,
   ): Promise<Done & { readonly id: bigint }>
+  /** Offers a plan no longer: vaults on it keep it. One that is retired already is a success. */
+  retirePlan(id: bigint, signal: AbortSignal): Promise<Done>
   /** @param meter its address on Flare, 20 bytes. The one before is revoked at once. */
   setMeter(meter: Hex, signal: AbortSignal): Promise<Done>
   reserve(account: bigint, holder: string, signal: AbortSignal): Promise<Done>

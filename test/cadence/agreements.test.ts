@@ -104,6 +104,28 @@ describe('a charge that is too great to be applied unseen', () => {
   })
 })
 
+test('a retired plan is kept by vaults that are on it, and taken by no other', async () => {
+  const { world, provider } = settlement
+  const plan = await settlement.publish(DEFAULT_PLAN)
+  const other = await settlement.publish(DEFAULT_PLAN)
+  const bob = await settlement.open('1.0', plan)
+  const carol = await settlement.open('1.0')
+  const rival = await world.client.createAccount({ fundFlow: '5.0' })
+  await world.send('provider/set_up_provider', [], rival)
+  const retire = 'provider/retire_plan'
+  expect(await world.refused(retire, [u64(plan)], rival)).toMatch(/is not one of provider \d/)
+  const retired = await byProvider('retire_plan', u64(plan))
+  expect(eventsNamed(retired, 'PricePlans.PlanRetired')).toEqual([{ provider: 1n, plan }])
+  expect(await world.run('get_plan', [u64(plan)])).toMatchObject({ isRetired: true })
+  expect(await world.refused(retire, [u64(plan)], provider.account)).toMatch('is retired already')
+  expect(await world.refused(retire, [u64(999)], provider.account)).toMatch('is not one of')
+  await expect(settlement.open('1.0', plan)).rejects.toThrow('is retired')
+  expect(await carol.refused('choose_plan', u64(plan))).toMatch('is retired')
+  expect(await settlement.use(bob, 1_000)).toMatchObject({ charge: 1_000n * TOKEN_WAD })
+  await bob.send('choose_plan', u64(other))
+  expect(await bob.refused('choose_plan', u64(plan))).toMatch('is retired')
+})
+
 test('a provider gives tokens, with a reason', async () => {
   const bob = await settlement.open('1.0')
   const args = [u64(bob.number), ufix64('0.5'), string('flowTokenVault')]
@@ -256,6 +278,49 @@ describe('a dead price feed', () => {
     await byStranger('end_vault', ...bob.ids)
     expect(await bob.balances()).toMatchObject({ owed: 0n, paid: 1_000n * TOKEN_WAD })
   })
+
+  // Goal: a provider cannot hold a balance that its customer's limits keep from being paid with.
+  test('keeps no vault from its end whose limits let nothing be paid', async () => {
+    const bob = await settlement.open('10.0')
+    const carol = await settlement.open('10.0')
+    await bob.send('set_autopay', { type: 'Bool', value: false })
+    await carol.send('set_cap', optional(wad(1n)))
+    await settlement.setPrice(1_000n * WAD) // Out of its bounds.
+    for (const customer of [bob, carol]) {
+      await settlement.use(customer, 1_000)
+      await byProvider('close_vault', u64(customer.number))
+    }
+    await settlement.moveClock(DAY + 60)
+    const [closed] = eventsNamed(
+      await byStranger('end_vault', ...bob.ids),
+      'SubscriptionVaults.VaultClosed',
+    )
+    const refund = 10n * FLOW + STORAGE_DEPOSIT
+    expect(closed).toMatchObject({ writtenOff: 1_000n * TOKEN_WAD, refund })
+    expect(await strangerRefused('end_vault', ...carol.ids)).toMatch('Without a price of the token')
+    await carol.send('set_paused', { type: 'Bool', value: true })
+    await byStranger('end_vault', ...carol.ids)
+    expect(await carol.balances()).toMatchObject({ writtenOff: 1_000n * TOKEN_WAD, owed: 0n })
+    await expectConservation(settlement)
+  })
+})
+
+// Goal: no balance gets in that a debt would lock for ever.
+test('no vault opens in a token that never had a good price in the plan’s currency', async () => {
+  const { world } = settlement
+  const plan = await settlement.publish({ ...DEFAULT_PLAN, currency: 'EUR' })
+  const pair = [string(flowVaultType(world.client)), string('EUR')]
+  await expect(settlement.open('1.0', plan)).rejects.toThrow('never had a good price in EUR')
+  const rules = [wad(WAD / 10n), wad(10n * WAD), ufix64('60.0')]
+  await world.send('governor/set_token_feed', [...pair, ...rules])
+  await world.send('governor/set_token_price', [...pair, wad(20n * WAD)])
+  await expect(settlement.open('1.0', plan)).rejects.toThrow('never had a good price in EUR')
+  await world.send('governor/set_token_price', [...pair, wad(WAD)])
+  await settlement.moveClock(DAY)
+  // One that is too old will do: it tells how much a debt locks.
+  const bob = await settlement.open('1.0', plan)
+  await settlement.use(bob, 1_000)
+  expect(await bob.balances()).toMatchObject({ free: FLOW - (FLOW * 2n) / 50n })
 })
 
 describe('the storage deposit', () => {

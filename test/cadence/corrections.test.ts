@@ -170,6 +170,22 @@ describe('a correction is refused', () => {
     expect(await refused({ ...bob, number: 999n } as Customer, { tokens: 0n })).toMatch('no vault')
   })
 
+  // Goal: a slip of the hand does not stop all billing of a period.
+  test('up to a batch that the meter is nowhere near to', async () => {
+    const bob = await settlement.open('1.0')
+    await settlement.use(bob, 1_000)
+    const { highestSeq } = (await settlement.world.run('get_stream', [u64(1)])) as {
+      highestSeq: bigint
+    }
+    const wrong = highestSeq + 257n
+    expect(await refused(bob, { tokens: 900n, afterSeq: wrong })).toMatch(
+      `afterSeq ${wrong} is more than 256 above ${highestSeq}, the highest batch accepted`,
+    )
+    expect(await refused(bob, { tokens: 900n, afterSeq: 2n ** 64n - 1n })).toMatch('more than 256')
+    const afterSeq = highestSeq + 256n
+    expect(await correct(bob, { tokens: 900n, afterSeq })).toMatchObject({ afterSeq })
+  })
+
   test('to anybody but the provider', async () => {
     const bob = await settlement.open('1.0')
     await settlement.use(bob, 1_000)

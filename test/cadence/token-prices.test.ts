@@ -277,4 +277,19 @@ describe('a price of Band', () => {
     expect(gone).toMatch('does not follow Band')
     expect(await runFile(band.client, 'get_band_pair', pair('USD'))).toBeNull()
   })
+
+  // Goal: nobody stops payments in a stablecoin by bringing a rate that is not exactly one.
+  test('is not for a token at par', async () => {
+    const follow = [...pair('USD'), string('FLOW'), string('USD')]
+    await send('governor/set_band_pair', follow)
+    await send('governor/set_token_at_par', pair('USD'))
+    await band.client.moveClock(60_000)
+    await relay(999_000_000n, 5)
+    expect(await refreshRefused()).toMatch('is at par with USD, and takes no price of an oracle')
+    expect(await feed('USD')).toMatchObject({ current: WAD, source: 'par' })
+    await send('governor/remove_band_pair', pair('USD'))
+    expect(await refused('governor/set_band_pair', follow, band.account)).toMatch(
+      'is at par with USD, and follows no rate',
+    )
+  })
 })

@@ -159,11 +159,12 @@ export class DeskModel {
 
   end(vault: VaultModel): boolean {
     if (vault.state === 'open' || vault.state === 'closed' || this.now < vault.endsAt) return false
-    if (vault.owed > 0n && vault.balance > 0n && this.price === 0n) return false
-    if (vault.state === 'leaving') {
-      Object.assign(vault, { isAutopayOn: true, isPaused: false, cap: null, entitled: null })
-      vault.validUntil = null
-    }
+    const noLimits = { isAutopayOn: true, isPaused: false, cap: null, entitled: null }
+    const limits = vault.state === 'leaving' ? { ...noLimits, validUntil: null } : {}
+    const spent = vault.spentOn === this.today ? vault.spent : 0n
+    const payable = this.#payable({ ...vault, ...limits, spent })
+    if (payable > 0n && vault.balance > 0n && this.price === 0n) return false
+    Object.assign(vault, limits)
     this.payOwed(vault)
     vault.writtenOff += vault.owed
     vault.owed = 0n

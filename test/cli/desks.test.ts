@@ -115,12 +115,25 @@ describe.sequential('a provider', () => {
       minimum: '5192296858534827.628530496329220095',
       fee: '5192296858534827.628530496329220095',
       tiers: [...ends, { upTo: '18446744073709551614', ...most }, most],
-      models: [{ model: 'é'.repeat(256), rate: { prompt: '0.0001', completion: '0' } }],
+      models: [{ model: 'é'.repeat(128), rate: { prompt: '0.0001', completion: '0' } }],
     }
     writeFileSync(path, JSON.stringify(plan))
     expect(
       json(await asProvider('plans', 'publish', path, '--register-models', '--json')),
     ).toMatchObject({ plan: '4', published: true })
+  })
+
+  test('retires a plan once, and may publish the same again as another', async () => {
+    const plan = 'plans/byok.json'
+    const first = json(await asProvider('plans', 'retire', '2', '--json'))
+    expect(first).toMatchObject({ plan: '2', sent: true })
+    const again = await asProvider('plans', 'retire', '2')
+    expect(again.out).toEqual(['plan 2 was retired before'])
+    expect(json(await asProvider('plans', 'publish', plan, '--json'))).toMatchObject({
+      ...{ plan: '5', published: true },
+    })
+    const open = await asCustomer('vaults', 'open', '--plan', '2', '--deposit', '1')
+    expect([open.code, open.told.join()]).toEqual([2, expect.stringContaining('is retired')])
   })
 
   test('sets the meter once, and reserves a number', async () => {

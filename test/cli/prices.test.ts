@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { deployBand, relayRate } from '../../devnet/flow/band.js'
 import type { FlowAccount } from '../../devnet/flow/client.js'
-import type { Deployed } from '../../devnet/flow/deploy.js'
+import { type Deployed, flowVaultType } from '../../devnet/flow/deploy.js'
 import { startWorld, type World } from '../cadence/world.js'
 import { type DeskRun, deskEnv, runDesk } from './desk-world.js'
 
@@ -121,4 +121,11 @@ test('Band’s rate is followed, refreshed by anybody, and let go', async () => 
   const again = await asProvider('refresh')
   expect([again.code, again.out[0]]).toEqual([0, 'There is no newer rate.'])
   expect((await asGovernor('unfollow')).out.join('\n')).not.toContain('Band')
+})
+
+test('a token that is set at par follows Band no longer', async () => {
+  expect((await asGovernor('follow', 'FLOW/USD')).code).toBe(0)
+  const run = await asGovernor('set-par', '--token', flowVaultType(world.client))
+  expect(run.out.join('\n')).toContain('by par')
+  expect(run.out.join('\n')).not.toContain('Band')
 })

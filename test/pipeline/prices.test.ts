@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { deployBand, relayRate, setBandFee } from '../../devnet/flow/band.js'
+import { string } from '../../devnet/flow/cadence-json.js'
 import type { FlowAccount } from '../../devnet/flow/client.js'
 import {
   type Deployed,
   flowVaultType,
   openVaults,
+  setFlowPrice,
   setUpProvider,
 } from '../../devnet/flow/deploy.js'
 import { wad } from '../../src/domain/money.js'
@@ -22,7 +24,9 @@ import { StoreFile } from '../support/store-file.js'
 // Goal: the daemon keeps a price of Band from growing old, and tells when there is none to pay with.
 // Method: the real step, store, lane and contracts, with Band's stand-in on the emulator.
 
+const WAD = 10n ** 18n
 const HOUR_S = 3_600
+const DAY_S = 24 * HOUR_S
 const STEPS_MAX = 40
 const { signal } = new AbortController()
 
@@ -40,7 +44,12 @@ describe('on Flow', () => {
     band = await deployBand(world)
     relayer = await world.client.createAccount({ fundFlow: '20.0' })
     const provider = await setUpProvider(world.client, { meter: `0x${'7e'.repeat(20)}` })
+    await setFlowPrice(world, {
+      ...{ currency: 'USD', price: WAD / 2n, minimum: WAD / 10n, maximum: 10n * WAD },
+      maxAgeSeconds: DAY_S,
+    })
     await openVaults(world.client, provider, [{ deposit: '1.0' }])
+    await world.client.moveClock((DAY_S + 60) * 1_000)
     const more = { contractsAddress: world.account.address, providerId: provider.id }
     const config = configOf(world.emulator, relayer, more)
     const prices = new FlowPrices(config)
@@ -77,22 +86,17 @@ describe('on Flow', () => {
 
   const status = () => priceStatus(pass, clock.now())[0] ?? { token: '', currency: '' }
 
-  test('a missing feed is told', async () => {
+  test('a price that nobody brings anew is told', async () => {
     await step()
-    expect(priceStatus(pass, clock.now())).toEqual([
+    expect(priceStatus(pass, clock.now())).toMatchObject([
       {
-        token: flowVaultType(world.client),
-        currency: 'USD',
-        paymentsWait: 'there is no feed',
+        ...{ token: flowVaultType(world.client), currency: 'USD', price: '0.5' },
+        paymentsWait: 'the price is too old',
       },
     ])
   })
 
-  test('a feed that follows Band gets its first price, and a newer one when it is old', async () => {
-    const rules = ['--minimum', '0.1', '--maximum', '10', '--max-age', '86400']
-    expect((await govern('set-feed', ...rules)).code).toBe(0)
-    await step()
-    expect(status()).toMatchObject({ paymentsWait: 'no price was set yet' })
+  test('a feed that follows Band gets a price, and a newer one when it is old', async () => {
     expect((await govern('follow', 'FLOW/USD')).code).toBe(0)
     await relay(640_000_000n)
     await stepUntil('0.64')
@@ -124,6 +128,21 @@ describe('on Flow', () => {
     const after = await world.client.accountKey(relayer.address, 0)
     expect(after.sequenceNumber - before.sequenceNumber).toBe(1n)
     expect(await world.client.balance(relayer.address)).toBeGreaterThan(19n * 10n ** 8n)
+  })
+
+  test('a token at par is not refreshed, however long ago that was said', async () => {
+    const pair = [string(flowVaultType(world.client)), string('USD')]
+    await world.send('governor/set_token_at_par', pair)
+    await setBandFee(band, '0.0')
+    pass.refusedAtMs.clear()
+    await world.client.moveClock(2 * HOUR_S * 1_000)
+    await relay(680_000_000n)
+    const { sequenceNumber } = await world.client.accountKey(relayer.address, 0)
+    await step()
+    await step()
+    expect(pass.seen).toMatchObject([{ isFollowing: true }])
+    expect(status()).toMatchObject({ price: '1', source: 'par' })
+    expect((await world.client.accountKey(relayer.address, 0)).sequenceNumber).toBe(sequenceNumber)
   })
 })
 

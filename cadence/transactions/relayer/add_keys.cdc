@@ -11,6 +11,7 @@ transaction(keyIndex: Int, count: Int) {
     prepare(signer: auth(AddKey) &Account) {
         self.key = signer.keys.get(keyIndex: keyIndex)
             ?? panic("add_keys: The account has no key \(keyIndex)")
+        assert(!self.key.isRevoked, message: "add_keys: Key \(keyIndex) is revoked")
         self.keys = signer.keys
     }
 

@@ -46,12 +46,15 @@ export const publishedPlanView = z
       .array(z.object({ upTo: uint.nullable(), pricePerMillion: uint, discountBps: uint }))
       .min(1),
     rates: z.array(rateView).min(1),
+    isRetired: z.boolean(),
   })
-  .transform(({ id, provider, hash, period, notice, rates, ...terms }): PublishedPlan => {
-    const byModel = rates.map(({ modelId, ...rate }) => [modelId, rate] as const)
-    const rest = { periodKind: period, noticeS: notice, rates: new Map(byModel) }
-    return { id, provider, hash, terms: { ...terms, ...rest } }
-  })
+  .transform(
+    ({ id, provider, hash, period, notice, rates, isRetired, ...terms }): PublishedPlan => {
+      const byModel = rates.map(({ modelId, ...rate }) => [modelId, rate] as const)
+      const rest = { periodKind: period, noticeS: notice, rates: new Map(byModel) }
+      return { id, provider, hash, terms: { ...terms, ...rest }, isRetired }
+    },
+  )
   .nullable()
 
 export const providerCardView = z

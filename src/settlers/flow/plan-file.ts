@@ -48,8 +48,8 @@ const tokens = z
 const currency = z.string().regex(/^[!-~]{1,16}$/, 'expected 1 to 16 ASCII characters, no spaces')
 const model = z
   .string()
-  .refine((name) => characters(name) >= 1 && characters(name) <= MODEL_NAME_MAX, {
-    error: `a model name has 1 to ${MODEL_NAME_MAX} characters`,
+  .refine((name) => name !== '' && Buffer.byteLength(name) <= MODEL_NAME_MAX, {
+    error: `a model name has 1 to ${MODEL_NAME_MAX} bytes`,
   })
   .refine((name) => name === name.normalize('NFC'), { error: 'a model name is written in NFC' })
 
@@ -243,9 +243,4 @@ function combinations(file: {
 
 function flatRate(all: bigint): Rate {
   return { prompt: all, cachedPrompt: all, completion: all, request: 0n }
-}
-
-/** As Cadence counts them: what a reader sees as one (UAX 29). */
-function characters(text: string): number {
-  return [...new Intl.Segmenter('en', { granularity: 'grapheme' }).segment(text)].length
 }

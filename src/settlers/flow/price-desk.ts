@@ -116,8 +116,11 @@ export class FlowPriceKeeperDesk extends FlowPriceDesk implements PriceKeeperDes
     return this.#send(what, 'governor/set_token_price', pair, [wadValue(price)], signal)
   }
 
-  setPar(pair: PricePair, signal: AbortSignal): Promise<Done> {
-    return this.#send('set the token at par', 'governor/set_token_at_par', pair, [], signal)
+  async setPar(pair: PricePair, signal: AbortSignal): Promise<Done> {
+    const what = 'set the token at par'
+    const done = await this.#send(what, 'governor/set_token_at_par', pair, [], signal)
+    if ((await this.followed(pair, signal)) !== undefined) await this.unfollow(pair, signal)
+    return done
   }
 
   follow(

@@ -87,6 +87,18 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
     return { ...done, id }
   }
 
+  retirePlan(id: bigint, signal: AbortSignal): Promise<Done> {
+    return this.#errands.run(
+      {
+        what: `retire plan ${id}`,
+        transaction: 'provider/retire_plan',
+        args: [uint('UInt64', id)],
+        isDone: async (height, same) => (await this.plan(id, same, height))?.isRetired === true,
+      },
+      signal,
+    )
+  }
+
   async setMeter(meter: Hex, signal: AbortSignal): Promise<Done> {
     const own = await this.#own(signal)
     const args = [uint('UInt64', own)]
@@ -197,8 +209,8 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
   ): Promise<bigint | undefined> {
     const plans = (await this.provider(own, signal, atHeight))?.plans ?? []
     for (const id of plans.toReversed()) {
-      const plan = await this.plan(id, signal) // It never changes.
-      if (plan?.hash === hash) return id
+      const plan = await this.plan(id, signal, atHeight)
+      if (plan?.hash === hash && !plan.isRetired) return id
     }
     return undefined
   }

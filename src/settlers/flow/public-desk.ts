@@ -34,11 +34,13 @@ export class FlowPublicDesk implements PublicDesk {
     this.files = new CadenceFiles(config)
   }
 
-  async plan(id: bigint, signal: AbortSignal): Promise<PublishedPlan | undefined> {
-    return (
-      (await this.run('get_plan', [uint('UInt64', id)], view.publishedPlanView, signal)) ??
-      undefined
-    )
+  async plan(
+    id: bigint,
+    signal: AbortSignal,
+    atHeight?: number,
+  ): Promise<PublishedPlan | undefined> {
+    const args = [uint('UInt64', id)]
+    return (await this.run('get_plan', args, view.publishedPlanView, signal, atHeight)) ?? undefined
   }
 
   models(provider: bigint, signal: AbortSignal, atHeight?: number): Promise<readonly string[]> {

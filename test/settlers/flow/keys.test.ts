@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type FaultProxy, startFaultProxy } from '../../../devnet/fault-proxy.js'
+import { uint } from '../../../devnet/flow/cadence-json.js'
 import type { FlowAccount } from '../../../devnet/flow/client.js'
+import { sendFile } from '../../../devnet/flow/deploy.js'
 import { ConfigError, RetryableError } from '../../../src/domain/errors.js'
 import { batchSeq, purpose } from '../../../src/domain/ids.js'
 import { type Delivery, deliver } from '../../../src/pipeline/deliver.js'
@@ -85,6 +87,20 @@ test('keys are added up to a number, and running it again adds none', async () =
   expect(await ensure(3)).toEqual({ address, indexes: [0, 1, 2], added: 0 })
   expect(await ensure(1)).toMatchObject({ indexes: [0, 1, 2], added: 0 })
   await new FlowSettler(configFor({ keyIndexes: '0-2' })).checkLanes(signal)
+})
+
+test('a key that is revoked is not repeated', async () => {
+  const { client } = chain.emulator
+  const owner = await client.createAccount({ keys: 2, fundFlow: '1.0' })
+  const revoke = `transaction { prepare(signer: auth(RevokeKey) &Account) {
+    signer.keys.revoke(keyIndex: 1)
+  } }`
+  expect((await client.send({ cadence: revoke, signers: [owner] })).error).toBeNull()
+  const args = [uint('Int', 1), uint('Int', 1)]
+  await expect(sendFile(client, 'relayer/add_keys', args, owner)).rejects.toThrow(
+    'Key 1 is revoked',
+  )
+  await sendFile(client, 'relayer/add_keys', [uint('Int', 0), uint('Int', 1)], owner)
 })
 
 test('the command says what to set; a wrong number is the caller’s mistake', async () => {
