@@ -26,7 +26,8 @@ test('the same seed is the same schedule, to the call', async () => {
   expect(lines[1]).toEqual(lines[0])
 })
 
-// Goal: the simulation can fail. Method: plant one bug, and play the first seed that finds it.
+// Goal: the simulation can fail. Method: plant one bug, and play seeds until one finds it; first the
+// one that did when this was written, since any other call that `src` makes makes other schedules.
 const FOUND_BY: Readonly<Record<BugName, number>> = {
   'cursor-before-rows': 199,
   'missing-dedupe': 1,
@@ -40,7 +41,18 @@ const FOUND_BY: Readonly<Record<BugName, number>> = {
   'old-meter-accepted': 19,
 }
 
-test.each(Object.entries(FOUND_BY))('%s is found by seed %i', async (name, seed) => {
-  const outcome = await runSeed(seed, silent, BUGS[name as BugName])
-  expect(isBad(outcome)).toBe(true)
-})
+const SEEDS_MAX = 1_000
+
+test.each(Object.entries(FOUND_BY))(
+  '%s is found, by seed %i or another',
+  {
+    timeout: 300_000,
+  },
+  async (name, first) => {
+    const seeds = [first, ...Array.from({ length: SEEDS_MAX }, (_, i) => i + 1)]
+    for (const seed of seeds) {
+      if (isBad(await runSeed(seed, silent, BUGS[name as BugName]))) return
+    }
+    expect.fail(`no seed up to ${SEEDS_MAX} finds it`)
+  },
+)
