@@ -10,6 +10,9 @@ import * as view from './parse.js'
 import { signerFor } from './signing.js'
 import { contractKeys, governors, type TrustedKeys, trustedKeysView } from './trusted-keys.js'
 
+/** Percent of the contract account's storage. What is left has to last until somebody looks again. */
+const STORAGE_PERCENT_MAX = 80n
+
 /** A settlement that fills a transaction costs 0.4 FLOW; this is a handful of them. */
 const BALANCE_MIN = 200_000_000n
 
@@ -37,6 +40,7 @@ const LOOKS: readonly (readonly [name: string, look: Look])[] = [
   ['flow provider', lookAtProvider],
   ['flow meter', lookAtMeter],
   ['flow light client', lookAtLightClient],
+  ['flow contract storage', lookAtStorage],
   ['flow contract keys', lookAtContractKeys],
   ['flow governors', lookAtGovernors],
 ]
@@ -142,6 +146,18 @@ async function lookAtMeter(patient: Patient): Promise<Found> {
 async function lookAtLightClient(patient: Patient): Promise<Found> {
   const { lastEpoch, epochs } = await run(patient, 'get_light_client', [], view.lightClientView)
   return { detail: `signing policies up to reward epoch ${lastEpoch}, ${epochs.length} held` }
+}
+
+/** Vaults, records, batches and plans lie in it: without room for more nothing is accepted or charged. */
+async function lookAtStorage(patient: Patient): Promise<Found> {
+  const { contractsAddress } = patient.config
+  const args = [address(contractsAddress)]
+  const { used, capacity } = await run(patient, 'get_storage', args, view.storageView)
+  const percent = capacity === 0n ? 100n : (used * 100n) / capacity
+  const detail = `${used} of ${capacity} bytes of ${contractsAddress} are used: ${percent} %`
+  if (percent < STORAGE_PERCENT_MAX) return { detail }
+  const fix = `Send FLOW to ${contractsAddress}: 1 FLOW is 100 MB. When it is full, nothing settles.`
+  return { detail, fix, isWarning: true }
 }
 
 /** On a local network one key is as it should be. */

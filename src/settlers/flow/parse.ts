@@ -105,6 +105,9 @@ export const rootsView = z.array(hash.nullable())
 export const targetView = z.object({ name: z.string(), hash, anchor: z.string() })
 
 /** Null: there is no such provider. */
+/** Bytes of an account. */
+export const storageView = z.object({ used: uint, capacity: uint })
+
 export const providerView = z.object({ vaults: small, plans: z.array(uint) }).nullable()
 
 type RecordFields = Omit<AppliedRecord, 'accountNumber' | 'periodStart'>

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { string } from '../../../devnet/flow/cadence-json.js'
 import type { FlowAccount } from '../../../devnet/flow/client.js'
 import { settlerDoctor } from '../../../src/settlers/index.js'
 import { beginFlowWorld, type FlowWorld } from './settler-world.js'
@@ -36,6 +37,7 @@ test('all is well where all is well', async () => {
   expect(checks.map(({ check }) => check)).toEqual([
     ...names.map((name) => `flow ${name}`),
     'flow light client',
+    'flow contract storage',
     'flow contract keys',
     'flow governors',
   ])
@@ -46,7 +48,12 @@ test('all is well where all is well', async () => {
 
 test('a wrong network', async () => {
   // The standard contracts are elsewhere there, but our scripts need none of them.
-  expect(await unwell({ network: 'testnet' })).toEqual(['flow access node', 'flow target'])
+  // That one key can change the contracts is as it should be on a local network alone.
+  expect(await unwell({ network: 'testnet' })).toEqual([
+    'flow access node',
+    'flow target',
+    'flow contract keys',
+  ])
 })
 
 test('a key that is not ours, and one that is not there; the secret is not shown', async () => {
@@ -69,6 +76,28 @@ test('an account without the contracts, and one without FLOW', async () => {
   ])
   const privateKey = Buffer.from(poor.privateKey).toString('hex')
   expect(await unwell({ accountAddress: poor.address, privateKey })).toEqual(['flow account'])
+})
+
+test('a contract account whose storage is nearly full', async () => {
+  const { client } = world.chain.emulator
+  const full = await client.createAccount({ fundFlow: '0.0' })
+  const at = { contractsAddress: full.address }
+  const storage = async () =>
+    (await findings(at)).find(({ check }) => check === 'flow contract storage')
+  const empty = await storage()
+  expect(empty).toMatchObject({ verdict: 'ok' })
+  const [used = 0, capacity = 0] = (empty?.says ?? '').match(/\d+/g)?.map(Number) ?? []
+  const filling = 'x'.repeat(Math.ceil(0.81 * capacity) - used)
+  const cadence = `transaction(filling: String) { prepare(payer: &Account, full: auth(SaveValue) &Account) {
+    full.storage.save(filling, to: /storage/filling)
+  } }`
+  const args = [string(filling)]
+  expect((await client.send({ cadence, args, signers: [payer, full] })).error).toBeNull()
+  expect(await storage()).toMatchObject({
+    verdict: 'warning',
+    says: expect.stringMatching(/are used: 8\d %$/),
+    fix: expect.stringContaining(`Send FLOW to ${full.address}`),
+  })
 })
 
 test('a provider that is none', async () => {
