@@ -4,8 +4,9 @@ import { formatWad } from '../domain/money.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { CorrectionPreview, TotalChange } from '../pipeline/correct.js'
 import type { RecordedCorrection } from '../pipeline/record-correction.js'
+import { told } from './desk-parts.js'
 import type { MeteringTools } from './metering-tools.js'
-import { accountArgument, type OrderOptions, ordered, orderOf, told } from './ordered.js'
+import { accountArgument, type OrderOptions, ordered, orderOf } from './ordered.js'
 import { type CliParts, toJson } from './parts.js'
 
 type CorrectParts = Pick<CliParts, 'metering' | 'print'>
@@ -67,7 +68,9 @@ async function record(
   what: Partial<Parameters<MeteringTools['correct']>[0]>,
 ): Promise<void> {
   const order = orderOf(options, command, '; or look first, with --dry-run')
-  const recorded = await told(command, (await metering()).correct({ ...what, ...order }))
+  const recorded = await told(command, async () =>
+    (await metering()).correct({ ...what, ...order }),
+  )
   if (options.json) return print(toJson({ executed: true, recorded }))
   for (const line of recorded.flatMap(recordedLines)) print(line)
 }

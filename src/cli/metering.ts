@@ -42,7 +42,7 @@ import type {
   MapAll,
   MeteringTools,
 } from './metering-tools.js'
-import { withStore } from './operations.js'
+import { withStore } from './stored.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 

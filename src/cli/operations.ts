@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createAttestor, createMeterKey } from '../attestors/index.js'
 import { type Config, loadConfig, loadMappingConfig } from '../config.js'
-import { ConfigError } from '../domain/errors.js'
 import { type Adopted, adopt } from '../pipeline/adopt.js'
 import { audit } from '../pipeline/audit.js'
 import { bindIdentity, identityOf } from '../pipeline/identity.js'
@@ -14,6 +13,7 @@ import type { Checks, Store } from '../ports/stores.js'
 import { systemClock as clock } from '../runtime/clock.js'
 import { createSettler } from '../settlers/index.js'
 import type { OperationsTools } from './operations-tools.js'
+import { noStore, withStore } from './stored.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -84,29 +84,5 @@ async function adoptStore(
     })
   } finally {
     unlock()
-  }
-}
-
-function noStore(file: string): ConfigError {
-  return new ConfigError(
-    'no_store',
-    `There is no store at ${file} yet. Start the daemon once (flowmeter start), or set ` +
-      'DATABASE_URL to where its store is.',
-  )
-}
-
-/** @throws ConfigError `no_store` before the first start */
-export async function withStore<Result>(
-  file: string,
-  work: (store: Store) => Promise<Result>,
-): Promise<Result> {
-  if (!existsSync(file)) throw noStore(file)
-  const { openStore } = await import('../store/index.js')
-  const store = openStore(file, clock)
-  try {
-    await store.migrate()
-    return await work(store)
-  } finally {
-    await store.close()
   }
 }

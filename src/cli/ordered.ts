@@ -1,7 +1,6 @@
 import { userInfo } from 'node:os'
 import { getuid } from 'node:process'
 import { type Command, InvalidArgumentError } from 'commander'
-import { TerminalError } from '../domain/errors.js'
 import { type AccountNumber, accountNumber, type BatchSeq, batchSeq } from '../domain/ids.js'
 import type { Ordered } from '../pipeline/record-correction.js'
 
@@ -31,16 +30,6 @@ function nameOfUser(): string {
     return userInfo().username
   } catch {
     return `uid ${getuid?.()}`
-  }
-}
-
-/** What cannot be done is told, not thrown. */
-export async function told<Result>(command: Command, work: Promise<Result>): Promise<Result> {
-  try {
-    return await work
-  } catch (error) {
-    if (!(error instanceof TerminalError)) throw error
-    return command.error(`error: ${error.message}`, { exitCode: 2 })
   }
 }
 

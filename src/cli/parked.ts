@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { AccountNumber, BatchSeq } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { Parked } from '../pipeline/parked.js'
+import { told } from './desk-parts.js'
 import {
   accountArgument,
   batchNumber,
@@ -9,7 +10,6 @@ import {
   ordered,
   orderOf,
   periodArgument,
-  told,
 } from './ordered.js'
 import { type CliParts, toJson } from './parts.js'
 
@@ -37,7 +37,9 @@ export function parkedCommand({ operations, print }: ParkedParts): Command {
       .action(async (seq: BatchSeq, options: OrderOptions, command: Command) => {
         const order = orderOf(options, command)
         const tools = await operations()
-        await told(command, verb === 'retry' ? tools.retry(seq, order) : tools.skip(seq, order))
+        await told(command, () =>
+          verb === 'retry' ? tools.retry(seq, order) : tools.skip(seq, order),
+        )
         print(options.json ? toJson({ batch: seq, verb }) : `batch ${seq}: ${verb}, noted`)
       })
   }
@@ -57,8 +59,7 @@ export function parkedCommand({ operations, print }: ParkedParts): Command {
         const order = orderOf(options, command)
         const tools = await operations()
         const isRetry = verb === 'retry-entry'
-        await told(
-          command,
+        await told(command, () =>
           isRetry ? tools.release(key, 'parked retry-entry', order) : tools.skipEntry(key, order),
         )
         print(options.json ? toJson({ ...key, verb }) : `${nameOf(key)}: ${verb}, noted`)
@@ -92,7 +93,7 @@ export function heldCommand({ operations, print }: ParkedParts): Command {
     ) => {
       const key = { accountNumber: account, periodStart }
       const order = orderOf(options, command)
-      await told(command, (await operations()).release(key, 'held release', order))
+      await told(command, async () => (await operations()).release(key, 'held release', order))
       print(options.json ? toJson({ ...key, released: true }) : `${nameOf(key)}: released`)
     },
   )

@@ -5,10 +5,9 @@ import { ConfigError } from '../domain/errors.js'
 import { accountNumber } from '../domain/ids.js'
 import type { Receipts } from '../domain/receipts.js'
 import { makeReceipts, statedPeriods } from '../pipeline/receipts.js'
-import { systemClock } from '../runtime/clock.js'
-import { openStore } from '../store/index.js'
 import type { ReceiptsTools } from './parts.js'
 import { parseReceipts } from './receipts-file.js'
+import { withOpenedStore } from './stored.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -17,9 +16,7 @@ export function receiptsTools(env: Environment, folder: string): ReceiptsTools {
   return {
     async make(account, periodStart) {
       const { databaseUrl, receiptSecret, settler } = loadConfig(env, folder)
-      const store = openStore(databaseUrl, systemClock)
-      try {
-        await store.migrate()
+      return withOpenedStore(databaseUrl, async (store) => {
         const periods = await statedPeriods(store, account)
         const [only] = periodStart === undefined ? periods : [periodStart]
         const isClear = periodStart !== undefined || periods.length === 1
@@ -27,9 +24,7 @@ export function receiptsTools(env: Environment, folder: string): ReceiptsTools {
         const key = { accountNumber: accountNumber(account), periodStart: only }
         const signing = { provider: settler.providerId, receiptSecret }
         return { periods, receipts: await makeReceipts(key, signing, store) }
-      } finally {
-        await store.close()
-      }
+      })
     },
     read: (path) => readReceipts(resolve(folder, path)),
   }

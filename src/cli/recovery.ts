@@ -1,5 +1,6 @@
 import { Command } from 'commander'
-import { type OrderOptions, ordered, orderOf, told } from './ordered.js'
+import { told } from './desk-parts.js'
+import { type OrderOptions, ordered, orderOf } from './ordered.js'
 import { type CliParts, toJson } from './parts.js'
 
 type RecoveryParts = Pick<CliParts, 'operations' | 'print'>
@@ -27,7 +28,7 @@ export function adoptCommand({ operations, print }: RecoveryParts): Command {
     .action(async (options: OrderOptions & { forgetSigned?: true }, command: Command) => {
       const order = orderOf(options, command)
       const tools = await operations()
-      const adopted = await told(command, tools.adopt(order, options.forgetSigned === true))
+      const adopted = await told(command, () => tools.adopt(order, options.forgetSigned === true))
       if (options.json) return print(toJson(adopted))
       print(
         `${adopted.batches} batches were adopted, up to ${adopted.lastSeq}; they stated ` +

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
 import { loadMappingConfig } from '../config.js'
-import { ConfigError } from '../domain/errors.js'
 import { createMapping, type Mapped } from '../mapping/index.js'
 import { readStatus, type Status } from '../pipeline/status.js'
-import type { Directory, Store } from '../ports/stores.js'
+import type { Directory } from '../ports/stores.js'
 import { systemClock } from '../runtime/clock.js'
 import { version } from '../version.js'
+import { withOpenedStore, withStore } from './stored.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -25,7 +25,7 @@ export async function mapUser(user: string, env: Environment, folder: string): P
   const map = createMapping(mapping)
   const needsDirectory = mapping.chain.some(({ kind }) => kind === 'directory')
   if (!needsDirectory || !existsSync(databaseUrl)) return map(user, { directory: new Map() })
-  return withStore(databaseUrl, async ({ directory }) =>
+  return withOpenedStore(databaseUrl, async ({ directory }) =>
     map(user, { directory: await directory.findAll([user]) }),
   )
 }
@@ -33,13 +33,6 @@ export async function mapUser(user: string, env: Environment, folder: string): P
 /** @throws ConfigError `no_store` before the first start */
 export async function readStoredStatus(env: Environment, folder: string): Promise<Status> {
   const { databaseUrl } = loadMappingConfig(env, folder)
-  if (!existsSync(databaseUrl)) {
-    throw new ConfigError(
-      'no_store',
-      `There is no store at ${databaseUrl} yet. Start the daemon once (flowmeter start), or set ` +
-        'DATABASE_URL to where its store is.',
-    )
-  }
   return withStore(databaseUrl, async (stores) =>
     readStatus({ stores, clock: systemClock, version, identity: await stores.identity.all() }),
   )
@@ -51,19 +44,5 @@ export function withDirectory<Result>(
   work: (directory: Directory) => Promise<Result>,
 ): Promise<Result> {
   const { databaseUrl } = loadMappingConfig(env, folder)
-  return withStore(databaseUrl, ({ directory }) => work(directory))
-}
-
-async function withStore<Result>(
-  file: string,
-  work: (store: Store) => Promise<Result>,
-): Promise<Result> {
-  const { openStore } = await import('../store/index.js')
-  const store = openStore(file, systemClock)
-  try {
-    await store.migrate()
-    return await work(store)
-  } finally {
-    await store.close()
-  }
+  return withOpenedStore(databaseUrl, ({ directory }) => work(directory))
 }
