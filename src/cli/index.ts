@@ -19,7 +19,7 @@ import { pricesCommand } from './prices.js'
 import { providerCommand } from './provider.js'
 import { quarantineCommand } from './quarantine.js'
 import { receiptsCommand } from './receipts.js'
-import { adoptCommand, backupCommand } from './recovery.js'
+import { adoptCommand, backupCommand, rotateMeterCommand } from './recovery.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
 import { unmappedCommand } from './unmapped.js'
@@ -48,6 +48,7 @@ export function createProgram(parts: CliParts): Command {
     logCommand(parts),
     backupCommand(parts),
     adoptCommand(parts),
+    rotateMeterCommand(parts),
     statusCommand(parts),
     doctorCommand(parts),
     configCommand(parts),

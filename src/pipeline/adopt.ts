@@ -1,13 +1,15 @@
 import type { BatchHeader } from '../domain/batch.js'
 import { TerminalError } from '../domain/errors.js'
-import { batchSeq } from '../domain/ids.js'
+import { batchId, eraOf } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { AnchorHistory, Attestor } from '../ports/attestor.js'
 import type { Clock } from '../ports/clock.js'
+import type { Era } from '../ports/meters.js'
 import type { MeterKey } from '../ports/meter-key.js'
 import type { AppliedRecord, Balance, Settler } from '../ports/settler.js'
 import type { Store, Stores } from '../ports/stores.js'
 import { applyCorrections } from './apply-correction.js'
+import { checkStream } from './meter-era.js'
 import type { Ordered } from './record-correction.js'
 import { nameOf } from './restate.js'
 
@@ -54,7 +56,8 @@ export async function adopt(
     throw new TerminalError('nothing_to_adopt', message)
   }
   // First the file beside the key: until it is written, the next start is refused as this one was.
-  const read = await readFlow(parts, signal)
+  const eras = await store.meters.all()
+  const read = await readFlow(parts, { eras, areResultsOurs: true }, signal)
   await meterKey.adopt?.(last, parts.isSignedForgotten)
   const { lastSeq } = await attestor.meterState(meterKey.address, signal)
   await store.transaction(async (stores) => {
@@ -81,12 +84,22 @@ async function foreignHeaders(
   { store, attestor, meterKey }: AdoptParts,
   signal: AbortSignal,
 ): Promise<BatchHeader[]> {
-  const known = new Map((await store.batches.all()).map(({ header }) => [header.seq, header.root]))
+  const { era } = await store.meters.current()
+  const ours = (await store.batches.all()).filter(({ id }) => eraOf(id) === era)
+  const known = new Map(ours.map(({ header }) => [header.seq, header.root]))
   const isKnown = (header: BatchHeader): boolean => known.get(header.seq) === header.root
   return [...(await attestor.anchoredHeaders(meterKey.address, isKnown, signal))]
 }
 
-interface ReadOfFlow {
+/** What is read, and whose. */
+export interface Reading {
+  /** The store's meters. The stream has to be the last one's by now. */
+  readonly eras: readonly Era[]
+  /** Whether results are of batches of the store's current meter. */
+  readonly areResultsOurs: boolean
+}
+
+export interface ReadOfFlow {
   readonly untilHeight: number
   readonly applied: readonly AppliedRecord[]
   readonly balances: readonly Balance[]
@@ -99,7 +112,13 @@ interface ReadOfFlow {
  * at the end: an adoption that is begun again has to see every window, since what only the lost
  * batches stated is found in them alone.
  */
-async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Promise<ReadOfFlow> {
+export async function readFlow(
+  { store, settler }: Pick<AdoptParts, 'store' | 'settler'>,
+  { eras, areResultsOurs }: Reading,
+  signal: AbortSignal,
+): Promise<ReadOfFlow> {
+  const { era } = await store.meters.current()
+  const meter = eras.at(-1)?.meter
   const sealed = await settler.sealedHeight(signal)
   const keys = new Map<string, EntryKey>()
   for (const key of await store.totals.all()) keys.set(nameOf(key), key)
@@ -107,16 +126,17 @@ async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Pr
   let from = (await store.books.readHeight()) ?? sealed
   for (let window = 0; from <= sealed && window < WINDOWS_MAX; window += 1) {
     const page = await settler.settledSince(from, signal)
+    checkStream(page.stream, meter)
     for (const { accountNumber, periodStart } of page.events) {
       const key = { accountNumber, periodStart }
       if (!keys.has(nameOf(key))) entries += 1
       keys.set(nameOf(key), key)
     }
     await store.transaction(async (stores) => {
-      for (const event of page.events) {
-        await stores.batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
+      for (const event of areResultsOurs ? page.events : []) {
+        await stores.batches.saveResult(batchId(event.seq, era), event, event.result, event.txId)
       }
-      await applyCorrections(stores, page.corrections)
+      await applyCorrections(stores, page.corrections, eras)
     })
     from = page.untilHeight
   }

@@ -1,8 +1,10 @@
-import type { Hex } from '../domain/bytes.js'
+import type { BatchHeader, BatchLife } from '../domain/batch.js'
+import { batchId, eraOf } from '../domain/ids.js'
 import { entryBytes } from '../domain/entry.js'
 import { receiptSalt, recordLeaf, recordsRoot } from '../domain/receipt.js'
 import type { UsageTotal } from '../domain/usage-total.js'
 import type { AnchorHistory } from '../ports/attestor.js'
+import type { Era } from '../ports/meters.js'
 import type { Settler } from '../ports/settler.js'
 import type { AttributedRecord, Checks, StoredBatch, Stores } from '../ports/stores.js'
 import { computeChecks, type SeenOfFlow } from './checks.js'
@@ -14,7 +16,6 @@ export interface AuditParts {
   readonly stores: Stores
   readonly history: AnchorHistory
   readonly settler: Settler
-  readonly meter: Hex
   readonly receiptSecret: string
 }
 
@@ -51,14 +52,15 @@ export const AUDITED: Readonly<Record<string, readonly [invariant: number, says:
 export async function audit(parts: AuditParts, signal: AbortSignal): Promise<Checks> {
   const { stores } = parts
   const batches = await stores.batches.all()
+  const eras = await stores.meters.all()
   const seen = await readFlow(parts, signal)
   return {
     ...(await computeChecks(stores, seen, true)),
     records_vs_entries: await replayDifference(batches, parts),
     prev_roots: BigInt(batches.filter((batch, i) => !follows(batch, batches[i - 1])).length),
-    signatures: BigInt(batches.filter((batch) => isUnsigned(batch, parts)).length),
+    signatures: BigInt(batches.filter((batch) => isUnsigned(batch, eras, parts)).length),
     operator_log: BigInt((await verifyLog(stores)).length),
-    anchors: await anchorsDifference(batches, parts, signal),
+    anchors: await anchorsDifference(batches, eras, parts, signal),
     accepted_roots: await acceptedDifference(batches, parts, signal),
   }
 }
@@ -83,21 +85,20 @@ async function replayDifference(
   const corrections = await stores.corrections.list(Number.MAX_SAFE_INTEGER)
   const totals = new Map<string, readonly UsageTotal[]>()
   let differing = 0n
-  for (const { header, manifestJson } of batches) {
-    const { seq } = header
-    for (const one of corrections.filter(({ listedBy }) => listedBy === seq)) {
+  for (const { id, manifestJson } of batches) {
+    for (const one of corrections.filter(({ listedBy }) => listedBy === id)) {
       const before = totals.get(nameOf(one)) ?? []
       // A store that is broken is what this looks for: it must not stop at the first fault.
       if (isPart(one.taken, before)) totals.set(nameOf(one), takeFrom(before, one.taken))
       else differing += 1n
     }
-    const records = await stores.records.claimedBy(seq)
-    const claimed = byEntry([...records, ...(await stores.corrections.movedBy(seq))])
+    const records = await stores.records.claimedBy(id)
+    const claimed = byEntry([...records, ...(await stores.corrections.movedBy(id))])
     for (const [name, records] of claimed) {
       totals.set(name, addRecords(totals.get(name) ?? [], records))
     }
     if (manifestJson === '') continue // Adopted: what was anchored is not known here.
-    for (const entry of await stores.batches.entries(seq)) {
+    for (const entry of await stores.batches.entries(id)) {
       const rows = totals.get(nameOf(entry)) ?? []
       const leaves = (claimed.get(nameOf(entry)) ?? []).map((record) =>
         recordLeaf(record, record.modelId, receiptSalt(receiptSecret, record.key)),
@@ -135,28 +136,53 @@ function byEntry(records: readonly AttributedRecord[]): Map<string, AttributedRe
   return groups
 }
 
-function follows({ header }: StoredBatch, before: StoredBatch | undefined): boolean {
-  if (before === undefined) return header.seq === 1n && /^0x0+$/.test(header.prevRoot)
+function follows({ id, header }: StoredBatch, before: StoredBatch | undefined): boolean {
+  if (before === undefined || eraOf(before.id) < eraOf(id)) return header.seq === 1n && /^0x0+$/.test(header.prevRoot)
   return header.seq === before.header.seq + 1n && header.prevRoot === before.header.root
 }
 
-/** A batch that only waits for its signature has none yet; an adopted one had it when it was anchored. */
+/** A batch that only waits for its signature has none yet, a void one may have none; an adopted one had it when it was anchored. */
 function isUnsigned(
-  { header, signature, manifestJson, life }: StoredBatch,
-  { history, meter }: AuditParts,
+  { id, header, signature, manifestJson, life }: StoredBatch,
+  eras: readonly Era[],
+  { history }: AuditParts,
 ): boolean {
   if (manifestJson === '') return false
-  if (signature === undefined) return life.state !== 'sealed'
-  return history.signerOf(header, signature) !== meter
+  if (signature === undefined) return life.state !== 'sealed' && !isVoid(life)
+  return history.signerOf(header, signature) !== eras[eraOf(id)]?.meter
 }
 
-/** Every batch but the newest, which may be on its way, is anchored just so. */
+/** Its meter was revoked first, perhaps since somebody else had its key: nothing was made of it. */
+function isVoid(life: BatchLife): boolean {
+  return life.state === 'superseded' && life.reason !== undefined
+}
+
+/** Meter by meter. */
 async function anchorsDifference(
   batches: readonly StoredBatch[],
-  { history, meter }: AuditParts,
+  eras: readonly Era[],
+  parts: AuditParts,
   signal: AbortSignal,
 ): Promise<bigint> {
-  const anchored = await history.anchoredHeaders(meter, () => false, signal)
+  let differing = 0n
+  for (const { era, meter } of eras) {
+    if (meter === undefined) continue
+    const anchored = await parts.history.anchoredHeaders(meter, () => false, signal)
+    const ours = batches.filter(({ id }) => eraOf(id) === era)
+    differing += differenceOf(ours, anchored, era < eras.length - 1)
+  }
+  return differing
+}
+
+/**
+ * Every batch but the newest, which may be on its way, is anchored just so. Of a revoked meter void
+ * batches need not be, and others may be: whoever has its key can anchor for ever, to no effect.
+ */
+function differenceOf(
+  batches: readonly StoredBatch[],
+  anchored: readonly BatchHeader[],
+  isRevoked: boolean,
+): bigint {
   const bySeq = new Map(anchored.map((header) => [header.seq, header]))
   let differing = 0n
   for (const { header, life } of batches) {
@@ -164,10 +190,10 @@ async function anchorsDifference(
     bySeq.delete(header.seq)
     const isSame =
       there !== undefined && JSON.stringify(plain(there)) === JSON.stringify(plain(header))
-    const isOnItsWay = there === undefined && life.state === 'sealed'
+    const isOnItsWay = isVoid(life) || (there === undefined && life.state === 'sealed')
     if (!isSame && !isOnItsWay) differing += 1n
   }
-  return differing + BigInt(bySeq.size)
+  return isRevoked ? differing : differing + BigInt(bySeq.size)
 }
 
 function plain({ seq, root, prevRoot, sealedAt, target, manifest }: StoredBatch['header']) {
@@ -176,12 +202,13 @@ function plain({ seq, root, prevRoot, sealedAt, target, manifest }: StoredBatch[
 
 async function acceptedDifference(
   batches: readonly StoredBatch[],
-  { settler }: AuditParts,
+  { stores, settler }: AuditParts,
   signal: AbortSignal,
 ): Promise<bigint> {
-  const last = batches.at(-1)?.header.seq ?? 0n
+  const last = batches.at(-1)?.id ?? 0n
+  const begun = batchId(0n, (await stores.meters.current()).era)
   let differing = 0n
-  for (const { header } of batches.filter(({ header: { seq } }) => seq + ROOTS_ASKED > last)) {
+  for (const { header } of batches.filter(({ id }) => id > begun && id + ROOTS_ASKED > last)) {
     const root = await settler.acceptedRoot(header.seq, signal)
     if (root !== undefined && root !== header.root) differing += 1n
   }

@@ -1,10 +1,12 @@
 import { keccak, utf8 } from '../domain/bytes.js'
 import { chunkHash, chunksOf, entryBytes } from '../domain/entry.js'
+import { batchId } from '../domain/ids.js'
 import { merkleRoot } from '../domain/merkle.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { AppliedRecord, Balance, Conservation } from '../ports/settler.js'
 import type { Checks, StoredBatch, Stores } from '../ports/stores.js'
 import { type Billable, billableOf, priceOf } from '../pricing/price.js'
+import { appliedBatch } from './meter-era.js'
 import { planOf } from './plan-of.js'
 import { nameOf } from './restate.js'
 
@@ -25,7 +27,7 @@ export interface SeenOfFlow {
  * @param isWhole all batches are looked at, not the newest alone
  */
 export async function computeChecks(
-  stores: Pick<Stores, 'records' | 'totals' | 'batches' | 'books' | 'corrections'>,
+  stores: Pick<Stores, 'records' | 'totals' | 'batches' | 'books' | 'corrections' | 'meters'>,
   { applied, balances, conservation }: SeenOfFlow,
   isWhole = false,
 ): Promise<Checks> {
@@ -82,10 +84,10 @@ async function entriesDifference(
   // Lowered, and stated by the next batch.
   const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
   let differing = 0n
-  for (const { header, manifestJson } of batches) {
+  for (const { id, manifestJson } of batches) {
     if (manifestJson === '') continue // Another batch was anchored in its place.
-    for (const entry of await stores.batches.entries(header.seq)) {
-      if (stated.get(nameOf(entry)) !== header.seq || corrected.has(nameOf(entry))) continue
+    for (const entry of await stores.batches.entries(id)) {
+      if (stated.get(nameOf(entry)) !== id || corrected.has(nameOf(entry))) continue
       const ours = (rows.get(nameOf(entry)) ?? []).sort((a, b) => a.modelId - b.modelId)
       const recordsRoot = `0x${entry.bytes.slice(28, 92)}`
       const bytes = entryBytes({ ...entry, recordsRoot: recordsRoot as never, rows: ours })
@@ -96,10 +98,7 @@ async function entriesDifference(
 }
 
 async function seqGaps({ batches }: Pick<Stores, 'batches'>): Promise<bigint> {
-  const last = await batches.last()
-  const counts = await batches.counts()
-  const held = Object.values(counts.states).reduce((sum, count) => sum + count, 0)
-  return (last?.header.seq ?? 0n) - BigInt(held)
+  return (await batches.counts()).gaps
 }
 
 /** Batches whose entries do not hash up to their root. */
@@ -108,9 +107,9 @@ async function rootsDifference(
   batches: readonly StoredBatch[],
 ): Promise<bigint> {
   let differing = 0n
-  for (const { header, manifestJson } of batches) {
+  for (const { id, header, manifestJson } of batches) {
     if (manifestJson === '') continue // Adopted: its entries are not known here.
-    const entries = await stores.batches.entries(header.seq)
+    const entries = await stores.batches.entries(id)
     const leaves = entries.map(({ bytes }) => keccak(bytes))
     const isWhole = entries.every(({ leaf }, i) => leaf === leaves[i]) && leaves.length > 0
     const isUnder = isWhole && merkleRoot(chunksOf(leaves).map(chunkHash)) === header.root
@@ -131,7 +130,7 @@ async function chargedDifference(
   const plans = await books.plans()
   const vaults = new Map((await books.vaults()).map((vault) => [vault.account, vault]))
   let difference = 0n
-  for (const record of applied.filter(({ lastSeq }) => lastSeq > 0n)) {
+  for (const record of applied.filter(isKnown)) {
     // Corrected before anything was applied: minimum and fee are due with the first entry.
     if (record.billable === 0n && record.charged === 0n) continue
     const plan = planOf(vaults.get(record.accountNumber), record.periodStart, plans)
@@ -144,7 +143,7 @@ async function chargedDifference(
 
 /** What is applied of a (vault, period) = our total, once its newest statement is applied. 1e-4 tokens. */
 async function appliedDifference(
-  stores: Pick<Stores, 'totals' | 'books' | 'corrections' | 'batches'>,
+  stores: Pick<Stores, 'totals' | 'books' | 'corrections' | 'batches' | 'meters'>,
   totals: readonly (EntryKey & UsageTotal)[],
   applied: readonly AppliedRecord[],
 ): Promise<bigint> {
@@ -152,15 +151,17 @@ async function appliedDifference(
   const plans = await stores.books.plans()
   const vaults = new Map((await stores.books.vaults()).map((vault) => [vault.account, vault]))
   const stated = new Map((await stores.totals.all()).map((one) => [nameOf(one), one.statedBy]))
-  const last = (await stores.batches.last())?.header.seq ?? 0n
+  const eras = await stores.meters.all()
+  const last = (await stores.batches.last())?.id ?? 0n
+  const begun = batchId(0n, (await stores.meters.current()).era)
   // The next batch states them. After a number that none of ours has, it would be in vain.
   const unstated = await stores.corrections.unstated()
-  const corrected = new Set(unstated.filter(({ afterSeq }) => afterSeq <= last).map(nameOf))
+  const corrected = new Set(unstated.filter(({ afterSeq }) => afterSeq <= last || afterSeq <= begun).map(nameOf))
   let difference = 0n
   for (const record of applied) {
     // Totals that went on since are applied by a batch that is still on its way.
-    const isBehind = record.lastSeq < (stated.get(nameOf(record)) ?? 0n)
-    if (record.lastSeq === 0n || isBehind || corrected.has(nameOf(record))) continue
+    const isBehind = appliedBatch(record, eras) < (stated.get(nameOf(record)) ?? 0n)
+    if (!isKnown(record) || isBehind || corrected.has(nameOf(record))) continue
     const plan = planOf(vaults.get(record.accountNumber), record.periodStart, plans)
     if (plan === undefined) continue // It is a difference of `charged_vs_price` already.
     difference += magnitude(billableOf(plan, rows.get(nameOf(record)) ?? []) - record.billable)
@@ -180,6 +181,11 @@ function splitDifference(balances: readonly Balance[], applied: readonly Applied
     difference += magnitude(charged - (periods.get(account) ?? 0n))
   }
   return difference
+}
+
+/** Of a (vault, period) that Flow knows nothing of, all is 0. After a correction the number alone may be. */
+function isKnown({ meterEpoch, lastSeq }: AppliedRecord): boolean {
+  return meterEpoch > 0 || lastSeq > 0n
 }
 
 function groupByEntry(

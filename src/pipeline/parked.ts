@@ -1,11 +1,12 @@
 import { advance } from '../domain/batch.js'
 import { TerminalError } from '../domain/errors.js'
-import type { BatchSeq } from '../domain/ids.js'
+import { type BatchId, batchName } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { Stop } from '../ports/stops.js'
 import type { Store, StoredBatch, StoredEntry, Stores } from '../ports/stores.js'
 import { billableOf } from '../pricing/price.js'
 import { Estimates } from './estimate.js'
+import { appliedBatch } from './meter-era.js'
 import { planOf } from './plan-of.js'
 import type { Ordered } from './record-correction.js'
 import { nameOf } from './restate.js'
@@ -14,14 +15,16 @@ import { withWaiting } from './totals.js'
 /** All that waits for an operator, with what can be done about it. */
 export interface Parked {
   readonly batches: readonly {
-    readonly seq: BatchSeq
+    /** Its name, such as `7`. */
+    readonly seq: string
     readonly reason: string
     /** Entries that no later batch states and Flow has not applied. */
     readonly onlyHere: readonly EntryKey[]
   }[]
   /** (Vault, period)s whose newest statement Flow took note of and did not apply. */
   readonly refused: readonly (EntryKey & {
-    readonly seq: BatchSeq
+    /** Its name, such as `7`. */
+    readonly seq: string
     readonly result: string
     readonly advice: string
   })[]
@@ -44,14 +47,14 @@ export async function listParked(stores: Stores): Promise<Parked> {
   return {
     batches: await Promise.all(
       (await stores.batches.parked()).map(async (batch) => ({
-        seq: batch.header.seq,
+        seq: batchName(batch.id),
         reason: batch.life.state === 'parked' ? batch.life.reason : '',
         onlyHere: await statedOnlyBy(batch, standing, stores),
       })),
     ),
     refused: (await stores.batches.refused()).map(
-      ({ accountNumber, periodStart, seq, result }) => ({
-        ...{ accountNumber, periodStart, seq },
+      ({ accountNumber, periodStart, batch, result }) => ({
+        ...{ accountNumber, periodStart, seq: batchName(batch) },
         result: result ?? '',
         advice: ADVICE[result ?? ''] ?? 'see flowmeter audit',
       }),
@@ -65,11 +68,11 @@ export async function listParked(stores: Stores): Promise<Parked> {
  *
  * @throws TerminalError `not_parked`
  */
-export function retryBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promise<void> {
+export function retryBatch(store: Store, id: BatchId, ordered: Ordered): Promise<void> {
   return store.transaction(async (stores) => {
-    const { header, life } = await parkedBatch(stores, seq)
-    await stores.batches.saveLife(header.seq, advance(life, { type: 'retried' }))
-    await note(stores, 'parked retry', { batch: seq.toString() }, ordered)
+    const { life } = await parkedBatch(stores, id)
+    await stores.batches.saveLife(id, advance(life, { type: 'retried' }))
+    await note(stores, 'parked retry', { batch: batchName(id) }, ordered)
   })
 }
 
@@ -78,21 +81,21 @@ export function retryBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promi
  *
  * @throws TerminalError `not_parked`, `would_change_money` with what has to be done instead
  */
-export function skipBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promise<void> {
+export function skipBatch(store: Store, id: BatchId, ordered: Ordered): Promise<void> {
   return store.transaction(async (stores) => {
-    const batch = await parkedBatch(stores, seq)
+    const batch = await parkedBatch(stores, id)
     const [first, ...more] = await statedOnlyBy(batch, await readStanding(stores), stores)
     if (first !== undefined) {
       throw new TerminalError(
         'would_change_money',
-        `batch ${seq} alone states account ${first.accountNumber}, period ${first.periodStart}` +
+        `batch ${batchName(id)} alone states account ${first.accountNumber}, period ${first.periodStart}` +
           `${more.length === 0 ? '' : ` and ${more.length} more`}. The next batch states them again ` +
           'by itself: skip this one then, or retry it. What should not be charged is taken out with ' +
           'flowmeter correct waive, or given back by the provider as a credit.',
       )
     }
-    await stores.batches.saveLife(seq, advance(batch.life, { type: 'superseded' }))
-    await note(stores, 'parked skip', { batch: seq.toString() }, ordered)
+    await stores.batches.saveLife(id, advance(batch.life, { type: 'superseded' }))
+    await note(stores, 'parked skip', { batch: batchName(id) }, ordered)
   })
 }
 
@@ -104,7 +107,7 @@ export async function supersedeParked(stores: Stores): Promise<number> {
   let superseded = 0
   for (const batch of parked) {
     if ((await statedOnlyBy(batch, standing, stores)).length > 0) continue
-    await stores.batches.saveLife(batch.header.seq, advance(batch.life, { type: 'superseded' }))
+    await stores.batches.saveLife(batch.id, advance(batch.life, { type: 'superseded' }))
     superseded += 1
   }
   return superseded
@@ -165,32 +168,33 @@ interface Standing {
   readonly applied: ReadonlyMap<string, bigint>
 }
 
-async function readStanding({ totals, books }: Stores): Promise<Standing> {
+async function readStanding({ totals, books, meters }: Stores): Promise<Standing> {
+  const eras = await meters.all()
   return {
     stated: new Map((await totals.all()).map((one) => [nameOf(one), one.statedBy])),
-    applied: new Map((await books.applied()).map((one) => [nameOf(one), one.lastSeq])),
+    applied: new Map((await books.applied()).map((one) => [nameOf(one), appliedBatch(one, eras)])),
   }
 }
 
 /** Entries that would be charged by nothing if this batch were not there. */
 async function statedOnlyBy(
-  { header }: StoredBatch,
+  { id }: StoredBatch,
   { stated, applied }: Standing,
   { batches }: Stores,
 ): Promise<EntryKey[]> {
   const isOnly = (entry: StoredEntry): boolean =>
-    (stated.get(nameOf(entry)) ?? 0n) <= header.seq &&
-    (applied.get(nameOf(entry)) ?? 0n) < header.seq
-  return (await batches.entries(header.seq))
+    (stated.get(nameOf(entry)) ?? 0n) <= id &&
+    (applied.get(nameOf(entry)) ?? 0n) < id
+  return (await batches.entries(id))
     .filter(isOnly)
     .map(({ accountNumber, periodStart }) => ({ accountNumber, periodStart }))
 }
 
-async function parkedBatch({ batches }: Stores, seq: BatchSeq): Promise<StoredBatch> {
-  const batch = await batches.get(seq)
+async function parkedBatch({ batches }: Stores, id: BatchId): Promise<StoredBatch> {
+  const batch = await batches.get(id)
   if (batch?.life.state === 'parked') return batch
   const is = batch === undefined ? 'is not there' : `is ${batch.life.state}`
-  throw new TerminalError('not_parked', `batch ${seq} ${is}, not parked`)
+  throw new TerminalError('not_parked', `batch ${batchName(id)} ${is}, not parked`)
 }
 
 /** What the period costs with all that waits to be sealed: so far an operator has looked at it. */

@@ -6,6 +6,7 @@ import type { Store, Stores } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
 import { computeChecks } from './checks.js'
 import { closeLane } from './deliver.js'
+import { appliedBatch } from './meter-era.js'
 import { supersedeParked } from './parked.js'
 import { nameOf } from './restate.js'
 import { readResults } from './results.js'
@@ -100,9 +101,13 @@ async function keysBehind({
   totals,
   books,
   corrections,
-}: Pick<Stores, 'totals' | 'books' | 'corrections'>): Promise<EntryKey[]> {
+  meters,
+}: Pick<Stores, 'totals' | 'books' | 'corrections' | 'meters'>): Promise<EntryKey[]> {
   const corrected = new Set((await corrections.unstated()).map(nameOf))
-  const applied = new Map((await books.applied()).map((one) => [nameOf(one), one.lastSeq]))
+  const eras = await meters.all()
+  const applied = new Map<string, bigint>(
+    (await books.applied()).map((one) => [nameOf(one), appliedBatch(one, eras)]),
+  )
   const stated = await totals.all()
   return stated.filter(
     (one) => (applied.get(nameOf(one)) ?? 0n) < one.statedBy || corrected.has(nameOf(one)),

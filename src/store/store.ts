@@ -10,6 +10,7 @@ import { sqlDecisions } from './decisions.js'
 import { sqlDirectories } from './directories.js'
 import { sqlDirectory } from './directory.js'
 import { sqlIdentity } from './identity.js'
+import { sqlMeters } from './meters.js'
 import { migrations } from './migrations/index.js'
 import { sqlOperatorLog } from './operator-log.js'
 import { sqlOutbox } from './outbox.js'
@@ -53,6 +54,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     stops: sqlStops(db, clock),
     books: sqlBooks(db),
     identity: sqlIdentity(db),
+    meters: sqlMeters(db),
     sightings: sqlSightings(db, clock),
     watch: sqlWatch(db, clock),
   }

@@ -1,5 +1,5 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
-import { batchSeq, modelId } from '../domain/ids.js'
+import { modelId, storedBatchId } from '../domain/ids.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { Totals } from '../ports/stores.js'
 import { accountOf, accountText } from './columns.js'
@@ -63,7 +63,7 @@ export function sqlTotals(db: Kysely<Tables>): Totals {
       return rows.map((row) => ({
         accountNumber: accountOf(row.account),
         periodStart: Number(row.period_start),
-        statedBy: batchSeq(row.stated_by),
+        statedBy: storedBatchId(row.stated_by),
       }))
     },
   }

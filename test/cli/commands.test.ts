@@ -7,7 +7,7 @@ import { createProgram } from '../../src/cli/index.js'
 import type { OperationsTools } from '../../src/cli/operations-tools.js'
 import type { CliParts } from '../../src/cli/parts.js'
 import { ConfigError, RetryableError, TerminalError } from '../../src/domain/errors.js'
-import { accountNumber, batchSeq } from '../../src/domain/ids.js'
+import { accountNumber, batchId } from '../../src/domain/ids.js'
 import type { Status } from '../../src/pipeline/status.js'
 import type { Finding } from '../../src/ports/finding.js'
 import { root, runCli, runNode, tempFolder } from './run-cli.js'
@@ -276,8 +276,14 @@ describe('what keeps a daemon going', () => {
     audit: async () => ({ pool: 5n, roots: 0n }),
     backup: async () => ({ bytes: 4_096 }),
     adopt: async () => ({ batches: 2, lastSeq: 3n, entries: 1 }),
+    rotateMeter: async (...args) => {
+      calls.push(args)
+      const from = `0x${'11'.repeat(20)}`
+      const to = `0x${'22'.repeat(20)}`
+      return { from, to, meterEpoch: 2, activeFrom: 1_788_220_800, voided: ['4'] }
+    },
     parked: async () => ({
-      batches: [{ seq: batchSeq(4n), reason: 'Flow refused it', onlyHere: [entry] }],
+      batches: [{ seq: '4', reason: 'Flow refused it', onlyHere: [entry] }],
       refused: [],
       stopped: [{ ...entry, cause: 'above_history', why: 'far above', stoppedAtMs: 1 }],
     }),

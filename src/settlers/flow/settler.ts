@@ -145,7 +145,10 @@ export class FlowSettler implements Settler {
 
   async settledSince(fromHeight: number, signal: AbortSignal): Promise<SettledPage> {
     const sealed = await this.sealedHeight(signal)
-    if (fromHeight > sealed) return { events: [], corrections: [], untilHeight: fromHeight }
+    const stream = await this.#run('get_stream', [this.#provider], view.streamView, signal, sealed)
+    if (fromHeight > sealed) {
+      return { events: [], corrections: [], stream, untilHeight: fromHeight }
+    }
     const range = {
       from: fromHeight,
       to: Math.min(sealed, fromHeight + EVENT_BLOCKS_MAX - 1),
@@ -153,6 +156,7 @@ export class FlowSettler implements Settler {
     return {
       events: await this.#events('EntrySettled', view.entrySettledView, range, signal),
       corrections: await this.#events('UsageCorrected', view.usageCorrectedView, range, signal),
+      stream,
       untilHeight: range.to + 1,
     }
   }

@@ -198,7 +198,7 @@ export class Daemon {
             settings: { rules, receiptSecret: RECEIPT_SECRET, bounds: NO_BOUNDS },
             sourcesRead: [source.name],
             checkMeter: (stop: AbortSignal) =>
-              checkMeterLevel({ attestor, batches: store.batches, meter }, stop),
+              checkMeterLevel({ ...store, attestor, meter }, stop),
           }
           return () => sealNext(parts, signal)
         },
@@ -276,7 +276,7 @@ async function start(
     target: settler.identity.target,
     meter: meterKey.address,
   })
-  await checkMeter({ attestor, batches: store.batches, meter }, signal).catch((error: unknown) => {
+  await checkMeter({ ...store, attestor, meter }, signal).catch((error: unknown) => {
     if (!(error instanceof RetryableError)) throw error
   })
   await settler.checkLanes(signal).catch((error: unknown) => {

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { batchSeq } from '../../../src/domain/ids.js'
+import { batchId } from '../../../src/domain/ids.js'
 import { decodeEntry } from '../../support/test-flow.js'
 import { RECEIPT_SECRET } from './daemon.js'
 import type { FlowState } from './models/contracts.js'
@@ -178,9 +178,9 @@ async function readBatches({ store }: World) {
   const last = (await store.batches.last())?.header.seq ?? 0n
   const batches = []
   for (let seq = 1n; seq <= last; seq += 1n) {
-    const batch = await store.batches.get(batchSeq(seq))
+    const batch = await store.batches.get(batchId(seq))
     if (batch === undefined) continue
-    const bytes = (await store.batches.entries(batchSeq(seq))).map((entry) => entry.bytes)
+    const bytes = (await store.batches.entries(batchId(seq))).map((entry) => entry.bytes)
     const text = JSON.stringify([batch.header, batch.manifestJson, bytes], textOf)
     batches.push({ seq, text, entries: bytes.map(decodeEntry) })
   }

@@ -1,7 +1,7 @@
 import { TerminalError } from '../../../src/domain/errors.js'
 import { releaseEntry } from '../../../src/pipeline/parked.js'
 import {
-  callBillable,
+  callOf,
   recordRemapping,
   recordWaiver,
 } from '../../../src/pipeline/record-correction.js'
@@ -28,8 +28,8 @@ export async function sendCorrections(world: World): Promise<boolean> {
   const { store, flow } = world
   const pending = await store.corrections.pending()
   for (const correction of pending) {
-    const { accountNumber, periodStart, afterSeq } = correction
-    const billable = await callBillable(correction, store)
+    const { accountNumber, periodStart } = correction
+    const { callBillable: billable, callAfterSeq: afterSeq } = await callOf(correction, store)
     const body = { accountNumber, periodStart, billable, afterSeq }
     // The desk looks first: what is so already is not sent again.
     if (!isDone(world, body)) flow.runAsStranger({ kind: 'correct', ...body })

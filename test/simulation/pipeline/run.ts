@@ -201,6 +201,6 @@ class Run {
     if ((await store.stops.open()).length > 0) return false
     if (final < all || (await store.corrections.pending()).length > 0) return false
     if ((await store.corrections.recountable(1)).length > 0) return false
-    return (await entriesToRestate(store)).length === 0
+    return (await entriesToRestate(store, nowMs)).length === 0
   }
 }
