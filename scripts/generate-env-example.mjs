@@ -12,6 +12,7 @@ const built = (path) =>
     process.exit(2)
   })
 const { coreSettings, loadConfig } = await built('config.js')
+const { httpSettings } = await built('http/config.js')
 const { attestorSettings } = await built('attestors/index.js')
 const { settlerSettings } = await built('settlers/index.js')
 
@@ -71,6 +72,7 @@ function envExample() {
     section('LiteLLM', litellmSettings, required),
     section('Flare', attestorSettings, required),
     section('Flow', settlerSettings, required),
+    section('HTTP', httpSettings, required),
     section('The daemon', { ...coreSettings, ...fileSettings }, required),
   ].join('\n')
 }
