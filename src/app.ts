@@ -106,6 +106,9 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       status,
       readiness,
       metrics,
+      accessTokens: store.accessTokens,
+      clock,
+      onBug: (error, route) => log.error({ err: error, route }, 'an HTTP request failed'),
       usageEvents: {
         receivers,
         receive: async (receiver, events) => {

@@ -5,6 +5,7 @@ import type { BatchProof } from '../domain/proof.js'
 import type { RecordKey, Reject, UsageRecord } from '../domain/usage-record.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { Plan } from '../pricing/plan.js'
+import type { AccessTokens } from './access-tokens.js'
 import type { Controls } from './control-totals.js'
 import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
@@ -309,6 +310,7 @@ export interface Stores {
   readonly identity: Identity
   readonly sightings: Sightings
   readonly watch: Watch
+  readonly accessTokens: AccessTokens
 }
 
 export interface Store extends Stores {
