@@ -172,23 +172,27 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   return { ...core, ...file, sources, attestor, settler, folder, secretOf, secrets }
 }
 
-/** The mapping alone, and the store's path: all that `map` needs. Same errors as loadConfig. */
+/**
+ * What can be said without any chain's settings: all that `map` and `status` need. `sources` are
+ * those of the file. Same errors as loadConfig.
+ */
 export function loadMappingConfig(
   processEnv: Environment,
   folder: string,
-): Pick<Config, 'mapping' | 'databaseUrl'> {
+): Pick<Config, 'mapping' | 'databaseUrl' | 'sealIntervalMs'> &
+  Pick<z.infer<typeof fileConfig>, 'sources'> {
   const env = { ...withoutEmpty(readDotenv(folder)), ...withoutEmpty(processEnv) }
   const problems: string[] = []
-  const databaseUrl = check(
-    coreConfig.shape.databaseUrl,
-    coreSettings,
-    env[coreSettings.databaseUrl.env],
-    problems,
-    coreSettings.databaseUrl.env,
-  )
+  const one = <Name extends 'databaseUrl' | 'sealIntervalMs'>(name: Name): Config[Name] => {
+    const { env: variable } = coreSettings[name]
+    const schema: z.ZodType = coreConfig.shape[name]
+    return check(schema, coreSettings, env[variable], problems, variable) as Config[Name]
+  }
+  const databaseUrl = one('databaseUrl')
+  const sealIntervalMs = one('sealIntervalMs')
   const file = readFileConfig(env, folder, problems)
   if (problems.length > 0 || file === undefined) throw settingsError(problems)
-  return { mapping: file.mapping, databaseUrl }
+  return { mapping: file.mapping, databaseUrl, sealIntervalMs, sources: file.sources }
 }
 
 /** All that attribution is made of, and no chain's settings: for commands that look at the store. */
