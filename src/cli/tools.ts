@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { loadMappingConfig } from '../config.js'
+import { loadAttributionConfig, loadMappingConfig } from '../config.js'
 import { createMapping, type Mapped } from '../mapping/index.js'
 import { readStatus, type Status } from '../pipeline/status.js'
 import type { Directory } from '../ports/stores.js'
@@ -33,9 +33,9 @@ export async function mapUser(user: string, env: Environment, folder: string): P
 
 /** @throws ConfigError `no_store` before the first start */
 export async function readStoredStatus(env: Environment, folder: string): Promise<Status> {
-  const { databaseUrl, sealIntervalMs, sources } = loadMappingConfig(env, folder)
+  const { databaseUrl, sealIntervalMs, fileSources } = loadAttributionConfig(env, folder)
   // Without a file of settings there is one source, and it is read.
-  const sourcesRead = sources?.filter(isRead).map(({ name }) => name)
+  const sourcesRead = fileSources?.filter(isRead).map(({ name }) => name)
   return withStore(databaseUrl, async (stores) =>
     readStatus({
       ...{ stores, clock: systemClock, version, identity: await stores.identity.all() },
