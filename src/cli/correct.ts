@@ -79,7 +79,8 @@ function recordedLines({ correction, callBillable, callAfterSeq }: RecordedCorre
   const { id, records, reason, by, sealed, listedBy } = correction
   const head = `correction ${id} of ${nameOf(correction)}: ${records} records, "${reason}" (${by})`
   if (sealed !== undefined) {
-    const stated = listedBy === undefined ? 'the next batch states it' : `in batch ${batchName(listedBy)}`
+    const stated =
+      listedBy === undefined ? 'the next batch states it' : `in batch ${batchName(listedBy)}`
     return [`${head}; on Flow in block ${sealed.height}, ${stated}`]
   }
   return [

@@ -7,8 +7,8 @@ import { audit } from '../pipeline/audit.js'
 import { bindIdentity, identityOf } from '../pipeline/identity.js'
 import { logEntries, verifyLog } from '../pipeline/operator-log.js'
 import { listParked, releaseEntry, retryBatch, skipBatch, skipEntry } from '../pipeline/parked.js'
-import { type Rotated, rotateMeter } from '../pipeline/rotate-meter.js'
 import type { Ordered } from '../pipeline/record-correction.js'
+import { type Rotated, rotateMeter } from '../pipeline/rotate-meter.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
 import type { Checks, Store } from '../ports/stores.js'
 import { systemClock as clock } from '../runtime/clock.js'
@@ -58,10 +58,7 @@ async function auditStore(config: Config, signal: AbortSignal): Promise<Checks> 
     const settler = await createSettler(config.settler)
     await bindIdentity(store.identity, identityOf(history, settler, meterKey))
     const { receiptSecret } = config
-    return audit(
-      { stores: store, history, settler, receiptSecret },
-      signal,
-    )
+    return audit({ stores: store, history, settler, receiptSecret }, signal)
   })
 }
 

@@ -40,7 +40,11 @@ export function parkedCommand({ operations, print }: ParkedParts): Command {
         await told(command, () =>
           verb === 'retry' ? tools.retry(id, order) : tools.skip(id, order),
         )
-        print(options.json ? toJson({ batch: batchName(id), verb }) : `batch ${batchName(id)}: ${verb}, noted`)
+        print(
+          options.json
+            ? toJson({ batch: batchName(id), verb })
+            : `batch ${batchName(id)}: ${verb}, noted`,
+        )
       })
   }
   const entryVerbs = [

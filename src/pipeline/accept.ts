@@ -2,8 +2,8 @@ import { advance, type BatchEvent } from '../domain/batch.js'
 import { assert } from '../domain/errors.js'
 import { purpose } from '../domain/ids.js'
 import type { Attestor } from '../ports/attestor.js'
-import type { Settler } from '../ports/settler.js'
 import type { Meters } from '../ports/meters.js'
+import type { Settler } from '../ports/settler.js'
 import type { Batches, Outbox, StoredBatch } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
 import { deliver } from './deliver.js'
@@ -56,12 +56,7 @@ async function accept(
     return undefined
   }
   const way = { lanes: settler.lanes, outbox }
-  const sent = await deliver(
-    purpose.accept(id),
-    () => settler.acceptCall(proof),
-    way,
-    signal,
-  )
+  const sent = await deliver(purpose.accept(id), () => settler.acceptCall(proof), way, signal)
   if (sent !== 'refused') return undefined
   // Refused perhaps because somebody else brought it in the meantime.
   if ((await settler.acceptedRoot(header.seq, signal)) === header.root) return { type: 'accepted' }

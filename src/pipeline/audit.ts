@@ -1,6 +1,6 @@
 import type { BatchHeader, BatchLife } from '../domain/batch.js'
-import { batchId, eraOf } from '../domain/ids.js'
 import { entryBytes } from '../domain/entry.js'
+import { batchId, eraOf } from '../domain/ids.js'
 import { receiptSalt, recordLeaf, recordsRoot } from '../domain/receipt.js'
 import type { UsageTotal } from '../domain/usage-total.js'
 import type { AnchorHistory } from '../ports/attestor.js'
@@ -137,7 +137,8 @@ function byEntry(records: readonly AttributedRecord[]): Map<string, AttributedRe
 }
 
 function follows({ id, header }: StoredBatch, before: StoredBatch | undefined): boolean {
-  if (before === undefined || eraOf(before.id) < eraOf(id)) return header.seq === 1n && /^0x0+$/.test(header.prevRoot)
+  if (before === undefined || eraOf(before.id) < eraOf(id))
+    return header.seq === 1n && /^0x0+$/.test(header.prevRoot)
   return header.seq === before.header.seq + 1n && header.prevRoot === before.header.root
 }
 

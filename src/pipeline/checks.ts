@@ -156,7 +156,9 @@ async function appliedDifference(
   const begun = batchId(0n, (await stores.meters.current()).era)
   // The next batch states them. After a number that none of ours has, it would be in vain.
   const unstated = await stores.corrections.unstated()
-  const corrected = new Set(unstated.filter(({ afterSeq }) => afterSeq <= last || afterSeq <= begun).map(nameOf))
+  const corrected = new Set(
+    unstated.filter(({ afterSeq }) => afterSeq <= last || afterSeq <= begun).map(nameOf),
+  )
   let difference = 0n
   for (const record of applied) {
     // Totals that went on since are applied by a batch that is still on its way.

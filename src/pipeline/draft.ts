@@ -44,7 +44,9 @@ export interface Draft {
 /** New totals = last totals + the sums of what is claimed, every model row of each entry. */
 export async function draftBatch(stores: Stores, parts: DraftParts): Promise<Draft> {
   const fresh = await claimable(stores, parts)
-  const keys = new Map((await entriesToRestate(stores, parts.clock.now())).map((key) => [nameOf(key), key]))
+  const keys = new Map(
+    (await entriesToRestate(stores, parts.clock.now())).map((key) => [nameOf(key), key]),
+  )
   for (const [name, [first]] of fresh) if (first !== undefined) keys.set(name, keyOf(first))
   // Until Flow has lowered a total, nobody can say what comes on top of it.
   for (const key of await stores.corrections.pending()) keys.delete(nameOf(key))

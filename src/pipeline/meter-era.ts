@@ -1,5 +1,5 @@
-import { type BatchId, batchId } from '../domain/ids.js'
 import { ConfigError, RetryableError } from '../domain/errors.js'
+import { type BatchId, batchId } from '../domain/ids.js'
 import type { Era, Meters } from '../ports/meters.js'
 import type { AppliedRecord, Stream } from '../ports/settler.js'
 import type { Batches, StoredBatch } from '../ports/stores.js'
@@ -57,5 +57,8 @@ export function checkActive(stream: Stream, meter: Era['meter']): void {
   }
   if (stream.isActive) return
   const from = new Date(stream.activeFrom * 1000).toISOString()
-  throw new RetryableError('meter_not_active', `Flow takes batches of the new meter from ${from} on`)
+  throw new RetryableError(
+    'meter_not_active',
+    `Flow takes batches of the new meter from ${from} on`,
+  )
 }

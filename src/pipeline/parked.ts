@@ -183,8 +183,7 @@ async function statedOnlyBy(
   { batches }: Stores,
 ): Promise<EntryKey[]> {
   const isOnly = (entry: StoredEntry): boolean =>
-    (stated.get(nameOf(entry)) ?? 0n) <= id &&
-    (applied.get(nameOf(entry)) ?? 0n) < id
+    (stated.get(nameOf(entry)) ?? 0n) <= id && (applied.get(nameOf(entry)) ?? 0n) < id
   return (await batches.entries(id))
     .filter(isOnly)
     .map(({ accountNumber, periodStart }) => ({ accountNumber, periodStart }))

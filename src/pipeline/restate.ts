@@ -8,7 +8,10 @@ import { billableUnder } from './plan-of.js'
 /** Flow keeps the roots of the newest 256 batches; older ones can no longer be settled. */
 const ROOTS_HELD = 256n
 
-type RestateStores = Pick<Stores, 'totals' | 'batches' | 'books' | 'corrections' | 'stops' | 'meters'>
+type RestateStores = Pick<
+  Stores,
+  'totals' | 'batches' | 'books' | 'corrections' | 'stops' | 'meters'
+>
 
 /**
  * Every (vault, period) whose newest statement can no longer reach Flow: its batch was given up, or
@@ -19,10 +22,7 @@ type RestateStores = Pick<Stores, 'totals' | 'batches' | 'books' | 'corrections'
  * What a revoked meter stated last is stated again by the next one where Flow has not applied all of
  * it, and in any case while its period goes on.
  */
-export async function entriesToRestate(
-  stores: RestateStores,
-  nowMs: number,
-): Promise<EntryKey[]> {
+export async function entriesToRestate(stores: RestateStores, nowMs: number): Promise<EntryKey[]> {
   const last = await stores.batches.last()
   if (last === undefined) return []
   const corrected = new Set((await stores.corrections.unstated()).map(nameOf))

@@ -15,8 +15,8 @@ import type { ChargeBounds } from './bounds.js'
 import { BATCH_LIMITS, type BatchLimits, draftBatch } from './draft.js'
 import { isSealDue, type SealRules } from './due.js'
 import { manifestOf } from './manifest.js'
-import { billableUnder } from './plan-of.js'
 import { lastOfMeter } from './meter-era.js'
+import { billableUnder } from './plan-of.js'
 import { nameOf } from './restate.js'
 import { withWaiting } from './totals.js'
 
@@ -69,10 +69,7 @@ async function isTime(
   return isSealDue(store, readWaiting, clock.now(), lastSealedAtMs, settings.rules)
 }
 
-async function seal(
-  stores: Stores,
-  parts: SealParts,
-): Promise<StepOutcome> {
+async function seal(stores: Stores, parts: SealParts): Promise<StepOutcome> {
   await endAdoption(stores, parts)
   const draft = await draftBatch(stores, parts)
   if (draft.entries.length === 0) return 'idle'

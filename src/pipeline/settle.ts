@@ -1,6 +1,13 @@
 import { advance, type BatchEvent } from '../domain/batch.js'
 import { RetryableError } from '../domain/errors.js'
-import { type BatchId, batchName, type EntrySpan, type Purpose, purpose, settledSpan } from '../domain/ids.js'
+import {
+  type BatchId,
+  batchName,
+  type EntrySpan,
+  type Purpose,
+  purpose,
+  settledSpan,
+} from '../domain/ids.js'
 import type { TxId } from '../ports/lane.js'
 import type { Settler } from '../ports/settler.js'
 import type { SavedTx, Store, StoredBatch, StoredEntry } from '../ports/stores.js'

@@ -264,7 +264,14 @@ function correction(row: Selectable<CorrectionsTable>, taken: UsageTotal[]): Cor
     records: Number(taken.reduce((sum, { requests }) => sum + requests, 0n)),
     ...(height === null || txId === null || billable === null || afterSeq === null
       ? {}
-      : { sealed: { height: Number(height), txId, afterSeq: storedBatchId(afterSeq), billable: BigInt(billable) } }),
+      : {
+          sealed: {
+            height: Number(height),
+            txId,
+            afterSeq: storedBatchId(afterSeq),
+            billable: BigInt(billable),
+          },
+        }),
     ...(row.listed_by === null ? {} : { listedBy: storedBatchId(row.listed_by) }),
   }
 }

@@ -258,11 +258,7 @@ function pendingCorrection(db: Kysely<Tables>) {
     .where('sealed_height', 'is', null)
 }
 
-async function claimOne(
-  db: Kysely<Tables>,
-  id: BatchId,
-  record: AttributedRecord,
-): Promise<void> {
+async function claimOne(db: Kysely<Tables>, id: BatchId, record: AttributedRecord): Promise<void> {
   const { numUpdatedRows } = await db
     .updateTable('usage_records')
     .set({

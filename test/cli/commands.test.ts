@@ -7,7 +7,7 @@ import { createProgram } from '../../src/cli/index.js'
 import type { OperationsTools } from '../../src/cli/operations-tools.js'
 import type { CliParts } from '../../src/cli/parts.js'
 import { ConfigError, RetryableError, TerminalError } from '../../src/domain/errors.js'
-import { accountNumber, batchId } from '../../src/domain/ids.js'
+import { accountNumber } from '../../src/domain/ids.js'
 import type { Status } from '../../src/pipeline/status.js'
 import type { Finding } from '../../src/ports/finding.js'
 import { root, runCli, runNode, tempFolder } from './run-cli.js'
@@ -329,6 +329,19 @@ describe('what keeps a daemon going', () => {
       2,
       expect.stringContaining('correct it instead'),
     ])
+  })
+
+  test('rotate-meter wants a reason, and says which meter follows and from when on', async () => {
+    expect((await runProgram(['rotate-meter'], { operations })).code).toBe(2)
+    const ordered = ['rotate-meter', '--reason', 'leaked', '--by', 'ann']
+    const { code, lines } = await runProgram(ordered, { operations })
+    expect(code).toBe(0)
+    expect(lines).toEqual([
+      `Meter 0x${'22'.repeat(20)} follows 0x${'11'.repeat(20)}; on Flow it is number 2.`,
+      'Batches that Flow had not settled are void: 4. The next ones state them again.',
+      'Start the daemon. Flow takes its batches from 2026-09-01T00:00:00.000Z on.',
+    ])
+    expect(calls).toContainEqual([{ reason: 'leaked', by: 'ann' }])
   })
 
   test('backup and adopt say what they did', async () => {

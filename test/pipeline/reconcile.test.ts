@@ -195,7 +195,8 @@ describe('each check', () => {
 })
 
 describe('what is stated again', () => {
-  const names = async () => (await entriesToRestate(daemon.store, world.clock.now())).map((one) => one.accountNumber)
+  const names = async () =>
+    (await entriesToRestate(daemon.store, world.clock.now())).map((one) => one.accountNumber)
 
   test('is nothing while the batch that states it is on its way, or done', async () => {
     expect(await names()).toEqual([])

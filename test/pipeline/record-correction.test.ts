@@ -301,7 +301,9 @@ test('a batch of before, brought again after the correction, changes nothing', a
   const correction = await moveAlice()
   world.flow.correctNow(key(7n), correction.billable, correction.afterSeq)
   const after = world.flow.record(key(7n))
-  const entries = (await daemon.store.batches.entries(batchId(header.seq))).map(({ bytes }) => bytes)
+  const entries = (await daemon.store.batches.entries(batchId(header.seq))).map(
+    ({ bytes }) => bytes,
+  )
   const run = { leavesBefore: [], entries, leavesAfter: [], path: [] }
   expect(world.flow.settleNow(1n, [run])).toBeUndefined()
   expect(world.flow.events.at(-1)?.result).toBe('stale')

@@ -226,7 +226,11 @@ describe('a batch that was parked', () => {
   test('and is retried later settles as stale, and charges nothing twice', async () => {
     world.use(usageRecord('a', { user: '7' }))
     const { header, life } = await runUntil(world, daemon, 'accepted')
-    await daemon.store.batches.saveLife(batchId(header.seq), { state: 'parked', reason: 'x', from: life })
+    await daemon.store.batches.saveLife(batchId(header.seq), {
+      state: 'parked',
+      reason: 'x',
+      from: life,
+    })
     world.clock.pass(SEAL_INTERVAL_MS)
     await runUntil(world, daemon, 'settled', 2n)
     const charged = world.flow.record({

@@ -235,10 +235,7 @@ describe('claims', () => {
   test('are refused a second time, and then none of them is made', async () => {
     await store.records.claim(batchId(1n), [claimed])
     const second = store.transaction(({ records }) =>
-      records.claim(batchId(2n), [
-        { ...claimed, key: { ...record.key, requestId: 'b' } },
-        claimed,
-      ]),
+      records.claim(batchId(2n), [{ ...claimed, key: { ...record.key, requestId: 'b' } }, claimed]),
     )
     await expect(second).rejects.toThrow('main/a is in a batch already')
     expect(await store.records.claimedBy(batchId(2n))).toEqual([])

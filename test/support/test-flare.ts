@@ -174,7 +174,11 @@ export class TestFlare implements Attestor, AnchorHistory {
     if (header.seq !== (last?.seq ?? 0n) + 1n) return 'SeqNotNext'
     if (header.prevRoot !== (last?.root ?? ZERO_HASH)) return 'PrevRootNotLast'
     const txHash = keccak(utf8(`anchor ${header.seq} ${this.#blockNumber} ${meter}`))
-    this.anchors.push({ header, meter, anchor: { txHash, blockNumber: this.#blockNumber, logIndex: 2 } })
+    this.anchors.push({
+      header,
+      meter,
+      anchor: { txHash, blockNumber: this.#blockNumber, logIndex: 2 },
+    })
     return undefined
   }
 }

@@ -177,8 +177,7 @@ function stepsOf(
       ...(parts.limits === undefined ? {} : { limits: parts.limits }),
     },
     sourcesRead: [source.name],
-    checkMeter: (stop: AbortSignal) =>
-      checkMeter({ ...store, attestor, meter }, stop),
+    checkMeter: (stop: AbortSignal) => checkMeter({ ...store, attestor, meter }, stop),
   }
   const { entriesMax = 100 } = parts
   const lanes = [attestor.lane, ...settler.lanes]

@@ -197,8 +197,7 @@ export class Daemon {
             ...{ store, clock, target: settler.identity.target, attribution: ATTRIBUTION },
             settings: { rules, receiptSecret: RECEIPT_SECRET, bounds: NO_BOUNDS },
             sourcesRead: [source.name],
-            checkMeter: (stop: AbortSignal) =>
-              checkMeterLevel({ ...store, attestor, meter }, stop),
+            checkMeter: (stop: AbortSignal) => checkMeterLevel({ ...store, attestor, meter }, stop),
           }
           return () => sealNext(parts, signal)
         },

@@ -1,10 +1,6 @@
 import { TerminalError } from '../../../src/domain/errors.js'
 import { releaseEntry } from '../../../src/pipeline/parked.js'
-import {
-  callOf,
-  recordRemapping,
-  recordWaiver,
-} from '../../../src/pipeline/record-correction.js'
+import { callOf, recordRemapping, recordWaiver } from '../../../src/pipeline/record-correction.js'
 import { ATTRIBUTION } from './daemon.js'
 import type { CorrectBody } from './models/contracts.js'
 import type { World } from './world.js'

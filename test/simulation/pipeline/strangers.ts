@@ -1,7 +1,7 @@
 import type { BatchHeader } from '../../../src/domain/batch.js'
 import { type Hex, keccak, utf8, ZERO_HASH } from '../../../src/domain/bytes.js'
 import { chunkHash, entryBytes, entryLeaf } from '../../../src/domain/entry.js'
-import { accountNumber, batchSeq, modelId } from '../../../src/domain/ids.js'
+import { accountNumber, batchId, batchSeq, modelId } from '../../../src/domain/ids.js'
 import { periodAt } from '../../../src/domain/period.js'
 import type { BatchProof, EntryRun } from '../../../src/domain/proof.js'
 import { runsFrom } from '../../../src/pipeline/runs.js'
@@ -47,7 +47,8 @@ export const strangers = {
     const seqs = [...flow.state().stream.roots.keys()]
     if (seqs.length === 0) return false
     const seq = random.pick(seqs)
-    const entries = await store.batches.entries(batchSeq(seq))
+    const { era } = await store.meters.current()
+    const entries = await store.batches.entries(batchId(seq, era))
     if (entries.length === 0) return false
     const first = random.whole(0, entries.length - 1)
     const count = Math.min(random.whole(1, entries.length), flow.rules.entriesMax)
