@@ -41,7 +41,7 @@ async function accept(
   signal: AbortSignal,
 ): Promise<BatchEvent | undefined> {
   const { meters, outbox, settler } = parts
-  checkActive(await settler.stream(signal), (await meters.current()).meter)
+  checkActive(await settler.stream(signal), await meters.current())
   // Asked first: anybody may have brought the proof.
   const root = await settler.acceptedRoot(header.seq, signal)
   if (root === header.root) return { type: 'accepted' }

@@ -118,7 +118,7 @@ export async function readFlow(
   signal: AbortSignal,
 ): Promise<ReadOfFlow> {
   const { era } = await store.meters.current()
-  const meter = eras.at(-1)?.meter
+  const last = eras.at(-1) ?? (await store.meters.current())
   const sealed = await settler.sealedHeight(signal)
   const keys = new Map<string, EntryKey>()
   for (const key of await store.totals.all()) keys.set(nameOf(key), key)
@@ -126,7 +126,7 @@ export async function readFlow(
   let from = (await store.books.readHeight()) ?? sealed
   for (let window = 0; from <= sealed && window < WINDOWS_MAX; window += 1) {
     const page = await settler.settledSince(from, signal)
-    checkStream(page.stream, meter)
+    if (page.stream !== undefined) checkStream(page.stream, last)
     for (const { accountNumber, periodStart } of page.events) {
       const key = { accountNumber, periodStart }
       if (!keys.has(nameOf(key))) entries += 1

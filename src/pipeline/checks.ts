@@ -153,7 +153,7 @@ async function appliedDifference(
   const stated = new Map((await stores.totals.all()).map((one) => [nameOf(one), one.statedBy]))
   const eras = await stores.meters.all()
   const last = (await stores.batches.last())?.id ?? 0n
-  const begun = batchId(0n, (await stores.meters.current()).era)
+  const begun = batchId(0n, eras.length - 1)
   // The next batch states them. After a number that none of ours has, it would be in vain.
   const unstated = await stores.corrections.unstated()
   const corrected = new Set(

@@ -32,10 +32,14 @@ export async function lastOfMeter({
 /**
  * Flow takes the batches of one meter only. What is read of it while it is another one's is not ours.
  *
- * @throws ConfigError `meter_revoked`
+ * @throws ConfigError `meter_revoked`, RetryableError `stream_behind` from a node that is behind
  */
-export function checkStream(stream: Stream, meter: Era['meter']): void {
+export function checkStream(stream: Stream, { meter, meterEpoch }: Era): void {
   if (meter === undefined || stream.meter === undefined || stream.meter === meter) return
+  if (stream.meterEpoch < meterEpoch) {
+    const message = `a node of Flow still has meter ${stream.meter}, which ${meter} has followed`
+    throw new RetryableError('stream_behind', message)
+  }
   throw new ConfigError(
     'meter_revoked',
     `Flow takes batches of meter ${stream.meter} now, not of ${meter}: the provider has set another ` +
@@ -49,8 +53,8 @@ export function checkStream(stream: Stream, meter: Era['meter']): void {
  *
  * @throws RetryableError `meter_not_set`, `meter_not_active`
  */
-export function checkActive(stream: Stream, meter: Era['meter']): void {
-  checkStream(stream, meter)
+export function checkActive(stream: Stream, era: Era): void {
+  checkStream(stream, era)
   if (stream.meter === undefined) {
     const fix = 'the provider sets one: flowmeter provider set-meter'
     throw new RetryableError('meter_not_set', `Flow knows no meter of ours yet; ${fix}`)

@@ -28,7 +28,7 @@ export async function entriesToRestate(stores: RestateStores, nowMs: number): Pr
   const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
   const applied = new Map((await stores.books.applied()).map((record) => [nameOf(record), record]))
   const eras = await stores.meters.all()
-  const { era } = await stores.meters.current()
+  const era = eras.length - 1
   const outlines = new Map<bigint, BatchOutline | undefined>()
   const restated: EntryKey[] = []
   for (const { accountNumber, periodStart, statedBy } of await stores.totals.all()) {

@@ -21,14 +21,19 @@ export async function readResults(
   }
   const { events, corrections, stream, untilHeight } = await settler.settledSince(from, signal)
   await store.transaction(async (stores) => {
-    const { era, meter } = await stores.meters.current()
-    checkStream(stream, meter)
+    const current = await stores.meters.current()
+    if (stream !== undefined) checkStream(stream, current)
     const ours = (await lastOfMeter(stores))?.header.seq ?? 0n
     // Read on, and an adoption would no longer see what those batches stated.
     const foreign = events.find(({ seq }) => seq > ours)
     if (foreign !== undefined) throw ahead(`Flow has settled batch ${foreign.seq}`, ours)
     for (const event of events) {
-      await stores.batches.saveResult(batchId(event.seq, era), event, event.result, event.txId)
+      await stores.batches.saveResult(
+        batchId(event.seq, current.era),
+        event,
+        event.result,
+        event.txId,
+      )
     }
     await applyCorrections(stores, corrections)
     await stores.books.saveReadHeight(untilHeight)

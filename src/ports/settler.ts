@@ -103,8 +103,11 @@ export interface UsageCorrected extends EntryKey {
 export interface SettledPage {
   readonly events: readonly EntrySettled[]
   readonly corrections: readonly UsageCorrected[]
-  /** Of a sealed block that is not before the window's end: a meter that is there was so all the time. */
-  readonly stream: Stream
+  /**
+   * Of a sealed block that is not before the window's end: a meter that is there was so all the time.
+   * Absent where the window has no block.
+   */
+  readonly stream?: Stream
   readonly untilHeight: number
 }
 

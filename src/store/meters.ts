@@ -8,6 +8,8 @@ import type { Tables } from './tables.js'
 
 const CURRENT = 'meter'
 const ERA = 'meter/'
+/** The next text after all that begin with `meter/`. */
+const AFTER_ERAS = 'meter0'
 
 /** In the rows of `identity`: what a store is bound to is its current meter, and all that it had. */
 export function sqlMeters(db: Kysely<Tables>): Meters {
@@ -15,7 +17,8 @@ export function sqlMeters(db: Kysely<Tables>): Meters {
     const rows = await db
       .selectFrom('identity')
       .selectAll()
-      .where((where) => where.or([where('name', '=', CURRENT), where('name', 'like', `${ERA}%`)]))
+      .where('name', '>=', CURRENT)
+      .where('name', '<', AFTER_ERAS)
       .execute()
     const eras = rows
       .flatMap(({ name, value }) => (name === CURRENT ? [] : [decode<Era>(value)]))

@@ -147,10 +147,8 @@ export class TestFlow implements Settler {
   }
 
   async settledSince(fromHeight: number): Promise<SettledPage> {
+    if (fromHeight > this.height) return { events: [], corrections: [], untilHeight: fromHeight }
     const stream = await this.stream()
-    if (fromHeight > this.height) {
-      return { events: [], corrections: [], stream, untilHeight: fromHeight }
-    }
     const untilHeight = Math.min(this.height, fromHeight + EVENT_BLOCKS_MAX - 1) + 1
     const isInside = ({ height }: { readonly height: number }) =>
       height >= fromHeight && height < untilHeight

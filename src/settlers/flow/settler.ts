@@ -153,14 +153,13 @@ export class FlowSettler implements Settler {
 
   async settledSince(fromHeight: number, signal: AbortSignal): Promise<SettledPage> {
     const sealed = await this.sealedHeight(signal)
-    const stream = await this.#run('get_stream', [this.#provider], view.streamView, signal, sealed)
-    if (fromHeight > sealed) {
-      return { events: [], corrections: [], stream, untilHeight: fromHeight }
-    }
+    if (fromHeight > sealed) return { events: [], corrections: [], untilHeight: fromHeight }
     const range = {
       from: fromHeight,
       to: Math.min(sealed, fromHeight + EVENT_BLOCKS_MAX - 1),
     }
+    // The state of blocks that are long gone is kept by few nodes, so it is the newest that is asked.
+    const stream = await this.#run('get_stream', [this.#provider], view.streamView, signal, sealed)
     return {
       events: await this.#events('EntrySettled', view.entrySettledView, range, signal),
       corrections: await this.#events('UsageCorrected', view.usageCorrectedView, range, signal),

@@ -21,7 +21,7 @@ import { Crash, type Process } from './process.js'
 import type { World } from './world.js'
 
 /** Longer than the daemon's own: fewer idle steps, and the same order of things. */
-const IDLE_MS = 30_000
+const IDLE_MS = 60_000
 const BACKOFF_MS_MAX = 60_000
 export const RECEIPT_SECRET = 'canary: nobody but its customer may find a record'
 

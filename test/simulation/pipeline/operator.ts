@@ -27,8 +27,9 @@ export async function sendCorrections(world: World): Promise<boolean> {
     const { accountNumber, periodStart } = correction
     const { callBillable: billable, callAfterSeq: afterSeq } = await callOf(correction, store)
     const body = { accountNumber, periodStart, billable, afterSeq }
-    // The desk looks first: what is so already is not sent again.
-    if (!isDone(world, body)) flow.runAsStranger({ kind: 'correct', ...body })
+    // The desk looks first: what is so already is not sent again, nor a number far above the stream's.
+    const isAhead = afterSeq > flow.state().stream.highestSeq + 1n
+    if (!isAhead && !isDone(world, body)) flow.runAsStranger({ kind: 'correct', ...body })
   }
   return pending.length > 0
 }

@@ -130,10 +130,8 @@ export class ModelSettler implements Settler {
   async settledSince(fromHeight: number, signal: AbortSignal): Promise<SettledPage> {
     signal.throwIfAborted()
     const sealed = this.#height()
+    if (fromHeight > sealed) return { events: [], corrections: [], untilHeight: fromHeight }
     const stream = this.#streamAt(sealed)
-    if (fromHeight > sealed) {
-      return { events: [], corrections: [], stream, untilHeight: fromHeight }
-    }
     const untilHeight = Math.min(sealed, fromHeight + EVENT_BLOCKS_MAX - 1) + 1
     const isInside = ({ height }: { readonly height: number }) =>
       height >= fromHeight && height < untilHeight
