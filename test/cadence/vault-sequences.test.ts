@@ -41,7 +41,8 @@ const PLAN: Plan = {
 
 const KINDS = [
   ...['use', 'use', 'use', 'use', 'replay', 'deposit', 'payOwed', 'end', 'refund', 'clock'],
-  ...['price', 'autopay', 'pause', 'cap', 'entitle', 'request', 'execute', 'leave', 'takeRest'],
+  ...['price', 'autopay', 'pause', 'cap', 'entitle', 'request', 'execute', 'leave', 'stay'],
+  'takeRest',
   ...['correct', 'correct', 'credit', 'approve', 'maxCharge', 'collect', 'close'],
   ...['stealAsCustomer', 'stealAsProvider'],
 ] as const
@@ -231,6 +232,8 @@ function actionOf({ kind, vault: index, size, isBig }: Step): Action {
       return { isTaken: model.executeWithdrawal(vault), send: own('execute_withdrawal') }
     case 'leave':
       return { isTaken: model.beginEnding(vault, 'leaving'), send: own('leave_vault') }
+    case 'stay':
+      return { isTaken: model.stay(vault), send: own('stay_in_vault') }
     case 'close':
       return { isTaken: model.beginEnding(vault, 'closing'), send: byProvider('close_vault') }
     case 'correct': {
@@ -261,7 +264,9 @@ function actionOf({ kind, vault: index, size, isBig }: Step): Action {
       }
     }
     case 'stealAsCustomer': {
-      const verbs = ['execute_withdrawal', 'leave_vault', 'set_autopay', 'take_refund'] as const
+      const verbs = [
+        ...['execute_withdrawal', 'leave_vault', 'stay_in_vault', 'set_autopay', 'take_refund'],
+      ] as const
       const verb = verbs[size % verbs.length] ?? 'leave_vault'
       const rest = { set_autopay: [bool(true)], take_refund: [string('flowTokenVault')] }
       const args = [...ids, ...(verb in rest ? rest[verb as keyof typeof rest] : [])]
