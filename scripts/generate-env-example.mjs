@@ -11,29 +11,7 @@ const built = (path) =>
     console.error(`error: ${error.message}\nRun "npm run build" first.`)
     process.exit(2)
   })
-const { coreSettings, loadConfig } = await built('config.js')
-const { attestorSettings } = await built('attestors/index.js')
-const { settlerSettings } = await built('settlers/index.js')
-
-/** Read by config.ts itself: one LiteLLM, by the names that its integrations have always had. */
-const litellmSettings = {
-  apiUrl: {
-    env: 'LITELLM_API_URL',
-    help: 'URL of the LiteLLM proxy; LITELLM_BASE_URL is taken too',
-  },
-  apiKey: {
-    env: 'LITELLM_API_KEY',
-    secret: true,
-    help: 'key of a user with the role proxy_admin_viewer; LITELLM_MASTER_KEY is taken too',
-  },
-  sourceName: { env: 'LITELLM_SOURCE_NAME', help: 'permanent name of this LiteLLM; main' },
-}
-const fileSettings = {
-  file: {
-    env: 'FLOWMETER_CONFIG',
-    help: 'path of the JSON file for lists; flowmeter.config.json in the working directory',
-  },
-}
+const { allSettings, loadConfig } = await built('config.js')
 
 const HEAD = `# Settings of Flowmeter. Copy this file to .env and fill in what is not commented out.
 # Written by scripts/generate-env-example.mjs. Do not edit.
@@ -57,22 +35,20 @@ function requiredNames() {
 }
 
 function section(title, settings, required) {
-  const blocks = Object.values(settings).map(({ env, help, secret }) => {
+  const blocks = Object.values(settings).map(({ env, help, secret, aliases = [] }) => {
     const mark = secret === true ? ' (secret)' : ''
-    return `# ${help}${mark}\n${required.has(env) ? '' : '#'}${env}=\n`
+    const also = aliases.length === 0 ? '' : `; taken too: ${aliases.join(', ')}`
+    return `# ${help}${mark}${also}\n${required.has(env) ? '' : '#'}${env}=\n`
   })
   return [`# ---- ${title}\n`, ...blocks].join('\n')
 }
 
 function envExample() {
   const required = requiredNames()
-  return [
-    HEAD,
-    section('LiteLLM', litellmSettings, required),
-    section('Flare', attestorSettings, required),
-    section('Flow', settlerSettings, required),
-    section('The daemon', { ...coreSettings, ...fileSettings }, required),
-  ].join('\n')
+  const sections = Object.entries(allSettings).map(([title, settings]) =>
+    section(title, settings, required),
+  )
+  return [HEAD, ...sections].join('\n')
 }
 
 const path = join(root, '.env.example')

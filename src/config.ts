@@ -1,17 +1,28 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import dotenv from 'dotenv'
 import { z } from 'zod'
 import { attestorConfig, attestorSettings } from './attestors/index.js'
-import { ConfigError } from './domain/errors.js'
 import { parseWad } from './domain/money.js'
-import { isAllowList } from './http/allow-list.js'
+import { type HttpConfig, httpConfig, httpSettings } from './http/config.js'
 import { mappingConfig } from './mapping/index.js'
 import { aggregationConfig } from './operator/index.js'
 import { defaultPlanAliases } from './pricing/default-plan.js'
 import { modelAliases } from './pricing/model-aliases.js'
-import { settlerConfig, settlerSettings } from './settlers/index.js'
 import {
+  CONFIG_FILE,
+  type Environment,
+  type Setting,
+  SettingLayers,
+  type Settings,
+  settingsError,
+} from './settings.js'
+import {
+  customerSettings,
+  deployerSettings,
+  providerSettings,
+  settlerConfig,
+  settlerSettings,
+} from './settlers/index.js'
+import {
+  litellmSettings,
   type SourceConfig,
   secretVariablesOf,
   sourceConfig,
@@ -28,9 +39,6 @@ const flag = z
   .enum(['true', 'false'], 'expected true or false')
   .default('false')
   .transform((value) => value === 'true')
-const list = text
-  .default('')
-  .transform((value) => value.split(',').flatMap((item) => item.trim() || []))
 
 const amount = text
   .regex(/^\d{1,18}(\.\d{1,18})?$/, 'expected an amount, such as 25 or 12.50')
@@ -64,12 +72,6 @@ const coreConfig = z.strictObject({
     'expected at least 32 characters, such as from: openssl rand -hex 32',
   ),
   holdUnknownModels: flag,
-  host: text.default('127.0.0.1'),
-  port: z.coerce.number().int().min(0).max(65_535).default(3000),
-  allowedIps: list.refine(
-    isAllowList,
-    'expected addresses or CIDR ranges, such as 10.0.0.7 or 10.0.0.0/8',
-  ),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
   logFile: text.default('logs/connector.log'),
 })
@@ -106,19 +108,13 @@ export const coreSettings = {
     help: 'key of the receipts’ salts; keep it: receipts cannot be made again without it',
   },
   holdUnknownModels: { env: 'HOLD_UNKNOWN_MODELS', help: 'true: models without a name wait' },
-  host: { env: 'HOST', help: 'address to listen on; 127.0.0.1' },
-  port: { env: 'PORT', help: 'port of /status and the others; 3000' },
-  allowedIps: { env: 'ALLOWED_IPS', help: 'addresses or CIDR ranges; loopback always may' },
   logLevel: { env: 'LOG_LEVEL', help: 'trace, debug, info, warn, error or fatal' },
   logFile: { env: 'LOG_FILE', help: 'rotated copy of the log; logs/connector.log' },
+  file: {
+    env: 'FLOWMETER_CONFIG',
+    help: 'path of the JSON file for lists; flowmeter.config.json in the working directory',
+  },
 } as const
-
-interface Setting {
-  readonly env: string
-  readonly help: string
-  readonly secret?: true
-}
-type Settings = Readonly<Record<string, Setting>>
 
 /** `flowmeter.config.json`: what does not fit a line of text. */
 const fileConfig = z.strictObject({
@@ -129,6 +125,7 @@ const fileConfig = z.strictObject({
 })
 
 export type Config = z.infer<typeof coreConfig> &
+  HttpConfig &
   Omit<z.infer<typeof fileConfig>, 'sources'> & {
     readonly sources: readonly SourceConfig[]
     readonly attestor: z.infer<typeof attestorConfig>
@@ -139,9 +136,30 @@ export type Config = z.infer<typeof coreConfig> &
     readonly secretOf: (variable: string) => string
     /** Every secret value, for the log to cut out. */
     readonly secrets: readonly string[]
+    /** What may be a mistake, without the value of any setting. */
+    readonly warnings: readonly string[]
   }
 
-type Environment = Readonly<Record<string, string | undefined>>
+/** Every setting that the program knows, by where it belongs. */
+export const allSettings: Readonly<Record<string, Settings>> = {
+  LiteLLM: litellmSettings,
+  Flare: attestorSettings,
+  Flow: settlerSettings,
+  HTTP: httpSettings,
+  'The daemon': coreSettings,
+}
+
+/** Of people's own commands, which the daemon does not look at. */
+const personSettings = { providerSettings, customerSettings, deployerSettings }
+
+/** The schema of each of these settings, for its default. */
+export const allSchemas: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
+  LiteLLM: { sourceName: z.string().default('main') },
+  Flare: attestorConfig.shape,
+  Flow: settlerConfig.shape,
+  HTTP: httpConfig.shape,
+  'The daemon': coreConfig.shape,
+}
 
 /**
  * Reads `.env`, the environment (which wins) and `flowmeter.config.json` of a folder.
@@ -149,27 +167,74 @@ type Environment = Readonly<Record<string, string | undefined>>
  * @throws ConfigError `settings`, with every problem at once and no value of any setting
  */
 export function loadConfig(processEnv: Environment, folder: string): Config {
-  const env = { ...withoutEmpty(readDotenv(folder)), ...withoutEmpty(processEnv) }
-  const problems: string[] = []
+  const layers = new SettingLayers(processEnv, folder)
+  const { problems, warnings } = layers
   const secrets: string[] = []
   const secretOf = (variable: string): string => {
-    const value = readVariable(env, variable, problems)
+    const value = layers.secret(variable)
     if (value === undefined) problems.push(`${variable}: is missing`)
     if (value !== undefined && !secrets.includes(value)) secrets.push(value)
     return value ?? ''
   }
   const read = <Schema extends z.ZodType>(schema: Schema, settings: Settings): z.infer<Schema> =>
-    check(schema, settings, collectValues(env, settings, secrets, problems), problems)
+    check(schema, settings, collectValues(layers, settings, secrets), problems)
 
-  const core = read(coreConfig, coreSettings)
+  const { file: _file, ...ofCore } = coreSettings // The layers have read it already.
+  const core = read(coreConfig, ofCore)
+  const http = read(httpConfig, httpSettings)
   const attestor = read(attestorConfig, attestorSettings)
   const settler = read(settlerConfig, settlerSettings)
-  const file = readFileConfig(env, folder, problems)
-  const sources = file?.sources ?? defaultSources(env, problems)
-  for (const variable of sources.flatMap(secretVariablesOf)) secretOf(variable)
+  const file = readFileConfig(layers)
+  const sources = file?.sources ?? defaultSources(layers)
+  const named = sources.flatMap(secretVariablesOf)
+  for (const variable of named) secretOf(variable)
   for (const one of file?.mapping.chain ?? []) if (one.kind === 'sql') secretOf(one.databaseUrlEnv)
-  if (problems.length > 0 || file === undefined) throw settingsError(problems)
-  return { ...core, ...file, sources, attestor, settler, folder, secretOf, secrets }
+  checkNames(layers, named)
+  layers.check()
+  if (file === undefined) throw settingsError(problems)
+  return {
+    ...core,
+    ...http,
+    ...file,
+    sources,
+    attestor,
+    settler,
+    folder,
+    secretOf,
+    secrets,
+    warnings,
+  }
+}
+
+/**
+ * A name in the file that is none of ours is a mistake, and so is a secret there; one in `.env` may
+ * belong to another program.
+ */
+function checkNames(layers: SettingLayers, named: readonly string[]): void {
+  const known = [...Object.values(allSettings), ...Object.values(personSettings)].flatMap(
+    (settings) => Object.values<Setting>(settings),
+  )
+  const secrets = new Set([
+    ...known.flatMap(({ env, secret, aliases = [] }) => (secret === true ? [env, ...aliases] : [])),
+    ...named,
+  ])
+  const names = new Set([
+    ...known.flatMap(({ env, aliases = [] }) => [env, ...aliases]),
+    ...[...secrets].flatMap((name) => [name, `${name}_FILE`]),
+  ])
+  for (const name of layers.namesOf(CONFIG_FILE)) {
+    if (!names.has(name)) layers.problems.push(`${CONFIG_FILE}, settings.${name}: is no setting`)
+    else if (secrets.has(name)) {
+      const fix = `put it into a file and its path into ${name}_FILE`
+      layers.problems.push(
+        `${CONFIG_FILE}, settings.${name}: a secret does not belong here, ${fix}`,
+      )
+    }
+  }
+  const OURS = /^(FLARE|FLOW|METER|LITELLM|POLL|SEAL|HOLD|SETTLE|FLOWMETER)_/
+  for (const name of layers.namesOf('.env')) {
+    if (OURS.test(name) && !names.has(name)) layers.warn(`.env: ${name} is no setting of Flowmeter`)
+  }
 }
 
 /** The mapping alone, and the store's path: all that `map` needs. Same errors as loadConfig. */
@@ -177,18 +242,8 @@ export function loadMappingConfig(
   processEnv: Environment,
   folder: string,
 ): Pick<Config, 'mapping' | 'databaseUrl'> {
-  const env = { ...withoutEmpty(readDotenv(folder)), ...withoutEmpty(processEnv) }
-  const problems: string[] = []
-  const databaseUrl = check(
-    coreConfig.shape.databaseUrl,
-    coreSettings,
-    env[coreSettings.databaseUrl.env],
-    problems,
-    coreSettings.databaseUrl.env,
-  )
-  const file = readFileConfig(env, folder, problems)
-  if (problems.length > 0 || file === undefined) throw settingsError(problems)
-  return { mapping: file.mapping, databaseUrl }
+  const { mapping, databaseUrl } = loadAttributionConfig(processEnv, folder)
+  return { mapping, databaseUrl }
 }
 
 /** All that attribution is made of, and no chain's settings: for commands that look at the store. */
@@ -197,23 +252,29 @@ export function loadAttributionConfig(
   folder: string,
 ): Pick<
   Config,
-  'mapping' | 'modelAliases' | 'aggregation' | 'holdUnknownModels' | 'databaseUrl' | 'secretOf'
-> {
-  const { mapping, databaseUrl } = loadMappingConfig(processEnv, folder)
-  const env = { ...withoutEmpty(readDotenv(folder)), ...withoutEmpty(processEnv) }
-  const problems: string[] = []
-  const { holdUnknownModels: setting } = coreSettings
-  const { holdUnknownModels: schema } = coreConfig.shape
-  const holdUnknownModels = check(schema, coreSettings, env[setting.env], problems, setting.env)
-  const file = readFileConfig(env, folder, problems)
+  | ('mapping' | 'modelAliases' | 'aggregation' | 'holdUnknownModels')
+  | ('databaseUrl' | 'sealIntervalMs' | 'secretOf')
+> & {
+  /** Undefined where the file names none: then it is the one of the environment. */
+  readonly fileSources: readonly SourceConfig[] | undefined
+} {
+  const layers = new SettingLayers(processEnv, folder)
+  const { problems } = layers
+  const wanted = { databaseUrl: true, holdUnknownModels: true, sealIntervalMs: true } as const
+  const values = collectValues(layers, coreSettings, [])
+  const { databaseUrl, holdUnknownModels, sealIntervalMs } = values
+  const some = { databaseUrl, holdUnknownModels, sealIntervalMs }
+  const core = check(coreConfig.pick(wanted), coreSettings, some, problems)
+  const file = readFileConfig(layers)
   const secretOf = (variable: string): string => {
-    const value = readVariable(env, variable, problems)
+    const value = layers.secret(variable)
     if (value === undefined) throw settingsError([...problems, `${variable}: is missing`])
     return value
   }
-  if (problems.length > 0 || file === undefined) throw settingsError(problems)
-  const { modelAliases: aliases, aggregation } = file
-  return { mapping, modelAliases: aliases, aggregation, holdUnknownModels, databaseUrl, secretOf }
+  layers.check()
+  if (file === undefined) throw settingsError(problems)
+  const { mapping, modelAliases: aliases, aggregation, sources: fileSources } = file
+  return { mapping, modelAliases: aliases, aggregation, fileSources, ...core, secretOf }
 }
 
 /** The settings of a person's own command, by the variables that they name. Same errors. */
@@ -223,61 +284,23 @@ export function loadSettings<Schema extends z.ZodType>(
   processEnv: Environment,
   folder: string,
 ): z.infer<Schema> {
-  const env = { ...withoutEmpty(readDotenv(folder)), ...withoutEmpty(processEnv) }
-  const problems: string[] = []
-  const values = collectValues(env, settings, [], problems)
-  const loaded = check(schema, settings, values, problems)
-  if (problems.length > 0) throw settingsError(problems)
+  const layers = new SettingLayers(processEnv, folder)
+  const loaded = check(schema, settings, collectValues(layers, settings, []), layers.problems)
+  layers.check()
   return loaded
 }
 
-function settingsError(problems: readonly string[]): ConfigError {
-  const lines = [...new Set(problems)].map((problem) => `  - ${problem}`)
-  return new ConfigError(
-    'settings',
-    `The settings have ${lines.length} problem${lines.length === 1 ? '' : 's'}:\n` +
-      `${lines.join('\n')}\nThey come from the environment, .env and flowmeter.config.json; ` +
-      '.env.example explains each.',
-  )
-}
-
-function readDotenv(folder: string): Record<string, string> {
-  const path = join(folder, '.env')
-  return existsSync(path) ? dotenv.parse(readFileSync(path)) : {}
-}
-
-/** An empty variable is an unset one: supervisors and compose files set them so. */
-function withoutEmpty(env: Environment): Record<string, string> {
-  const entries = Object.entries(env).filter(([, value]) => value !== undefined && value !== '')
-  return Object.fromEntries(entries) as Record<string, string>
-}
-
-/** The variable itself, or the content of the file that NAME_FILE names. */
-function readVariable(env: Environment, name: string, problems: string[]): string | undefined {
-  if (env[name] !== undefined) return env[name]
-  const path = env[`${name}_FILE`]
-  if (path === undefined) return undefined
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch {
-    problems.push(`${name}_FILE: the file cannot be read`)
-    return undefined
-  }
-}
-
 function collectValues(
-  env: Environment,
+  layers: SettingLayers,
   settings: Settings,
   secrets: string[],
-  problems: string[],
 ): Record<string, string> {
   const values: Record<string, string> = {}
   for (const [name, setting] of Object.entries(settings)) {
-    const value =
-      setting.secret === true ? readVariable(env, setting.env, problems) : env[setting.env]
-    if (value === undefined) continue
-    values[name] = value
-    if (setting.secret === true) secrets.push(value)
+    const found = layers.find(setting)
+    if (found === undefined) continue
+    values[name] = found.value
+    if (setting.secret === true) secrets.push(found.value)
   }
   return values
 }
@@ -288,16 +311,16 @@ function check<Schema extends z.ZodType>(
   settings: Settings,
   value: unknown,
   problems: string[],
-  name?: string,
 ): z.infer<Schema> {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   for (const issue of parsed.error.issues) {
     const [field, ...rest] = issue.path
-    const known = name ?? settings[String(field)]?.env ?? String(field)
-    const isMissing = name === undefined && fieldOf(value, field) === undefined
+    const known = settings[String(field)]?.env ?? String(field)
     const where = rest.length > 0 ? ` (item ${rest.join('.')})` : ''
-    problems.push(`${known}${where}: ${isMissing ? 'is missing' : issue.message}`)
+    problems.push(
+      `${known}${where}: ${fieldOf(value, field) === undefined ? 'is missing' : issue.message}`,
+    )
   }
   return undefined as z.infer<Schema> // Never used: a problem was noted, and ends the loading.
 }
@@ -306,25 +329,9 @@ function fieldOf(value: unknown, field: PropertyKey | undefined): unknown {
   return (value as Readonly<Record<string, unknown>>)[String(field)]
 }
 
-function readFileConfig(
-  env: Environment,
-  folder: string,
-  problems: string[],
-): z.infer<typeof fileConfig> | undefined {
-  const path = env.FLOWMETER_CONFIG ?? join(folder, 'flowmeter.config.json')
-  let value: unknown = {}
-  if (existsSync(path)) {
-    try {
-      value = JSON.parse(readFileSync(path, 'utf8'))
-    } catch {
-      problems.push(`${path}: is not JSON`)
-      return undefined
-    }
-  } else if (env.FLOWMETER_CONFIG !== undefined) {
-    problems.push('FLOWMETER_CONFIG: there is no such file')
-    return undefined
-  }
-  const parsed = fileConfig.safeParse(value)
+function readFileConfig({ file, problems }: SettingLayers): z.infer<typeof fileConfig> | undefined {
+  if (file === undefined) return undefined
+  const parsed = fileConfig.safeParse(file)
   if (parsed.success) return parsed.data
   for (const issue of parsed.error.issues) {
     problems.push(`flowmeter.config.json, ${issue.path.join('.')}: ${issue.message}`)
@@ -333,24 +340,24 @@ function readFileConfig(
 }
 
 /** One LiteLLM, named by the variables that its integrations have always had. */
-function defaultSources(env: Environment, problems: string[]): SourceConfig[] {
-  const apiUrl = env.LITELLM_API_URL ?? env.LITELLM_BASE_URL
-  const hasApiKey = env.LITELLM_API_KEY !== undefined || env.LITELLM_API_KEY_FILE !== undefined
-  const hasMasterKey = env.LITELLM_MASTER_KEY !== undefined
+function defaultSources(layers: SettingLayers): SourceConfig[] {
+  const { problems } = layers
+  const apiUrl = layers.find(litellmSettings.apiUrl)
+  const apiKey = layers.find(litellmSettings.apiKey)
   if (apiUrl === undefined) {
     problems.push('LITELLM_API_URL: is missing (or name your sources in flowmeter.config.json)')
-    if (!hasApiKey && !hasMasterKey) problems.push('LITELLM_API_KEY: is missing')
+    if (apiKey === undefined) problems.push('LITELLM_API_KEY: is missing')
     return []
   }
   const parsed = sourceConfig.safeParse({
     kind: 'litellm',
-    name: env.LITELLM_SOURCE_NAME ?? 'main',
-    apiUrl: apiUrl.replace(/\/+$/, ''),
-    apiKeyEnv: !hasApiKey && hasMasterKey ? 'LITELLM_MASTER_KEY' : 'LITELLM_API_KEY',
+    name: layers.find(litellmSettings.sourceName)?.value ?? 'main',
+    apiUrl: apiUrl.value.replace(/\/+$/, ''),
+    apiKeyEnv: apiKey?.from.replace(/_FILE$/, '') ?? 'LITELLM_API_KEY',
   })
   if (parsed.success) return [parsed.data]
   for (const issue of parsed.error.issues) {
-    const variable = issue.path[0] === 'name' ? 'LITELLM_SOURCE_NAME' : 'LITELLM_API_URL'
+    const variable = issue.path[0] === 'name' ? 'LITELLM_SOURCE_NAME' : apiUrl.from
     problems.push(`${variable}: ${issue.message}`)
   }
   return []

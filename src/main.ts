@@ -45,6 +45,10 @@ const program = createProgram({
     const { receiptsTools } = await import('./cli/receipts-tools.js')
     return receiptsTools(process.env, folder)
   },
+  async config() {
+    const { configTools } = await import('./cli/config-tools.js')
+    return configTools(process.env, folder)
+  },
   async operations() {
     const { operationsTools } = await import('./cli/operations.js')
     return operationsTools(process.env, folder, shutdownSignal())

@@ -10,6 +10,7 @@ export async function startDaemon(
   const config = loadConfig(env, folder)
   const { logLevel: level, logFile: file, secrets } = config
   const log = createLogger({ level, file, secrets })
+  for (const warning of config.warnings) log.warn(warning)
   try {
     const { runApp } = await import('./app.js')
     await runApp(config, log, shutdown).catch((error: unknown) => {

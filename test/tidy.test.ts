@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 // Goal: the house stays as AGENTS.md describes it, without anybody having to remember.
 // Method: read every source file as text, and compare its imports and habits with these tables.
 
-/** What each room may import besides its own folder; main, app, config and start may import all. */
+/** What each room may import besides its own folder; main, app, config, settings and start may import all. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   domain: [],
   pricing: ['domain/'],
@@ -23,7 +23,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   // A command wires what it needs by itself, through the registries: `map` must load no chain.
   cli: [
     ...['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/'],
-    ...['config.js', 'version.js', 'store/index.js'],
+    ...['config.js', 'settings.js', 'version.js', 'store/index.js'],
     ...['sources/index.js', 'attestors/index.js', 'settlers/index.js', 'operator/index.js'],
   ],
 }
@@ -39,7 +39,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   axios: ['runtime/'],
   'better-sqlite3': ['store/'],
   commander: ['cli/'],
-  dotenv: ['config.ts'],
+  dotenv: ['settings.ts'],
   ethers: ['attestors/flare/'],
   fastify: ['http/'],
   kysely: ['store/'],
@@ -50,7 +50,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   'rotating-file-stream': ['runtime/'],
   // `config.ts` files, parsers, and the settings that pure rooms own.
   zod: [
-    ...['config.ts', 'mapping/', 'pricing/model-aliases.ts'],
+    ...['config.ts', 'settings.ts', 'http/config.ts', 'mapping/', 'pricing/model-aliases.ts'],
     ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
     ...['sources/', 'attestors/', 'settlers/'],
   ],
@@ -60,7 +60,7 @@ const FOLDERS_BANNED = ['utils', 'util', 'helpers', 'helper', 'common', 'shared'
 const LINES_MAX = 400
 const PRINTING = /^(src\/cli|scripts|bench)\//
 const DEVNET_DOOR = 'src/cli/demo.ts'
-const ROOMLESS = /^(main|app|config|start|version)\.ts$/
+const ROOMLESS = /^(main|app|config|settings|start|version)\.ts$/
 
 interface SourceFile {
   /** From the repository's root, with `/`. */

@@ -15,7 +15,7 @@ export async function examineAll(
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   const config = loadConfig(env, folder)
-  const findings = [node(), store(config.databaseUrl)]
+  const findings = [node(), settings(config.warnings), store(config.databaseUrl)]
   for (const source of config.sources) {
     findings.push(...(await examineSource(source, config.secretOf, signal)))
   }
@@ -34,6 +34,13 @@ function node(): Finding {
         says: process.version,
         fix: 'Install Node.js 20.19 or later.',
       }
+}
+
+function settings(warnings: readonly string[]): Finding {
+  const check = 'settings'
+  if (warnings.length === 0) return { check, verdict: 'ok', says: 'complete' }
+  const fix = 'Say it once, under the name that .env.example has.'
+  return { check, verdict: 'warning', says: warnings.join('; '), fix }
 }
 
 function store(file: string): Finding {

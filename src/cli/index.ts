@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { auditCommand } from './audit.js'
 import { backfillCommand } from './backfill.js'
 import { checkpointCommand } from './checkpoint.js'
+import { configCommand } from './config-command.js'
 import { correctCommand } from './correct.js'
 import { decisionsCommand } from './decisions.js'
 import { demoCommand } from './demo-command.js'
@@ -49,6 +50,7 @@ export function createProgram(parts: CliParts): Command {
     adoptCommand(parts),
     statusCommand(parts),
     doctorCommand(parts),
+    configCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),
     pricesCommand({ print: parts.print, ...parts.desks }),
     vaultsCommand({ print: parts.print, ...parts.desks }),

@@ -3,6 +3,7 @@ import type { Mapped } from '../mapping/index.js'
 import type { Status } from '../pipeline/status.js'
 import type { Finding } from '../ports/finding.js'
 import type { Directory } from '../ports/stores.js'
+import type { ConfigTools } from './config-command.js'
 import type { DeskParts } from './desk-parts.js'
 import type { MeteringTools } from './metering-tools.js'
 import type { OperationsTools } from './operations-tools.js'
@@ -21,6 +22,7 @@ export interface CliParts {
   readonly metering: () => Promise<MeteringTools>
   readonly receipts: () => Promise<ReceiptsTools>
   readonly operations: () => Promise<OperationsTools>
+  readonly config: () => Promise<ConfigTools>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** For people with keys of their own: plans, vaults, provider. */
   readonly desks: DeskParts

@@ -6,6 +6,9 @@ import type { Readings, SourceKind } from '../ports/source-kind.js'
 import type { ReceiverKind, UsageReceiver } from '../ports/usage-receiver.js'
 import type { UsageSource } from '../ports/usage-source.js'
 import * as kinds from './kinds.js'
+
+export { litellmSettings } from './litellm/config.js'
+
 import { problemsAmong } from './neighbours.js'
 
 type Kind = (typeof kinds)[keyof typeof kinds]

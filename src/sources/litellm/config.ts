@@ -27,3 +27,24 @@ export const litellmConfig = z.strictObject({
 })
 
 export type LitellmConfig = z.infer<typeof litellmConfig>
+
+/** One LiteLLM without a file: by the names that its integrations have always had. */
+export const litellmSettings = {
+  apiUrl: {
+    env: 'LITELLM_API_URL',
+    aliases: [
+      'LITELLM_BASE_URL',
+      'LITELLM_PROXY_URL',
+      'LITELLM_PROXY_API_BASE',
+      'LITELLM_API_BASE',
+    ],
+    help: 'URL of the LiteLLM proxy',
+  },
+  apiKey: {
+    env: 'LITELLM_API_KEY',
+    secret: true,
+    aliases: ['LITELLM_MASTER_KEY', 'LITELLM_PROXY_API_KEY'],
+    help: 'key of a user with the role proxy_admin_viewer',
+  },
+  sourceName: { env: 'LITELLM_SOURCE_NAME', help: 'permanent name of this LiteLLM; main' },
+} as const

@@ -1,0 +1,244 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import dotenv from 'dotenv'
+import { z } from 'zod'
+import { ConfigError } from './domain/errors.js'
+import { formatWad, type Wad } from './domain/money.js'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export interface Setting {
+  /** Of the environment, `.env`, and `settings` in `flowmeter.config.json`. */
+  readonly env: string
+  readonly help: string
+  /** May come from the file that NAME_FILE names, and is never shown. */
+  readonly secret?: true
+  /** Names that other programs have for the same; taken where the own one is not set. */
+  readonly aliases?: readonly string[]
+}
+export type Settings = Readonly<Record<string, Setting>>
+
+export const CONFIG_FILE = 'flowmeter.config.json'
+/** The later ones are used where the earlier ones say nothing. */
+export type Origin = 'environment' | '.env' | typeof CONFIG_FILE
+
+export interface Found {
+  readonly value: string
+  readonly origin: Origin
+  /** The variable that said it: the name itself, an alias, or one of them with _FILE. */
+  readonly from: string
+}
+
+/** What does not fit a line of text is looked at by its owners. */
+const settingsSection = z.record(
+  z.string(),
+  z.union([z.string(), z.number(), z.boolean()]).transform(String),
+)
+
+/**
+ * The environment, `.env` and `flowmeter.config.json` of a folder, from the strongest on. Notes what
+ * is wrong in `problems`, and what may be in `warnings`; no value of a setting is in either.
+ */
+export class SettingLayers {
+  readonly problems: string[] = []
+  readonly warnings: string[] = []
+  /** `flowmeter.config.json` without its settings; undefined where it cannot be read. */
+  readonly file: unknown
+  readonly folder: string
+  readonly #layers: readonly { readonly origin: Origin; readonly values: Environment }[]
+
+  constructor(processEnv: Environment, folder: string) {
+    this.folder = folder
+    const environment = withoutEmpty(processEnv)
+    const dotEnv = withoutEmpty(readDotenv(folder))
+    const { settings, rest } = this.#readFile({ ...dotEnv, ...environment }.FLOWMETER_CONFIG)
+    this.file = rest
+    this.#layers = [
+      { origin: 'environment', values: environment },
+      { origin: '.env', values: dotEnv },
+      { origin: CONFIG_FILE, values: settings },
+    ]
+  }
+
+  /** Names that a layer sets. */
+  namesOf(origin: Origin): readonly string[] {
+    return this.#layers.flatMap((one) => (one.origin === origin ? Object.keys(one.values) : []))
+  }
+
+  /** What a setting is said to be; undefined: nobody says. */
+  find({ env: name, secret, aliases = [] }: Omit<Setting, 'help'>): Found | undefined {
+    const found: Found[] = []
+    for (const { origin, values } of this.#layers) {
+      for (const from of [name, ...aliases]) {
+        const value = values[from]
+        if (value !== undefined) found.push({ value, origin, from })
+        else if (secret === true) found.push(...this.#fromFile(from, values, origin))
+      }
+    }
+    const [first] = found
+    const other = found.find(
+      ({ from, value }) => baseOf(from) !== baseOf(first?.from ?? '') && value !== first?.value,
+    )
+    if (first !== undefined && other !== undefined) {
+      const both = `${first.from} (${first.origin}) and ${other.from} (${other.origin})`
+      this.warn(`${both} are both set and differ: ${first.from} is used`)
+    }
+    return first
+  }
+
+  /** A variable that holds a secret, whatever its name. */
+  secret(name: string): string | undefined {
+    return this.find({ env: name, secret: true })?.value
+  }
+
+  warn(message: string): void {
+    if (!this.warnings.includes(message)) this.warnings.push(message)
+  }
+
+  /** @throws ConfigError `settings` where anything was wrong */
+  check(): void {
+    if (this.problems.length > 0) throw settingsError(this.problems, this.warnings)
+  }
+
+  #fromFile(name: string, values: Environment, origin: Origin): Found[] {
+    const from = `${name}_FILE`
+    const path = values[from]
+    if (path === undefined) return []
+    try {
+      return [{ value: readFileSync(resolve(this.folder, path), 'utf8').trim(), origin, from }]
+    } catch {
+      this.problems.push(`${from}: the file cannot be read`)
+      return []
+    }
+  }
+
+  #readFile(named: string | undefined): { settings: Environment; rest: unknown } {
+    const path = named === undefined ? join(this.folder, CONFIG_FILE) : resolve(this.folder, named)
+    if (!existsSync(path)) {
+      if (named !== undefined) this.problems.push('FLOWMETER_CONFIG: there is no such file')
+      return { settings: {}, rest: named === undefined ? {} : undefined }
+    }
+    let value: unknown
+    try {
+      value = JSON.parse(readFileSync(path, 'utf8'))
+    } catch {
+      this.problems.push(`${path}: is not JSON`)
+      return { settings: {}, rest: undefined }
+    }
+    if (typeof value !== 'object' || value === null || !('settings' in value)) {
+      return { settings: {}, rest: value }
+    }
+    const { settings, ...rest } = value
+    const parsed = settingsSection.safeParse(settings)
+    if (parsed.success) return { settings: withoutEmpty(parsed.data), rest }
+    const message = 'expected names of settings with text, numbers, true or false'
+    this.problems.push(`${CONFIG_FILE}, settings: ${message}`)
+    return { settings: {}, rest }
+  }
+}
+
+/** One setting as it is now, for people: nothing secret is in it. */
+export interface ShownSetting {
+  readonly name: string
+  /** Undefined: neither said nor has it a default. A secret's says no more than that it is there. */
+  readonly value: string | undefined
+  readonly origin: Origin | 'default' | 'unset'
+  /** The variable that said it, where it is not the setting's own. */
+  readonly from?: string
+  readonly isSecret: boolean
+  readonly help: string
+}
+
+/** What each setting is, and who says so. Values are as they were written, not yet looked at. */
+export function showSettings(
+  layers: SettingLayers,
+  settings: Settings,
+  schemas: Readonly<Record<string, z.ZodType>>,
+): readonly ShownSetting[] {
+  return Object.entries(settings).map(([field, setting]): ShownSetting => {
+    const { env: name, help } = setting
+    const isSecret = setting.secret === true
+    const found = layers.find(setting)
+    const schema = schemas[field]
+    const fallback = schema === undefined ? undefined : defaultText(schema)
+    if (found === undefined) {
+      const origin = fallback === undefined ? 'unset' : 'default'
+      return { name, value: fallback, origin, isSecret, help }
+    }
+    const { value, origin, from } = found
+    const shown = isSecret ? `(secret, ${value.length} characters)` : withoutCredentials(value)
+    return { name, value: shown, origin, isSecret, help, ...(from === name ? {} : { from }) }
+  })
+}
+
+/** The default of a setting as one would write it; undefined where it has none, or it is nothing. */
+export function defaultText(schema: z.ZodType): string | undefined {
+  const { def } = schema as unknown as { readonly def: SchemaDef }
+  switch (def.type) {
+    case 'default':
+    case 'prefault':
+      return textOf(def.defaultValue) || undefined
+    case 'optional':
+    case 'nullable':
+      return def.innerType && defaultText(def.innerType)
+    case 'pipe':
+      return (def.in && defaultText(def.in)) ?? (def.out && defaultText(def.out))
+    default:
+      return undefined
+  }
+}
+
+interface SchemaDef {
+  readonly type: string
+  readonly defaultValue?: unknown
+  readonly innerType?: z.ZodType
+  readonly in?: z.ZodType
+  readonly out?: z.ZodType
+}
+
+/** Amounts of money are the only large integers among settings. */
+function textOf(value: unknown): string {
+  if (typeof value === 'bigint') return formatWad(value as Wad)
+  return Array.isArray(value) ? value.map(String).join(',') : String(value)
+}
+
+const TOKEN_LENGTH_MIN = 20
+
+/** URLs carry users, passwords and keys of their own: in front, in the query, as a part of the path. */
+function withoutCredentials(value: string): string {
+  if (!value.includes('://')) return value
+  const tokens = new RegExp(`/[\\w-]{${TOKEN_LENGTH_MIN},}(?=[/?#,]|$)`, 'g')
+  return value
+    .replace(/:\/\/[^/@\s,]*@/g, '://…@')
+    .replace(/([?&][^=&,]+=)[^&,\s]*/g, '$1…')
+    .replace(tokens, '/…')
+}
+
+export function settingsError(
+  problems: readonly string[],
+  warnings: readonly string[] = [],
+): ConfigError {
+  const lines = [...new Set(problems)].map((problem) => `  - ${problem}`)
+  const warned = warnings.map((warning) => `  warning: ${warning}\n`).join('')
+  return new ConfigError(
+    'settings',
+    `The settings have ${lines.length} problem${lines.length === 1 ? '' : 's'}:\n` +
+      `${lines.join('\n')}\n${warned}They come from the environment, .env and flowmeter.config.json; ` +
+      '.env.example explains each.',
+  )
+}
+
+function baseOf(name: string): string {
+  return name.replace(/_FILE$/, '')
+}
+
+function readDotenv(folder: string): Record<string, string> {
+  const path = join(folder, '.env')
+  return existsSync(path) ? dotenv.parse(readFileSync(path)) : {}
+}
+
+/** An empty variable is an unset one: supervisors and compose files set them so. */
+function withoutEmpty(env: Environment): Record<string, string> {
+  const entries = Object.entries(env).filter(([, value]) => value !== undefined && value !== '')
+  return Object.fromEntries(entries) as Record<string, string>
+}
