@@ -21,7 +21,8 @@ import { u64 } from './world.js'
 // Method: a random sequence of all public calls, compared with the model after each. A failure names
 // its seed and step: `VAULT_SEED=7 VAULT_STEPS=200 npx vitest run test/cadence/vault-sequences`.
 vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 300_000 })
-const SEED = Number(process.env.VAULT_SEED ?? 20_261_129)
+/** One in which a customer stays, another is held to the notice, and much is used. */
+const SEED = Number(process.env.VAULT_SEED ?? 20_262_125)
 const STEPS = Number(process.env.VAULT_STEPS ?? 40)
 
 const VAULTS = 3
