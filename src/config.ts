@@ -252,13 +252,18 @@ export function loadAttributionConfig(
   folder: string,
 ): Pick<
   Config,
-  'mapping' | 'modelAliases' | 'aggregation' | 'holdUnknownModels' | 'databaseUrl' | 'secretOf'
-> {
+  | ('mapping' | 'modelAliases' | 'aggregation' | 'holdUnknownModels')
+  | ('databaseUrl' | 'sealIntervalMs' | 'secretOf')
+> & {
+  /** Undefined where the file names none: then it is the one of the environment. */
+  readonly fileSources: readonly SourceConfig[] | undefined
+} {
   const layers = new SettingLayers(processEnv, folder)
   const { problems } = layers
-  const wanted = { databaseUrl: true, holdUnknownModels: true } as const
+  const wanted = { databaseUrl: true, holdUnknownModels: true, sealIntervalMs: true } as const
   const values = collectValues(layers, coreSettings, [])
-  const some = { databaseUrl: values.databaseUrl, holdUnknownModels: values.holdUnknownModels }
+  const { databaseUrl, holdUnknownModels, sealIntervalMs } = values
+  const some = { databaseUrl, holdUnknownModels, sealIntervalMs }
   const core = check(coreConfig.pick(wanted), coreSettings, some, problems)
   const file = readFileConfig(layers)
   const secretOf = (variable: string): string => {
@@ -268,8 +273,8 @@ export function loadAttributionConfig(
   }
   layers.check()
   if (file === undefined) throw settingsError(problems)
-  const { mapping, modelAliases: aliases, aggregation } = file
-  return { mapping, modelAliases: aliases, aggregation, ...core, secretOf }
+  const { mapping, modelAliases: aliases, aggregation, sources: fileSources } = file
+  return { mapping, modelAliases: aliases, aggregation, fileSources, ...core, secretOf }
 }
 
 /** The settings of a person's own command, by the variables that they name. Same errors. */

@@ -118,8 +118,13 @@ export interface RecordCounts {
   readonly unmapped: number
   readonly attributed: number
   readonly claimed: number
-  /** Start of the oldest billable record that is in no batch, ms. */
-  readonly oldestUnsealedAtMs: number | undefined
+  /** When the oldest of those that nothing but us keeps waiting was read, ms; undefined for none. */
+  readonly waitingSinceMs: {
+    readonly unattributed: number | undefined
+    readonly unmapped: number | undefined
+    /** Without those that wait for an operator or for a correction. */
+    readonly attributed: number | undefined
+  }
 }
 
 /** Cumulative totals, as the newest batch that touched them states them. */
