@@ -30,6 +30,7 @@ beforeEach(async () => {
     readiness,
     metrics,
     accessTokens: store.accessTokens,
+    shown: store,
     clock,
   })
 })
