@@ -1,7 +1,7 @@
 import { about, el, exact, svg, table } from './dom.js'
 
-const WIDTH = 960
-const HEIGHT = 220
+/** A phone gets a drawing of its own width: one that is scaled has letters that nobody reads. */
+const [WIDTH, HEIGHT] = matchMedia('(max-width: 760px)').matches ? [380, 170] : [1200, 220]
 const LEFT = 52
 const BOTTOM = 22
 const TOP = 8
@@ -35,7 +35,7 @@ export function usageChart({ from, until, bucketS, buckets }) {
         return svg('rect', box, svg('title', {}, says))
       })
   })
-  const every = Math.ceil(columns.length / 8)
+  const every = Math.ceil(columns.length / (WIDTH / 100))
   const times = columns.flatMap(({ at }, i) =>
     i % every === 0
       ? svg('text', { class: 'mark', x: x(i), y: HEIGHT - 6 }, bucketS < 3600 ? at.slice(11, 16) : at.slice(5, 10))
@@ -47,7 +47,7 @@ export function usageChart({ from, until, bucketS, buckets }) {
     { class: 'chart' },
     svg(
       'svg',
-      { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': says, preserveAspectRatio: 'none' },
+      { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': says },
       marks,
       bars,
       times,

@@ -8,7 +8,7 @@ export interface EventsParts {
   /** Told what went wrong inside. */
   readonly onBug?: (error: unknown, route: string) => void
   /** From one look at the store to the next, ms, while anybody listens. */
-  readonly everyMs?: number
+  readonly eventsEveryMs?: number
 }
 
 const CLIENTS_MAX = 50
@@ -111,7 +111,7 @@ class Listeners {
     }
     this.#isLooking = false
     if (this.#clients.size === 0 || this.#hasEnded) return
-    const { everyMs = EVERY_MS } = this.#parts
+    const { eventsEveryMs: everyMs = EVERY_MS } = this.#parts
     const restMs = (performance.now() - startedAtMs) * REST_FACTOR
     const nextMs = Math.min(EVERY_MS_MAX, Math.max(everyMs, restMs))
     this.#look = setTimeout(() => void this.#lookNow(), nextMs)

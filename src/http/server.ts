@@ -27,6 +27,8 @@ export interface ServerParts {
   readonly clock: Clock
   /** Told what went wrong inside, which the caller is not. */
   readonly onBug?: (error: unknown, route: string) => void
+  /** See events.ts. */
+  readonly eventsEveryMs?: number
   /** Sources that send their usage. Without one there is no POST /v1/usage. */
   readonly usageEvents?: UsageEventsParts
   /** Sources that may wake their reading. Without one there is no POST /v1/hints. */
