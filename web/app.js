@@ -5,6 +5,7 @@ import * as panels from './panels.js'
 const USAGE_EVERY_MS = 30_000
 const view = { span: 'day', vaults: undefined, batches: undefined, status: undefined }
 const drawn = new Map()
+let wasAsked = false
 
 /** Draws a panel when its figures have changed, so that nothing jumps under a reader's hand. */
 function draw(id, figures, make) {
@@ -112,9 +113,9 @@ async function guarded(work) {
 
 function askWho(message) {
   forgetToken()
-  const form = document.getElementById('sign-in')
-  document.getElementById('sign-in-problem').textContent = form.hidden ? '' : message
-  form.hidden = false
+  document.getElementById('sign-in-problem').textContent = wasAsked ? message : ''
+  document.getElementById('sign-in').hidden = false
+  wasAsked = true
   state('refused', 'a token is needed')
 }
 
@@ -126,7 +127,10 @@ function state(kind, text) {
 
 const WORDS = { live: 'live', lost: 'no connection, trying again' }
 
-function start() {
+async function start() {
+  // One question first: a wrong token is told once, and not by every panel.
+  await guarded(showVaults)
+  if (!document.getElementById('sign-in').hidden) return
   void refresh()
   void listen(show, (kind, error) => {
     if (kind !== 'refused') state(kind, WORDS[kind])
@@ -142,7 +146,7 @@ document.getElementById('sign-in').addEventListener('submit', (event) => {
   keepToken(field.value.trim())
   field.value = ''
   event.target.hidden = true
-  start()
+  void start()
 })
 
 for (const button of document.querySelectorAll('[data-span]')) {
@@ -158,4 +162,4 @@ for (const button of document.querySelectorAll('[data-span]')) {
 setInterval(() => {
   if (!document.hidden && document.getElementById('sign-in').hidden) void guarded(showUsage)
 }, USAGE_EVERY_MS)
-start()
+void start()

@@ -13,6 +13,10 @@ const STATES = [
 const SEVERITY_WORDS = { page: 'now', warning: 'soon', info: 'know' }
 const MORE_MAX = 20
 
+function plural(count, one, many) {
+  return `${exact(String(count))} ${count === 1 ? one : many}`
+}
+
 export function verdict({ alarms, lastSettled }) {
   if (alarms.length === 0) {
     const settled = lastSettled === undefined ? '' : ` Batch ${lastSettled.seq} is settled.`
@@ -75,7 +79,7 @@ export function pipeline({ backlog, alarms, records, lastSettled }) {
       { class: 'quiet sums' },
       `${exact(String(records.total))} records, ${exact(String(records.sealed))} in batches, `,
       `${exact(String(records.excluded))} excluded, ${exact(String(records.rejected))} rows rejected, `,
-      parked === 0 ? 'no batch parked' : el('strong', {}, `${parked} batches parked`),
+      parked === 0 ? 'no batch parked' : el('strong', {}, plural(parked, 'batch', 'batches') + ' parked'),
     ),
   ]
 }
@@ -156,7 +160,7 @@ export function vaultDetail(vault, onClose) {
 }
 
 function amount(text, currency) {
-  return currency === 'usd' ? `$${exact(text)}` : `${exact(text)} ${currency ?? ''}`.trim()
+  return currency === 'USD' ? `$${exact(text)}` : `${exact(text)} ${currency ?? ''}`.trim()
 }
 
 /** One step a tier, the current one filled as far as it has come. */
@@ -248,9 +252,9 @@ export function waits({ parked, held, unmapped, sources, pendingCorrections, ref
       moment(since),
     ]),
     unmapped.records > 0 &&
-      list(`Unmapped: ${exact(String(unmapped.records))} records`, unmapped.payers, (one) => [
+      list(`Unmapped: ${plural(unmapped.records, 'record', 'records')}`, unmapped.payers, (one) => [
         el('strong', { class: 'name' }, one.payer === '' ? '(no payer)' : one.payer),
-        ` ${exact(String(one.records))} records: ${one.reason}`,
+        ` ${plural(one.records, 'record', 'records')}: ${one.reason}`,
       ]),
     list('Rows set aside', setAside, ([name, reason, count]) => [
       el('strong', {}, name),

@@ -17,6 +17,8 @@ export function sqlViews(db: Kysely<Tables>): Views {
       const counted = () => {
         const rows = db
           .selectFrom('usage_records')
+          // Named one by one, since that is how they are indexed.
+          .where('source', 'in', db.selectFrom('sources').select('name'))
           .where('excluded', 'is', null)
           .where('started_at_ms', '>=', BigInt(fromMs))
           .where('started_at_ms', '<', BigInt(untilMs))

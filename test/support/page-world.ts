@@ -61,12 +61,12 @@ export class PageWorld {
     await store.records.addSource('main', EVENING_MS - 24 * HOUR_MS)
     const users = ['1', '7', '42', '3110863829004614707']
     const rows = Array.from({ length: 480 }, (_, i): UsageRecord => {
-      const startedAtMs = EVENING_MS - 23 * HOUR_MS + i * 170_000
+      const startedAtMs = EVENING_MS - 18.5 * HOUR_MS + i * 174_000
       // More by day than at night, and not the same each hour.
       const hour = new Date(startedAtMs).getUTCHours()
       const weight = 2 + Math.round(6 * Math.sin(((hour - 5) / 24) * Math.PI) ** 2) + ((i * 7) % 5)
       return usageRecord(`call ${i}`, {
-        user: users[(i * i + i) % 4] ?? '1',
+        user: users[(i * 5 + (i >> 2)) % 4] ?? '1',
         model: MODELS[(i * 7 + (i >> 3)) % 5] ?? 'gpt-4o',
         startedAtMs,
         promptTokens: BigInt(weight * 3_137 + i),
@@ -82,20 +82,11 @@ export class PageWorld {
     })
     world.use(...rows, hostile)
     const daemon = await world.boot()
-    for (const hours of [23, 15, 6]) {
-      const before = EVENING_MS - hours * HOUR_MS - world.clock.now()
-      if (before > 0) world.clock.pass(before)
-      await daemon.runRounds(12)
-      world.tick(700_000)
+    for (let hour = 0; hour < 5; hour += 1) {
+      await daemon.runRounds(14)
+      world.tick(HOUR_MS - 14 * 30_000)
     }
-    world.use(
-      ...rows
-        .slice(0, 12)
-        .map((row, i) =>
-          usageRecord(`late ${i}`, { ...row, user: '7', startedAtMs: world.clock.now() - 60_000 }),
-        ),
-    )
-    await daemon.runRounds(3)
+    await daemon.runRounds(2)
     world.use(usageRecord('newest', { user: '1', startedAtMs: world.clock.now() - 30_000 }))
     world.tick(90_000)
     await daemon.run('collect', 'attribute')
