@@ -172,14 +172,14 @@ export async function readStatus(parts: StatusParts): Promise<Status> {
     ...(policies === undefined ? {} : { policies }),
     metering: await meteringStatus(stores, nowMs),
     refusedEntries: (await stores.batches.counts()).refusedEntries,
-    held: (await stores.stops.open()).slice(0, HELD_SHOWN).map((stop) => ({
+    held: (await stores.stops.open(HELD_SHOWN)).map((stop) => ({
       account: stop.accountNumber.toString(),
       periodStart: iso(stop.periodStart * 1000),
       cause: stop.cause,
       why: stop.why,
       since: iso(stop.stoppedAtMs),
     })),
-    pendingCorrections: (await stores.corrections.pending()).length,
+    pendingCorrections: await stores.corrections.countPending(),
     ...(checks === undefined
       ? {}
       : {

@@ -1,5 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import { keccak, utf8 } from '../domain/bytes.js'
+import type { AccountRange } from '../domain/ids.js'
+import type { EntryKey } from '../domain/usage-total.js'
 import type { AppliedRecord, Balance, Vault } from '../ports/settler.js'
 import type { Books, ChainView } from '../ports/stores.js'
 import { accountText } from './columns.js'
@@ -37,18 +39,18 @@ export function sqlBooks(db: Kysely<Tables>): Books {
 
     async saveApplied(records) {
       for (const record of records) {
-        const name = `${accountText(record.accountNumber)}/${record.periodStart}`
-        await shelf.put('applied', name, record)
+        await shelf.put('applied', appliedName(record), record)
       }
     },
-    applied: () => shelf.values<AppliedRecord>('applied'),
+    applied: (range) => shelf.valuesIn<AppliedRecord>('applied', range),
+    appliedOf: (keys) => shelf.values<AppliedRecord>('applied', keys.map(appliedName)),
 
     async saveBalances(balances) {
       for (const balance of balances) {
         await shelf.put('balance', accountText(balance.account), balance)
       }
     },
-    balances: () => shelf.values<Balance>('balance'),
+    balances: (range) => shelf.valuesIn<Balance>('balance', range),
 
     saveAdoption: (adoption) => shelf.put('cursor', 'adoption', { adoption: adoption ?? null }),
     async adoption() {
@@ -62,6 +64,13 @@ export function sqlBooks(db: Kysely<Tables>): Books {
     checks: () => shelf.get('checks', 'newest'),
   }
 }
+
+function appliedName({ accountNumber, periodStart }: EntryKey): string {
+  return `${accountText(accountNumber)}/${periodStart}`
+}
+
+/** After all names that begin with an account: periods are digits. */
+const BEYOND_PERIODS = '/~'
 
 function versionOf(view: ChainView): string {
   return keccak(utf8(encode([view.vaults, view.models, view.plans])))
@@ -92,6 +101,19 @@ class Shelf {
     }
     const all = this.#db.selectFrom('books').select('value').where('kind', '=', kind)
     const rows = await (names === undefined ? all : all.where('name', 'in', names))
+      .orderBy('name')
+      .execute()
+    return rows.map(({ value }) => decode<Value>(value))
+  }
+
+  /** Names begin with an account. */
+  async valuesIn<Value>(kind: Kind, { from, to }: AccountRange): Promise<Value[]> {
+    const rows = await this.#db
+      .selectFrom('books')
+      .select('value')
+      .where('kind', '=', kind)
+      .where('name', '>=', accountText(from))
+      .where('name', '<=', `${accountText(to)}${BEYOND_PERIODS}`)
       .orderBy('name')
       .execute()
     return rows.map(({ value }) => decode<Value>(value))

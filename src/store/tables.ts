@@ -239,6 +239,12 @@ export interface OutboxVariantsTable {
   saved_at_ms: bigint
 }
 
+/** Counts up when an account gets or loses a second known payer. One row, once there was a rival. */
+export interface RivalsVersionTable {
+  id: bigint
+  version: bigint
+}
+
 export interface SeenPoliciesTable {
   reward_epoch: bigint
   policy: string
@@ -381,6 +387,7 @@ export interface Tables {
   directories: DirectoriesTable
   directory_answers: DirectoryAnswersTable
   payer_claims: PayerClaimsTable
+  rivals_version: RivalsVersionTable
   releases: ReleasesTable
   record_decisions: RecordDecisionsTable
   control_sources: ControlSourcesTable

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
 import { canonicalJson } from '../../src/domain/canonical-json.js'
-import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
 import { receiptSalt, recordLeaf, recordsRoot } from '../../src/domain/receipt.js'
 import type { StoredBatch } from '../../src/ports/stores.js'
 import { CrashPlan } from '../support/crash-plan.js'
@@ -320,7 +320,7 @@ test('a crash at any point of sealing leaves all of a batch or nothing', async (
     daemon = await world.reboot(daemon)
     const sealed = await daemon.store.batches.last()
     const { claimed } = await daemon.store.records.counts()
-    const totals = await daemon.store.totals.all()
+    const totals = await daemon.store.totals.all(ALL_ACCOUNTS)
     expect([claimed, totals.length]).toEqual(sealed === undefined ? [0, 0] : [2, 2])
     await daemon.step('seal')
     expect(await entriesOf(1n)).toHaveLength(2)

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber, batchSeq, purpose } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchSeq, purpose } from '../../src/domain/ids.js'
 import { type Ufix64Units, wad } from '../../src/domain/money.js'
 import type { SignedTx, TxId } from '../../src/ports/lane.js'
 import type { AppliedRecord, Balance, Vault } from '../../src/ports/settler.js'
@@ -211,7 +211,7 @@ describe('the books', () => {
     }
     await books.saveApplied([record, { ...record, periodStart: OCTOBER_S }])
     await books.saveApplied([{ ...record, charged: wad(5n) }])
-    expect(await books.applied()).toEqual([
+    expect(await books.applied(ALL_ACCOUNTS)).toEqual([
       { ...record, charged: 5n },
       { ...record, periodStart: OCTOBER_S },
     ])
@@ -226,7 +226,7 @@ describe('the books', () => {
     }
     await books.saveBalances([balance])
     await books.saveBalances([balance])
-    expect(await books.balances()).toEqual([balance])
+    expect(await books.balances(ALL_ACCOUNTS)).toEqual([balance])
     expect(await books.readHeight()).toBeUndefined()
     await books.saveReadHeight(5)
     await books.saveReadHeight(9)
