@@ -77,23 +77,31 @@ async function isTime(
 }
 
 /**
- * Each batch that is refused on its way costs an anchor, and states what the one before did. Where
- * several were parked one after the other, the next ones are tried less and less often, whatever is at
- * stake: the first that gets through ends it.
+ * Each batch that is refused on its way to Flow costs an anchor, and states what the one before did,
+ * which is given up for it. Where several of them came one after the other, the next ones are tried
+ * less and less often, whatever is at stake: the first that gets through ends it. What Flow has
+ * refused slows nothing: one customer's entry may be the reason, and the others are settled.
  */
 async function slowed(
   { batches }: Pick<Stores, 'batches'>,
   intervalMs: number,
 ): Promise<{ readonly intervalMs: number; readonly isRefused: boolean }> {
   const newest = await batches.newest(PARKED_LOOKED_AT)
-  const settled = newest.findIndex(({ life }) => life.state !== 'parked')
-  const parked = settled === -1 ? newest.length : settled
-  if (parked < PARKED_UNSLOWED) return { intervalMs, isRefused: false }
-  const slower = intervalMs * 2 ** (parked - PARKED_UNSLOWED + 1)
+  const life = newest[0]?.life
+  const isOnItsWay = life?.state === 'parked' && life.from.state !== 'accepted'
+  const through = newest.findIndex((batch) => !isGivenUp(batch))
+  const inVain = through === -1 ? newest.length : through
+  if (!isOnItsWay || inVain < PARKED_UNSLOWED) return { intervalMs, isRefused: false }
+  const slower = intervalMs * 2 ** (inVain - PARKED_UNSLOWED + 1)
   return {
     intervalMs: Math.max(intervalMs, Math.min(slower, PARKED_INTERVAL_MS_MAX)),
     isRefused: true,
   }
+}
+
+/** Not an adopted one: another batch of that number did get through. */
+function isGivenUp({ life, manifestJson }: StoredBatch): boolean {
+  return manifestJson !== '' && (life.state === 'parked' || life.state === 'superseded')
 }
 
 function isBefore(lastSealedAtMs: number | undefined, intervalMs: number, nowMs: number): boolean {

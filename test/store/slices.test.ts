@@ -249,3 +249,27 @@ test('the identity is bound once, and the same for ever', async () => {
   expect(await again.identity.bind('anchor', '0x03')).toBe('0x01')
   expect(await again.identity.bind('chain', '114')).toBe('114')
 })
+
+// Goal: whoever maps payers learns that two of them share an account, without all of them being read.
+test('the version of rivals changes when an account gets or loses a second payer, and else never', async () => {
+  const claim = (payer: string, account: bigint) =>
+    store.payers.saveClaims(new Map([[payer, accountNumber(account)]]))
+  const version = () => store.payers.rivalsVersion()
+  const first = await version()
+  await claim('ann', 1n)
+  await claim('bob', 2n)
+  await claim('ann', 1n)
+  await claim('bob', 3n)
+  expect(await version()).toBe(first)
+  await claim('cat', 3n)
+  const shared = await version()
+  expect(shared).not.toBe(first)
+  await claim('cat', 3n)
+  await claim('dan', 4n)
+  expect(await version()).toBe(shared)
+  await claim('cat', 5n)
+  const apart = await version()
+  expect([first, shared]).not.toContain(apart)
+  await store.payers.saveClaims(new Map(['x', 'y'].map((payer) => [payer, accountNumber(6n)])))
+  expect(await version()).not.toBe(apart)
+})
