@@ -272,7 +272,9 @@ async function recordCounts(db: Kysely<Tables>): ReturnType<Records['counts']> {
       sql<bigint | null>`min(case when ${waits} and account is not null and not exists (
         select 1 from entry_stops s where s.account = usage_records.account
           and s.period_start = usage_records.period_start and s.released_at_ms is null)
-        and not exists ${pendingCorrection(db)} then seen_at_ms end)`.as('attributed_since'),
+        and not exists ${pendingCorrection(db, ATTRIBUTED_TO)} then seen_at_ms end)`.as(
+        'attributed_since',
+      ),
     ])
     .executeTakeFirstOrThrow()
   const rejects = await db
