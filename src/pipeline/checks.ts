@@ -156,7 +156,7 @@ async function isUnderItsRoot({ header }: StoredBatch, { batches }: CheckedStore
 function chargedDifference(applied: readonly AppliedRecord[], planOf: PlanFinder): bigint {
   let difference = 0n
   for (const record of applied.filter(({ lastSeq }) => lastSeq > 0n)) {
-    // Corrected before anything was applied: minimum and fee are due with the first entry.
+    // Nothing was used after all: neither minimum nor fee is due.
     if (record.billable === 0n && record.charged === 0n) continue
     const plan = planOf(record)
     // A charge that cannot be explained is a difference.
