@@ -19,6 +19,7 @@ import type { Sightings, Watch } from './sightings.js'
 import type { Readings } from './source-kind.js'
 import type { Stops } from './stops.js'
 import type { SourceFacts, UsageSlice } from './usage-source.js'
+import type { Views } from './views.js'
 
 /** Where the reading of a source stands. */
 export interface SourceState {
@@ -283,6 +284,7 @@ export interface Books {
   appliedOf(keys: readonly EntryKey[]): Promise<readonly AppliedRecord[]>
   saveBalances(balances: readonly Balance[]): Promise<void>
   balances(range: AccountRange): Promise<readonly Balance[]>
+  balancesOf(accounts: readonly AccountNumber[]): Promise<readonly Balance[]>
   /** Until `undefined` is saved, an adoption is not over. */
   saveAdoption(
     adoption: { readonly atMs: number; readonly toSeq: bigint } | undefined,
@@ -332,6 +334,7 @@ export interface Stores {
   readonly sightings: Sightings
   readonly watch: Watch
   readonly accessTokens: AccessTokens
+  readonly views: Views
 }
 
 export interface Store extends Stores {

@@ -51,6 +51,7 @@ export function sqlBooks(db: Kysely<Tables>): Books {
       }
     },
     balances: (range) => shelf.valuesIn<Balance>('balance', range),
+    balancesOf: (accounts) => shelf.values<Balance>('balance', accounts.map(accountText)),
 
     saveAdoption: (adoption) => shelf.put('cursor', 'adoption', { adoption: adoption ?? null }),
     async adoption() {

@@ -17,7 +17,8 @@ import { operatorLog } from './0031_operator_log.js'
 import { stops } from './0032_stops.js'
 import { unrecordedCorrections } from './0033_unrecorded_corrections.js'
 import { accessTokens } from './0040_access_tokens.js'
-import { limits } from './0050_limits.js'
+import { views } from './0050_views.js'
+import { limits } from './0051_limits.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -39,5 +40,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0032_stops': stops,
   '0033_unrecorded_corrections': unrecordedCorrections,
   '0040_access_tokens': accessTokens,
-  '0050_limits': limits,
+  '0050_views': views,
+  '0051_limits': limits,
 }
