@@ -5,6 +5,7 @@ import type { Finding } from '../ports/finding.js'
 import type { Directory } from '../ports/stores.js'
 import type { ConfigTools } from './config-command.js'
 import type { DeskParts } from './desk-parts.js'
+import type { Asker, InitTools } from './init.js'
 import type { MeteringTools } from './metering-tools.js'
 import type { OperationsTools } from './operations-tools.js'
 
@@ -23,6 +24,9 @@ export interface CliParts {
   readonly receipts: () => Promise<ReceiptsTools>
   readonly operations: () => Promise<OperationsTools>
   readonly config: () => Promise<ConfigTools>
+  readonly init: () => Promise<InitTools>
+  /** Undefined: nobody can be asked. */
+  readonly asker: () => Asker | undefined
   readonly demo: (options: DemoOptions) => Promise<number>
   /** For people with keys of their own: plans, vaults, provider. */
   readonly desks: DeskParts

@@ -36,6 +36,8 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
     receipts: unused,
     operations: unused,
     config: unused,
+    init: unused,
+    asker: () => undefined,
     examine: unused,
     demo: unused,
     desks: {
@@ -45,6 +47,7 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
       openCustomerDesk: unused,
       readDeployment: unused,
       openDeployer: unused,
+      deployAll: unused,
       ensureLaneKeys: unused,
       openPriceDesk: unused,
       openPriceKeeperDesk: unused,
