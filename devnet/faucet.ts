@@ -16,7 +16,10 @@ const WEI = 100n * 10n ** 18n
 export async function startFaucet({
   flare,
   flow,
-}: Pick<Devnet, 'flare' | 'flow'>): Promise<JsonServer> {
+}: {
+  readonly flare: Devnet['flare']
+  readonly flow: Pick<Devnet['flow'], 'client'>
+}): Promise<JsonServer> {
   const [, rich] = flare.accounts
   if (rich === undefined) throw new Error('anvil has too few accounts')
   const life = new AbortController()
