@@ -2,18 +2,22 @@ import { KEYS } from './auth.js'
 import { type NewCall, type StoredCall, storedCall } from './calls.js'
 import { type Fault, FaultPlan } from './faults.js'
 import type { MetadataSize } from './metadata.js'
+import { type ModelCall, ModelCalls } from './model-calls.js'
 import { Random } from './random.js'
 import { Routes } from './routes.js'
 import {
   answerDirectly,
   type DirectAnswer,
+  type DirectRequest,
   listen,
+  type RunningServer,
   type SeenRequest,
   type ServerParts,
 } from './server.js'
 import { SpendTable, type TruthRange, type UsageTruth } from './table.js'
 import { makeTraffic, type TrafficPlan } from './traffic.js'
 import { type LitellmVersion, traitsOf } from './versions.js'
+import { VirtualKeys } from './virtual-keys.js'
 
 export interface LitellmOptions {
   /** Folder for the SQL table; in memory unless given. Traffic is made only for an empty table. */
@@ -34,9 +38,9 @@ export interface LitellmOptions {
 }
 
 /** A stand-in without HTTP around it. */
-export interface DirectLitellm extends Omit<Litellm, 'url' | 'stop'> {
-  /** One GET. Undefined where a client would see a connection without a whole answer. */
-  ask(url: URL, authorization: string): DirectAnswer | undefined
+export interface DirectLitellm extends Omit<Litellm, 'url' | 'stop' | 'addReplica'> {
+  /** One request, a GET unless told. Undefined where a client would see a connection without a whole answer. */
+  ask(url: URL, authorization: string, sent?: DirectRequest): DirectAnswer | undefined
   /** Overwrites columns of a row, as somebody with SQL can. Returns the row as it was. */
   change(requestId: string, columns: Partial<StoredCall>): StoredCall | undefined
   /** Takes a row away or brings it back, as a restored backup does. */
@@ -48,6 +52,8 @@ export interface DirectLitellm extends Omit<Litellm, 'url' | 'stop'> {
 
 export interface Litellm {
   readonly url: string
+  /** Starts one more proxy on the same database, with a memory of its own for keys; its address. */
+  addReplica(): Promise<string>
   readonly masterKey: string
   readonly viewerKey: string
   /** Sees no rows but its own, which are none. */
@@ -64,6 +70,8 @@ export interface Litellm {
   /** Misbehaves from the next request on. Returns what ends it. */
   addFault(fault: Fault): () => void
   clearFaults(): void
+  /** Calls a model with a virtual key; the status that the caller sees. Served calls become rows. */
+  call(call: ModelCall): number
   /** What the retention job does. */
   deleteBefore(startMs: number): void
   /** What a stop of the proxy did before 1.104: ended calls without a row never get one. */
@@ -80,11 +88,17 @@ const DEFAULT_SEED = 1
 export async function startLitellm(options: LitellmOptions = {}): Promise<Litellm> {
   const { proxy, table, parts } = makeProxy(options)
   const server = await listen(parts, options.port ?? 0)
+  const replicas: RunningServer[] = []
   return {
     ...proxy,
     url: server.url,
+    addReplica: async () => {
+      const replica = await listen({ ...parts, replica: replicas.length + 1 }, 0)
+      replicas.push(replica)
+      return replica.url
+    },
     stop: async () => {
-      await server.stop()
+      await Promise.all([server, ...replicas].map((each) => each.stop()))
       table.close()
     },
   }
@@ -95,7 +109,7 @@ export function directLitellm(options: LitellmOptions = {}): DirectLitellm {
   const { proxy, table, parts } = makeProxy(options)
   return {
     ...proxy,
-    ask: (url, authorization) => answerDirectly(parts, url, authorization),
+    ask: (url, authorization, sent) => answerDirectly(parts, url, authorization, sent),
     change: (requestId, columns) => table.change(requestId, columns),
     setLogged: (requestId, isLogged) => table.setLogged(requestId, isLogged),
     ids: (fromMs) => table.ids(fromMs, proxy.nowMs()),
@@ -104,7 +118,7 @@ export function directLitellm(options: LitellmOptions = {}): DirectLitellm {
 }
 
 function makeProxy(options: LitellmOptions): {
-  readonly proxy: Omit<Litellm, 'url' | 'stop'>
+  readonly proxy: Omit<Litellm, 'url' | 'stop' | 'addReplica'>
   readonly table: SpendTable
   readonly parts: ServerParts
 } {
@@ -124,8 +138,20 @@ function makeProxy(options: LitellmOptions): {
   if (options.traffic !== undefined && table.isEmpty()) {
     insertRows(makeTraffic(options.traffic, random, traits))
   }
+  const keys = new VirtualKeys()
+  const { version } = traits
+  const modelCalls = new ModelCalls({
+    keys,
+    version,
+    nowMs,
+    insert: (call) => {
+      insertRows([call])
+    },
+  })
   const routes = new Routes({
     table,
+    keyRoutes: { keys, random, version, nowMs },
+    modelCalls,
     style: {
       traits,
       metadata: options.metadata ?? 'full',
@@ -143,7 +169,7 @@ function makeProxy(options: LitellmOptions): {
   }
   const dateMs = () => nowMs() + (options.clockSkewMs?.() ?? 0)
 
-  const proxy: Omit<Litellm, 'url' | 'stop'> = {
+  const proxy: Omit<Litellm, 'url' | 'stop' | 'addReplica'> = {
     masterKey: KEYS.master,
     viewerKey: KEYS.viewer,
     internalUserKey: KEYS.internalUser,
@@ -153,6 +179,7 @@ function makeProxy(options: LitellmOptions): {
       advancedMs += ms
     },
     insertRows,
+    call: (call) => modelCalls.answer(call).status,
     truth: (range = {}) => table.truth(range, nowMs()),
     addFault: (fault) => faults.add(fault),
     clearFaults: () => faults.clear(),

@@ -12,6 +12,9 @@ import {
 } from './answers.js'
 import { authenticate, type Caller, visibleUser } from './auth.js'
 import type { Fault } from './faults.js'
+import { answerKeyRoute, type KeyRoutesParts } from './key-routes.js'
+import type { ModelCalls } from './model-calls.js'
+import { answerOwnerRoute } from './owner-routes.js'
 import { all, spendLogsQuery } from './query.js'
 import { type RowStyle, rowJson } from './row.js'
 import type { Condition, SpendTable } from './table.js'
@@ -24,10 +27,19 @@ export interface RoutesParts {
   /** Whether equal sort keys come in another order with every answer, as after a plan change. */
   readonly isTieOrderShifting: boolean
   readonly insertLate: (fault: Fault) => void
+  readonly keyRoutes: KeyRoutesParts
+  readonly modelCalls: ModelCalls
 }
 
 /** All that the routes look at of a request. */
-export type AskedRequest = Pick<IncomingMessage, 'headers'>
+export interface AskedRequest extends Pick<IncomingMessage, 'headers'> {
+  /** GET unless told. */
+  readonly method?: string
+  /** The body as JSON, if it is an object. */
+  readonly body?: Readonly<Record<string, unknown>> | undefined
+  /** Which of the proxies on the database is asked; the first unless told. */
+  readonly replica?: number
+}
 
 interface Asked {
   readonly request: AskedRequest
@@ -54,6 +66,13 @@ export class Routes {
   }
 
   #route(asked: Asked): Answer {
+    const { method = 'GET' } = asked.request
+    if (MODEL_ROUTES.includes(asked.url.pathname)) return this.#modelCall(asked)
+    if (/^\/(key|user|budget)\//.test(asked.url.pathname)) {
+      const managed = this.#managed(asked)
+      if (managed !== undefined) return managed
+    }
+    if (method !== 'GET') return detailText(405, 'Method Not Allowed')
     const { hasReadinessDetails } = this.#parts.style.traits
     switch (asked.url.pathname) {
       case '/health/liveliness':
@@ -72,6 +91,21 @@ export class Routes {
       default:
         return notFound
     }
+  }
+
+  #managed(asked: Asked): Answer | undefined {
+    const { request, url } = asked
+    const { method = 'GET', body, replica = 0 } = request
+    const { keyRoutes } = this.#parts
+    const key = { method, url, body, replica, caller: this.#caller(asked) }
+    return answerKeyRoute(keyRoutes, key) ?? answerOwnerRoute(keyRoutes, key)
+  }
+
+  #modelCall({ request }: Asked): Answer {
+    const { method, body, replica = 0, headers } = request
+    if (method !== 'POST') return detailText(405, 'Method Not Allowed')
+    const key = /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1] ?? ''
+    return this.#parts.modelCalls.answer({ key, model: String(body?.model ?? ''), replica })
   }
 
   #readiness({ fault }: Asked): Answer {
@@ -153,6 +187,12 @@ export class Routes {
   #userInfo(asked: Asked): Answer {
     const { role, userId } = this.#caller(asked)
     const wanted = asked.url.searchParams.get('user_id') ?? userId
+    const { keys } = this.#parts.keyRoutes
+    const owner = role === 'proxy_admin' ? keys.users.get(wanted) : undefined
+    if (owner !== undefined) {
+      const owned = keys.all().filter(({ user_id }) => user_id === wanted)
+      return ok({ user_id: wanted, user_info: owner, keys: owned, teams: [] })
+    }
     if (wanted !== userId && role !== 'proxy_admin') {
       return proxyError(403, 'auth_error', 'Authentication Error, not allowed to see this user')
     }
@@ -178,6 +218,8 @@ export class Routes {
     }
   }
 }
+
+const MODEL_ROUTES = ['/v1/chat/completions', '/chat/completions']
 
 const notFound = detailText(404, 'Not Found')
 

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import type { Answer } from './answers.js'
 import type { Fault, FaultPlan } from './faults.js'
-import type { Routes } from './routes.js'
+import type { AskedRequest, Routes } from './routes.js'
 
 /** One request as it was asked, for tests. */
 export interface SeenRequest {
@@ -18,6 +18,8 @@ export interface ServerParts {
   /** What the Date header says. */
   readonly dateMs: () => number
   readonly seen: (request: SeenRequest) => void
+  /** Which of the proxies on the database this is; the first unless told. */
+  readonly replica?: number
 }
 
 export interface RunningServer {
@@ -40,6 +42,7 @@ export function answerDirectly(
   parts: ServerParts,
   url: URL,
   authorization: string,
+  sent: DirectRequest = {},
 ): DirectAnswer | undefined {
   const fault = parts.faults.take(url.pathname)
   const query = Object.fromEntries(url.searchParams)
@@ -52,7 +55,7 @@ export function answerDirectly(
   const answer =
     fault?.kind === 'answer'
       ? { status: fault.status, body: fault.body }
-      : parts.routes.answer({ headers: { authorization } }, url, fault)
+      : parts.routes.answer({ headers: { authorization }, ...sent }, url, fault)
   parts.seen({ path: url.pathname, query, status: answer.status })
   const text = JSON.stringify(answer.body)
   return {
@@ -62,9 +65,16 @@ export function answerDirectly(
   }
 }
 
+/** What a direct request has beside its address: GET without a body at the first proxy by itself. */
+export type DirectRequest = Omit<AskedRequest, 'headers'>
+
+const BODY_BYTES_MAX = 1_000_000
+
 /** Listens on the loopback interface; port 0 takes a free one. */
 export async function listen(parts: ServerParts, port: number): Promise<RunningServer> {
-  const server = createServer((request, response) => handle(parts, request, response))
+  const server = createServer((request, response) => {
+    void bodyOf(request).then((body) => handle(parts, { request, response, body }))
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, '127.0.0.1', resolve)
@@ -73,7 +83,14 @@ export async function listen(parts: ServerParts, port: number): Promise<RunningS
   return { url: `http://127.0.0.1:${taken}`, stop: () => stop(server) }
 }
 
-function handle(parts: ServerParts, request: IncomingMessage, response: ServerResponse): void {
+interface Arrived {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly body: Readonly<Record<string, unknown>> | undefined
+}
+
+function handle(parts: ServerParts, arrived: Arrived): void {
+  const { request, response } = arrived
   const url = new URL(request.url ?? '/', 'http://litellm')
   const fault = parts.faults.take(url.pathname)
   if (fault?.kind === 'unreachable' || isSilent(fault)) {
@@ -82,26 +99,25 @@ function handle(parts: ServerParts, request: IncomingMessage, response: ServerRe
     return
   }
   if (fault?.kind === 'slow') {
-    const timer = setTimeout(() => respond(parts, { request, response, url, fault }), fault.delayMs)
+    const timer = setTimeout(() => respond(parts, { ...arrived, url, fault }), fault.delayMs)
     response.once('close', () => clearTimeout(timer))
     return
   }
-  respond(parts, { request, response, url, fault })
+  respond(parts, { ...arrived, url, fault })
 }
 
 function isSilent(fault: Fault | undefined): boolean {
   return fault?.kind === 'slow' && fault.delayMs === Number.POSITIVE_INFINITY
 }
 
-interface Exchange {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+interface Exchange extends Arrived {
   readonly url: URL
   readonly fault: Fault | undefined
 }
 
-function respond(parts: ServerParts, { request, response, url, fault }: Exchange): void {
-  const answer = answerTo(parts, { request, response, url, fault })
+function respond(parts: ServerParts, exchange: Exchange): void {
+  const { response, url, fault } = exchange
+  const answer = answerTo(parts, exchange)
   const query = Object.fromEntries(url.searchParams)
   parts.seen({ path: url.pathname, query, status: answer.status })
   const body = Buffer.from(
@@ -118,10 +134,30 @@ function respond(parts: ServerParts, { request, response, url, fault }: Exchange
   write(response, body, fault)
 }
 
-function answerTo(parts: ServerParts, { request, url, fault }: Exchange): Answer {
+function answerTo(parts: ServerParts, { request, body, url, fault }: Exchange): Answer {
   if (fault?.kind === 'answer') return { status: fault.status, body: fault.body }
-  if (request.method !== 'GET') return { status: 405, body: { detail: 'Method Not Allowed' } }
-  return parts.routes.answer(request, url, fault)
+  const { headers, method = 'GET' } = request
+  return parts.routes.answer({ headers, method, body, replica: parts.replica ?? 0 }, url, fault)
+}
+
+/** The body as JSON; undefined where there is none, or none that is an object. */
+async function bodyOf(
+  request: IncomingMessage,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const chunk of request) {
+      bytes += (chunk as Buffer).length
+      if (bytes > BODY_BYTES_MAX) return undefined
+      chunks.push(chunk as Buffer)
+    }
+    const json: unknown = JSON.parse(Buffer.concat(chunks).toString() || 'null')
+    const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
+    return isObject ? (json as Record<string, unknown>) : undefined
+  } catch {
+    return undefined // Left in the middle, or no JSON: answered as if nothing had been sent.
+  }
 }
 
 function write(response: ServerResponse, body: Buffer, fault: Fault | undefined): void {
