@@ -13,6 +13,7 @@ import type {
   PersonDeskConfig,
   PublicDeskConfig,
 } from './flow/desk-config.js'
+import type { ExpectedElsewhere } from './flow/doctor.js'
 import type { PlanFile } from './flow/plan-file.js'
 import type { Telling } from './flow/provider.js'
 
@@ -66,10 +67,11 @@ export async function createPrices(config: SettlerConfig): Promise<Prices> {
 export async function settlerDoctor(
   config: SettlerConfig,
   signal: AbortSignal,
+  expected: ExpectedElsewhere = {},
 ): Promise<readonly Finding[]> {
   switch (config.kind) {
     case 'flow':
-      return (await import('./flow/doctor.js')).examineFlow(config, signal)
+      return (await import('./flow/doctor.js')).examineFlow(config, signal, expected)
   }
 }
 

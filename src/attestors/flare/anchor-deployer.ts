@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getCreateAddress, Transaction } from 'ethers'
-import { fromHex, type Hex, hash, keccak } from '../../domain/bytes.js'
+import { type Hex, hash } from '../../domain/bytes.js'
 import { ConfigError, RetryableError, TerminalError } from '../../domain/errors.js'
 import type {
   AnchorDeployer,
@@ -10,7 +10,8 @@ import type {
 } from '../../ports/anchor-deployer.js'
 import type { DeploymentTerms } from '../../ports/deployer.js'
 import type { SignedTx } from '../../ports/lane.js'
-import { usageAnchorCreationCode, usageAnchorDeployed } from './anchor-code.js'
+import { usageAnchorCreationCode } from './anchor-code.js'
+import { isAnchorCode } from './anchor-code-check.js'
 import { FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
 import { FLARE_NETWORKS, type FlareConfig } from './config.js'
@@ -47,7 +48,8 @@ export class FlareAnchorDeployer implements AnchorDeployer {
     }
     const asked = [payer, 'latest']
     const nonce = await this.#chain.ask(intQuantity, 'eth_getTransactionCount', asked, signal)
-    const params = [{ from: payer, data: CREATION.data }, 'latest']
+    // From nobody in particular: nodes refuse to reckon for a wallet that cannot pay.
+    const params = [{ data: CREATION.data }, 'latest']
     const gas = await this.#chain.ask(bigQuantity, 'eth_estimateGas', params, signal)
     const cost = gas * (await this.#chain.gasPrice(signal))
     return { ...about, state: 'missing', address: createdBy(payer, nonce), cost }
@@ -153,15 +155,6 @@ export class FlareAnchorDeployer implements AnchorDeployer {
     const address = createdBy(this.#lane.address, Transaction.from(bytes).nonce)
     return { address, block: receipt?.blockNumber ?? 0 }
   }
-}
-
-/** Whether it is this release's contract, whatever its constructor wrote into it. */
-export function isAnchorCode(code: Hex): boolean {
-  const bytes = fromHex(code)
-  for (const [start, length] of usageAnchorDeployed.immutables) {
-    bytes.fill(0, start, start + length)
-  }
-  return keccak(bytes) === hash(usageAnchorDeployed.hash)
 }
 
 function createdBy(from: Hex, nonce: number): Hex {

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { z } from 'zod'
 import { assert, ConfigError, RetryableError } from '../../domain/errors.js'
 import { formatUfix64, type Ufix64Units } from '../../domain/money.js'
@@ -62,7 +61,7 @@ export class FlowDeployer implements Deployer {
     await this.#checkNetwork(signal)
     const { balance, contracts: there } = await this.#account(signal)
     const contracts = contractsOn(this.#config.network).map((name): ContractFound => {
-      const source = this.#source(name)
+      const source = this.#files.contract(name)
       const found = there.get(name)
       const state = found === undefined ? 'missing' : found === source ? 'same' : 'other'
       return { name, bytes: Buffer.byteLength(source), state }
@@ -77,7 +76,7 @@ export class FlowDeployer implements Deployer {
 
   async deploy(name: string, terms: DeploymentTerms, signal: AbortSignal): Promise<Done> {
     await this.#checkNetwork(signal)
-    const source = this.#source(name)
+    const source = this.#files.contract(name)
     return this.#errands.run(
       {
         what: `deploy ${name}`,
@@ -112,12 +111,6 @@ export class FlowDeployer implements Deployer {
       },
       signal,
     )
-  }
-
-  /** As it is sent: every import names an address. */
-  #source(name: string): string {
-    // Beside cadence/transactions, which `transaction` starts from.
-    return this.#files.transaction(join('..', 'contracts', name))
   }
 
   async #checkNetwork(signal: AbortSignal): Promise<void> {
