@@ -59,6 +59,10 @@ const program = createProgram({
     const { operationsTools } = await import('./cli/operations.js')
     return operationsTools(process.env, folder, shutdownSignal())
   },
+  async tokens() {
+    const { tokensTools } = await import('./cli/tokens-tools.js')
+    return tokensTools(process.env, folder)
+  },
   async demo(options) {
     const { runDemo } = await import('./cli/demo.js')
     return runDemo(options, { print, signal: shutdownSignal() })

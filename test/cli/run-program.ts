@@ -17,6 +17,7 @@ export async function runProgram(args: readonly string[], parts: Partial<CliPart
     receipts: unused,
     operations: unused,
     config: unused,
+    tokens: unused,
     init: unused,
     asker: () => undefined,
     examine: unused,
