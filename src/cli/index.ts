@@ -10,6 +10,7 @@ import { deployCommand } from './deploy.js'
 import { directoryCommand } from './directory.js'
 import { doctorCommand } from './doctor.js'
 import { flowCommand } from './flow.js'
+import { initCommand } from './init.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
 import { heldCommand, parkedCommand } from './parked.js'
@@ -22,6 +23,7 @@ import { receiptsCommand } from './receipts.js'
 import { adoptCommand, backupCommand } from './recovery.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
+import { tokensCommand } from './tokens.js'
 import { unmappedCommand } from './unmapped.js'
 import { vaultsCommand } from './vaults.js'
 
@@ -46,11 +48,13 @@ export function createProgram(parts: CliParts): Command {
     parkedCommand(parts),
     heldCommand(parts),
     logCommand(parts),
+    tokensCommand(parts),
     backupCommand(parts),
     adoptCommand(parts),
     statusCommand(parts),
     doctorCommand(parts),
     configCommand(parts),
+    initCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),
     pricesCommand({ print: parts.print, ...parts.desks }),
     vaultsCommand({ print: parts.print, ...parts.desks }),

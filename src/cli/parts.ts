@@ -5,8 +5,10 @@ import type { Finding } from '../ports/finding.js'
 import type { Directory } from '../ports/stores.js'
 import type { ConfigTools } from './config-command.js'
 import type { DeskParts } from './desk-parts.js'
+import type { Asker, InitTools } from './init.js'
 import type { MeteringTools } from './metering-tools.js'
 import type { OperationsTools } from './operations-tools.js'
+import type { TokensTools } from './tokens-tools.js'
 
 /** What commands are given, so that a test can hand them something else. Each loads on demand. */
 export interface CliParts {
@@ -22,7 +24,11 @@ export interface CliParts {
   readonly metering: () => Promise<MeteringTools>
   readonly receipts: () => Promise<ReceiptsTools>
   readonly operations: () => Promise<OperationsTools>
+  readonly tokens: () => Promise<TokensTools>
   readonly config: () => Promise<ConfigTools>
+  readonly init: () => Promise<InitTools>
+  /** Undefined: nobody can be asked. */
+  readonly asker: () => Asker | undefined
   readonly demo: (options: DemoOptions) => Promise<number>
   /** For people with keys of their own: plans, vaults, provider. */
   readonly desks: DeskParts

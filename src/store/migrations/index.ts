@@ -17,6 +17,7 @@ import { operatorLog } from './0031_operator_log.js'
 import { stops } from './0032_stops.js'
 import { unrecordedCorrections } from './0033_unrecorded_corrections.js'
 import { accessTokens } from './0040_access_tokens.js'
+import { views } from './0050_views.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -38,4 +39,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0032_stops': stops,
   '0033_unrecorded_corrections': unrecordedCorrections,
   '0040_access_tokens': accessTokens,
+  '0050_views': views,
 }
