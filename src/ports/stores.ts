@@ -9,6 +9,7 @@ import type { Controls } from './control-totals.js'
 import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
 import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
+import type { Ledger } from './ledger.js'
 import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
 import type { SealedUsages } from './sealed-usage.js'
@@ -305,6 +306,7 @@ export interface Stores {
   readonly corrections: Corrections
   readonly operatorLog: OperatorLog
   readonly stops: Stops
+  readonly ledger: Ledger
   readonly books: Books
   readonly identity: Identity
   readonly sightings: Sightings

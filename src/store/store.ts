@@ -10,6 +10,7 @@ import { sqlDecisions } from './decisions.js'
 import { sqlDirectories } from './directories.js'
 import { sqlDirectory } from './directory.js'
 import { sqlIdentity } from './identity.js'
+import { sqlLedger } from './ledger.js'
 import { migrations } from './migrations/index.js'
 import { sqlOperatorLog } from './operator-log.js'
 import { sqlOutbox } from './outbox.js'
@@ -51,6 +52,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     corrections: sqlCorrections(db, clock),
     operatorLog: sqlOperatorLog(db, clock),
     stops: sqlStops(db, clock),
+    ledger: sqlLedger(db),
     books: sqlBooks(db),
     identity: sqlIdentity(db),
     sightings: sqlSightings(db, clock),

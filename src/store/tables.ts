@@ -1,3 +1,5 @@
+import type { LedgerTables } from './ledger-tables.js'
+
 /**
  * The rows. Integers are bigint; account numbers reach 2^64 and are text of 20 digits, so that they
  * sort; money is decimal text. Instants are ms since 1970, periods seconds.
@@ -351,7 +353,7 @@ export interface IdentityTable {
   value: string
 }
 
-export interface Tables {
+export interface Tables extends LedgerTables {
   sources: SourcesTable
   usage_records: UsageRecordsTable
   rejects: RejectsTable
