@@ -9,8 +9,11 @@ export type RpcFault =
   | { readonly kind: 'frozen'; readonly atBlock: number }
   /** Says that every round is final, and names a root of its own. */
   | { readonly kind: 'falseFinality' }
-  /** Has neither logs nor transactions: they are pruned, and it does not say so. */
-  | { readonly kind: 'pruned' }
+  /**
+   * Has neither logs nor transactions of blocks before that one, of none unless told: they are
+   * pruned, and it does not say so.
+   */
+  | { readonly kind: 'pruned'; readonly beforeBlock?: number }
   /** Takes no transaction: its pool is full. */
   | { readonly kind: 'noSending' }
 
@@ -72,7 +75,7 @@ async function answer(call: Call, fault: RpcFault | undefined, url: string): Pro
     case 'falseFinality':
       return falselyFinal(call, url)
     case 'pruned':
-      return pruned(call, url)
+      return pruned(call, fault.beforeBlock ?? Number.POSITIVE_INFINITY, url)
     case 'noSending':
       if (call.method !== 'eth_sendRawTransaction') return forward(call, url)
       return { jsonrpc: '2.0', id: call.id, error: { code: -32000, message: 'txpool is full' } }
@@ -100,11 +103,17 @@ async function frozen(call: Call, atBlock: number, url: string): Promise<unknown
   return isLater ? { jsonrpc: '2.0', id, result: null } : answered
 }
 
-async function pruned(call: Call, url: string): Promise<unknown> {
-  const { id, method } = call
-  if (method === 'eth_getLogs') return { jsonrpc: '2.0', id, result: [] }
-  if (method === 'eth_getTransactionByHash') return { jsonrpc: '2.0', id, result: null }
-  return forward(call, url)
+async function pruned(call: Call, beforeBlock: number, url: string): Promise<unknown> {
+  const answered = (await forward(call, url)) as { result?: unknown }
+  const isKept = (item: { blockNumber?: string | null } | null): boolean =>
+    Number(item?.blockNumber ?? Number.POSITIVE_INFINITY) >= beforeBlock
+  if (call.method === 'eth_getLogs' && Array.isArray(answered.result)) {
+    return { ...answered, result: answered.result.filter(isKept) }
+  }
+  if (call.method !== 'eth_getTransactionByHash') return answered
+  return isKept(answered.result as { blockNumber?: string } | null)
+    ? answered
+    : { ...answered, result: null }
 }
 
 async function falselyFinal(call: Call, url: string): Promise<unknown> {

@@ -10,6 +10,14 @@ export interface PolicySignature {
   readonly signature: Hex
 }
 
+/** Who may sign, and how much it takes: what a light client holds of a signing policy. */
+export interface PolicySigners {
+  /** The weight that signatures have to exceed. */
+  readonly threshold: number
+  /** In the policy's order. Addresses are 20 bytes, lower case. */
+  readonly voters: readonly { readonly address: Hex; readonly weight: number }[]
+}
+
 /** A signing policy, with the signatures of the policy before it. */
 export interface PolicyProof {
   readonly rewardEpoch: number

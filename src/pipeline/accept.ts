@@ -76,7 +76,9 @@ async function followPolicies(
   signal: AbortSignal,
 ): Promise<StepOutcome> {
   const nextEpoch = (await settler.lastPolicyEpoch(signal)) + 1
-  const proof = await attestor.policyProof(nextEpoch, signal)
+  // Flow knows who has to sign, whatever Flare's nodes have forgotten.
+  const signersOf = (epoch: number) => settler.policySigners(epoch, signal)
+  const proof = await attestor.policyProof(nextEpoch, signal, signersOf)
   if (proof === undefined) return 'idle'
   const way = { lanes: settler.lanes, outbox }
   await deliver(purpose.policy(nextEpoch), () => settler.policyCall(proof), way, signal)

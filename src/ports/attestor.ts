@@ -1,6 +1,6 @@
 import type { Anchor, BatchHeader } from '../domain/batch.js'
 import type { Hash, Hex } from '../domain/bytes.js'
-import type { BatchProof, PolicyProof } from '../domain/proof.js'
+import type { BatchProof, PolicyProof, PolicySigners } from '../domain/proof.js'
 import type { Call, Lane } from './lane.js'
 import type { Sightings } from './sightings.js'
 import type { Outbox } from './stores.js'
@@ -119,8 +119,17 @@ export interface Attestor {
 
   /** The reward epoch whose policy signs that round, by the newest policy known to Flare. */
   rewardEpochOf(round: number, signal: AbortSignal): Promise<number>
-  /** A policy with the signatures of the one before; undefined until enough have signed it. */
-  policyProof(rewardEpoch: number, signal: AbortSignal): Promise<PolicyProof | undefined>
+  /**
+   * A policy with the signatures of the one before; undefined until enough have signed it.
+   *
+   * @param signersOf who signs it, as the light client knows them; asked for where there is a policy.
+   * Without it they are read from the chain, which may show them no more
+   */
+  policyProof(
+    rewardEpoch: number,
+    signal: AbortSignal,
+    signersOf?: (rewardEpoch: number) => Promise<PolicySigners>,
+  ): Promise<PolicyProof | undefined>
 
   /** For status and doctor. Amounts in the chain's smallest unit. */
   wallet(signal: AbortSignal): Promise<{ readonly address: Hex; readonly balance: bigint }>

@@ -3,7 +3,7 @@ import type { Hash, Hex } from '../domain/bytes.js'
 import type { AccountNumber, BatchSeq } from '../domain/ids.js'
 import type { Ufix64Units, Wad } from '../domain/money.js'
 import type { PeriodKind } from '../domain/period.js'
-import type { BatchProof, EntryRun, PolicyProof } from '../domain/proof.js'
+import type { BatchProof, EntryRun, PolicyProof, PolicySigners } from '../domain/proof.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { Plan } from '../pricing/plan.js'
 import type { Call, Lane } from './lane.js'
@@ -124,6 +124,8 @@ export interface Settler {
 
   /** The newest reward epoch whose signing policy the light client holds. */
   lastPolicyEpoch(signal: AbortSignal): Promise<number>
+  /** Who signs for that reward epoch. @throws RetryableError `settler_nonsense` if it is not held */
+  policySigners(rewardEpoch: number, signal: AbortSignal): Promise<PolicySigners>
   /** Whether a round's root counts, or could: its policy is held, and it has no second root. */
   canProve(round: number, signal: AbortSignal): Promise<boolean>
   policyCall(proof: PolicyProof): Call

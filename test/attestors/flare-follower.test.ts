@@ -2,11 +2,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type RpcProxy, startRpcProxy } from '../../devnet/faults.js'
+import { Chain } from '../../devnet/flare/chain.js'
+import { roundStart } from '../../devnet/flare/epochs.js'
 import { type LocalFlare, startFlare } from '../../devnet/flare/index.js'
 import { FlareAttestor } from '../../src/attestors/flare/attestor.js'
 import { type FlareConfig, flareConfig } from '../../src/attestors/flare/config.js'
+import { readPolicy } from '../../src/attestors/flare/signing-policy.js'
+import type { Hex } from '../../src/domain/bytes.js'
 import type { Store } from '../../src/ports/stores.js'
 import { systemClock } from '../../src/runtime/clock.js'
 import { StoreFile } from '../support/store-file.js'
@@ -82,6 +86,47 @@ test('brings every policy from what it saw, when nodes have pruned it', async ()
   node.misbehave(undefined)
 })
 
+// Goal: a daemon that starts late in the checkpoint's epoch brings the next policy all the same.
+// Method: it sees the policy set and signed, but nothing shows who its signers are: no event ever
+// did, and relayed messages are pruned. The light client, which has to check them, knows them.
+test('proves the policy after the checkpoint with the signers that the light client holds', async () => {
+  const { rewardEpochId: first, policyBytes } = flare.checkpoint
+  const store = await newStore()
+  await untilEpoch(first + 2)
+  await followAll(attestorOf(store), first)
+  node.misbehave({ kind: 'pruned' })
+  const attestor = attestorOf(store)
+  await expect(attestor.policyProof(first + 1, signal)).rejects.toMatchObject({
+    code: 'policy_not_found',
+  })
+  const held = readPolicy(policyBytes as Hex)
+  if (held === undefined) throw new Error('no policy')
+  const signersOf = vi.fn(async () => held)
+  const proof = await attestor.policyProof(first + 1, signal, signersOf)
+  expect(signersOf).toHaveBeenCalledExactlyOnceWith(first)
+  expect(proof?.signatures.length).toBeGreaterThan(1)
+  node.misbehave(undefined)
+  expect(await attestorOf(await newStore()).policyProof(first + 1, signal)).toEqual(proof)
+})
+
+// Goal: the policy in force is shown by what was relayed a minute ago. Method: the first policy has
+// no event, and the node keeps nothing but the newest quarter of its epoch.
+test('reads a policy off the newest message that it signed', async () => {
+  const { rewardEpochId: first, policyBytes } = flare.checkpoint
+  await untilEpoch(first + 2)
+  const chain = new Chain(flare.rpcUrl, signal)
+  const ends = roundStart(
+    flare.params,
+    (first + 1) * flare.params.rewardEpochDurationInVotingEpochs,
+  )
+  const head = await chain.head()
+  // Two rounds before the epoch's end; blocks are a second apart.
+  const beforeBlock = head.number - (head.timestamp - ends) - 2
+  node.misbehave({ kind: 'pruned', beforeBlock })
+  expect(await attestorOf(await newStore()).policyBytes(first, signal)).toBe(policyBytes)
+  node.misbehave(undefined)
+})
+
 // Goal: days of outage are caught up without one endless step. Method: windows of one block, so that
 // the past of this short network has many; each step reads twenty of them and keeps its place.
 test('catches up in bounded steps, and goes on after a restart where it was', async () => {
@@ -94,7 +139,7 @@ test('catches up in bounded steps, and goes on after a restart where it was', as
   expect(await attestorOf(store, more).follow(first, signal)).toBeDefined()
   expect(await store.sightings.readUntil()).toBeGreaterThan(stopped)
   await followAll(attestorOf(store, more), first)
-  // From the second on: no event shows the first one's signers, the checkpoint itself.
+  // From the second on: no event shows the first one, the checkpoint itself.
   for (let epoch = first + 2; epoch < flare.lastPolicy().rewardEpochId; epoch += 1) {
     expect(await store.sightings.policies(epoch)).toHaveLength(1)
     expect((await attestorOf(store).policyProof(epoch, signal))?.rewardEpoch).toBe(epoch)

@@ -3,7 +3,7 @@ import { type Hash, hash } from '../../src/domain/bytes.js'
 import { type Entry, entryLeaf } from '../../src/domain/entry.js'
 import { RetryableError } from '../../src/domain/errors.js'
 import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
-import type { BatchProof, EntryRun, PolicyProof } from '../../src/domain/proof.js'
+import type { BatchProof, EntryRun, PolicyProof, PolicySigners } from '../../src/domain/proof.js'
 import type { Call, Fate } from '../../src/ports/lane.js'
 import type { EntrySettled, Settler } from '../../src/ports/settler.js'
 import { billableOf, priceOf } from '../../src/pricing/price.js'
@@ -28,6 +28,8 @@ export interface SettlerWorld {
   prove(entries: readonly Entry[], chunkMax?: number): Promise<ProvenBatch>
   /** The signing policy after the last one that the chain knows. */
   nextPolicy(): Promise<PolicyProof>
+  /** Who signs for that epoch. */
+  signersOf(rewardEpoch: number): PolicySigners
   /** Returns when there is a newer block. */
   nextBlock(): Promise<void>
   end(): Promise<void>
@@ -142,6 +144,9 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
       expect(proof.rewardEpoch).toBe(before + 1)
       expect(await carryOut(world.settler.policyCall(proof))).toBe('landed')
       expect(await world.settler.lastPolicyEpoch(signal)).toBe(before + 1)
+      for (const epoch of [before, before + 1]) {
+        expect(await world.settler.policySigners(epoch, signal)).toEqual(world.signersOf(epoch))
+      }
     })
 
     test('a policy without enough signatures is refused', async () => {

@@ -4,7 +4,7 @@ import { chunkHash, type Entry } from '../../src/domain/entry.js'
 import { type AccountNumber, accountNumber, type BatchSeq, modelId } from '../../src/domain/ids.js'
 import { rootFromPath } from '../../src/domain/merkle.js'
 import { type Ufix64Units, type Wad, wad } from '../../src/domain/money.js'
-import type { BatchProof, EntryRun, PolicyProof } from '../../src/domain/proof.js'
+import type { BatchProof, EntryRun, PolicyProof, PolicySigners } from '../../src/domain/proof.js'
 import type { EntryKey } from '../../src/domain/usage-total.js'
 import type { Call } from '../../src/ports/lane.js'
 import type {
@@ -112,6 +112,10 @@ export class TestFlow implements Settler {
 
   async lastPolicyEpoch(): Promise<number> {
     return this.lastEpoch
+  }
+
+  async policySigners(): Promise<PolicySigners> {
+    return { threshold: 0, voters: [] }
   }
 
   async canProve(round: number): Promise<boolean> {

@@ -2,7 +2,7 @@ import type { Anchor, BatchHeader } from '../../domain/batch.js'
 import { type Hash, type Hex, hash } from '../../domain/bytes.js'
 import { ConfigError, RetryableError } from '../../domain/errors.js'
 import { batchSeq } from '../../domain/ids.js'
-import type { AttestedAnchor, PolicyProof } from '../../domain/proof.js'
+import type { AttestedAnchor, PolicyProof, PolicySigners } from '../../domain/proof.js'
 import type {
   AnchorHistory,
   Attestor,
@@ -203,8 +203,12 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     return this.#policies.rewardEpochOf(round, signal)
   }
 
-  policyProof(rewardEpoch: number, signal: AbortSignal): Promise<PolicyProof | undefined> {
-    return this.#policies.proof(rewardEpoch, signal)
+  policyProof(
+    rewardEpoch: number,
+    signal: AbortSignal,
+    signersOf?: (rewardEpoch: number) => Promise<PolicySigners>,
+  ): Promise<PolicyProof | undefined> {
+    return this.#policies.proof(rewardEpoch, signal, signersOf)
   }
 
   epochs(signal: AbortSignal): Promise<PolicyEpochs> {

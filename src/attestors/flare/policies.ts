@@ -1,6 +1,6 @@
 import type { Hash, Hex } from '../../domain/bytes.js'
 import { RetryableError } from '../../domain/errors.js'
-import type { PolicyProof } from '../../domain/proof.js'
+import type { PolicyProof, PolicySigners } from '../../domain/proof.js'
 import type { PolicyEpochs } from '../../ports/attestor.js'
 import type { SeenPolicy, SeenVote, Sightings } from '../../ports/sightings.js'
 import type { FlareChain } from './chain.js'
@@ -30,7 +30,7 @@ const SIGNED = topicOf(interfaces.systemsManager, 'SigningPolicySigned')
 /** How far behind the newest policy a round may lie: 30 days of Coston2's six-hour epochs. */
 const EPOCHS_BACK_MAX = 120
 /** On Flare every round has some message, of FTSO if not of FDC. */
-const ROUNDS_LOOKED_AT = 8
+const ROUNDS_LOOKED_AT = 4
 /** A message is relayed within a round or two after its own. */
 const ROUNDS_LATE = 3
 /** Log windows of one step of the follower: some seconds of a public node's time. */
@@ -127,11 +127,14 @@ export class Policies {
   }
 
   /** See the port. @throws RetryableError `policy_not_found`, as `policy` does */
-  async proof(rewardEpoch: number, signal: AbortSignal): Promise<PolicyProof | undefined> {
+  async proof(
+    rewardEpoch: number,
+    signal: AbortSignal,
+    signersOf = (epoch: number): Promise<PolicySigners> => this.#shown(epoch, signal),
+  ): Promise<PolicyProof | undefined> {
     const hashes = await this.#hashes(rewardEpoch, signal)
     if (hashes.length === 0) return undefined
-    const previous = await this.policy(rewardEpoch - 1, signal)
-    if (previous === undefined) throw notFound(rewardEpoch - 1)
+    const previous = await signersOf(rewardEpoch - 1)
     const remembered = await this.#remembered(rewardEpoch, hashes)
     if (remembered !== undefined) {
       const votes = await this.#memory.votes(rewardEpoch)
@@ -142,6 +145,12 @@ export class Policies {
     const { policy, signed } = await this.#events(rewardEpoch, signal)
     if (policy === undefined || !this.#isOneOf(hashes, policy)) throw notFound(rewardEpoch)
     return proofOf(policy, previous, hashes, await this.#votesIn(signed, signal))
+  }
+
+  async #shown(rewardEpoch: number, signal: AbortSignal): Promise<SigningPolicy> {
+    const policy = await this.policy(rewardEpoch, signal)
+    if (policy === undefined) throw notFound(rewardEpoch)
+    return policy
   }
 
   /** With the round that it begins with. */
@@ -208,18 +217,26 @@ export class Policies {
     return this.#book.onRelays(startOn, signal)
   }
 
-  /** Whoever relays a message shows the policy that signed it. */
+  /**
+   * Whoever relays a message shows the policy that signed it. Of an epoch's last rounds, or the last
+   * until now, since nodes forget older ones first.
+   */
   async #relayed(rewardEpoch: number, signal: AbortSignal): Promise<SigningPolicy | undefined> {
     const contracts = await this.#book.current(signal)
     const start = await this.#startRound(rewardEpoch, signal)
     if (start === undefined) return undefined
-    const rounds = Array.from({ length: ROUNDS_LOOKED_AT }, (_, i) => asTopic(start + i))
+    const { timestamp } = await this.#chain.block('latest', signal)
+    const now = roundAt(timestamp, contracts) + 1
+    const end = Math.min(now, (await this.#startRound(rewardEpoch + 1, signal)) ?? now)
+    const first = Math.max(start, end - ROUNDS_LOOKED_AT)
+    const rounds = Array.from({ length: Math.max(0, end - first) }, (_, i) => asTopic(first + i))
+    if (rounds.length === 0) return undefined
     const addresses = await this.#book.relays(signal)
     const filter = { addresses, topics: [RELAYED, null, rounds] }
-    const until = roundStartsAt(start + ROUNDS_LOOKED_AT + ROUNDS_LATE, contracts)
-    const from = roundStartsAt(start, contracts)
+    const until = roundStartsAt(end + ROUNDS_LATE, contracts)
+    const from = roundStartsAt(first, contracts)
     const range = await this.#chain.blocksBetween(from, until, signal)
-    for await (const log of this.#chain.logsForward(filter, range, signal)) {
+    for await (const log of this.#chain.logsBackward(filter, range, signal)) {
       const transaction = await this.#chain.transaction(log.transactionHash, signal)
       const calls = relayCallsIn(transaction?.input ?? '0x')
       const call = calls.find(({ policy }) => policy.rewardEpoch === rewardEpoch)
@@ -287,7 +304,7 @@ export interface PoliciesParts {
 /** Undefined while the votes are too light under every hash of the policy. */
 function proofOf(
   policy: SigningPolicy,
-  previous: SigningPolicy,
+  previous: PolicySigners,
   hashes: readonly Hash[],
   votes: readonly SeenVote[],
 ): PolicyProof | undefined {

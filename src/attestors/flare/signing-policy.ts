@@ -9,7 +9,7 @@ import {
   utf8,
   ZERO_HASH,
 } from '../../domain/bytes.js'
-import type { PolicySignature } from '../../domain/proof.js'
+import type { PolicySignature, PolicySigners } from '../../domain/proof.js'
 
 /*
  * The bytes that Flare's voters sign, and their signatures. All big-endian:
@@ -38,18 +38,10 @@ const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141
  */
 export type DigestScheme = 'bound' | 'legacy'
 
-export interface Voter {
-  readonly address: Hex
-  readonly weight: number
-}
-
-export interface SigningPolicy {
+export interface SigningPolicy extends PolicySigners {
   readonly bytes: Hex
   readonly rewardEpoch: number
   readonly startRound: number
-  /** The weight that signatures have to exceed. */
-  readonly threshold: number
-  readonly voters: readonly Voter[]
 }
 
 /** A signature before anybody looked at it. Without index, the signer is looked up by address. */
@@ -82,7 +74,7 @@ export function readPolicy(data: Hex): SigningPolicy | undefined {
   const count = uint(data, 0, 2)
   const size = POLICY_HEAD + POLICY_VOTER * count
   if (count === 0 || sizeOf(data) < size) return undefined
-  const voters = Array.from({ length: count }, (_, i): Voter => {
+  const voters = Array.from({ length: count }, (_, i) => {
     const at = POLICY_HEAD + POLICY_VOTER * i
     return { address: cut(data, at, at + 20), weight: uint(data, at + 20, 2) }
   })
@@ -138,7 +130,7 @@ export function policyVotesIn(input: Hex): PolicyVote[] {
  * A Relay stops reading when it has enough, so what follows may be rubbish: that is left out.
  */
 export function enoughSignatures(
-  policy: SigningPolicy,
+  policy: PolicySigners,
   digest: Hash,
   votes: readonly Vote[],
 ): PolicySignature[] | undefined {
@@ -158,7 +150,7 @@ export function enoughSignatures(
   return weight > policy.threshold ? chosen.sort((a, b) => a.index - b.index) : undefined
 }
 
-function checkedVote(policy: SigningPolicy, digest: Hash, vote: Vote): PolicySignature | undefined {
+function checkedVote(policy: PolicySigners, digest: Hash, vote: Vote): PolicySignature | undefined {
   const isHigh = BigInt(vote.s) > ORDER / 2n
   // The negative of s with the other v is the same signer's signature of the same digest.
   const s = isHigh && BigInt(vote.s) < ORDER ? u256(ORDER - BigInt(vote.s)) : vote.s

@@ -96,6 +96,17 @@ export const planView = z
 
 export const lightClientView = z.object({ lastEpoch: small, epochs: z.array(z.unknown()) })
 
+/** One integer a voter: address << 16 | weight. */
+const voterView = uint.transform((packed) => {
+  const digits = (packed >> 16n).toString(16).padStart(40, '0')
+  return { address: `0x${digits}` as Hex, weight: Number(packed & 0xffffn) }
+})
+
+/** Null: no policy of that epoch is held. */
+export const policySignersView = z
+  .object({ threshold: small, voters: z.array(voterView).min(1) })
+  .nullable()
+
 /** Null: no policy that is held serves it. */
 export const roundView = z.object({ isPoisoned: z.boolean(), epoch: small.nullable() })
 

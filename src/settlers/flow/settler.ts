@@ -4,7 +4,7 @@ import type { Hash } from '../../domain/bytes.js'
 import { assert, RetryableError } from '../../domain/errors.js'
 import type { AccountNumber, BatchSeq } from '../../domain/ids.js'
 import type { Ufix64Units } from '../../domain/money.js'
-import type { BatchProof, EntryRun, PolicyProof } from '../../domain/proof.js'
+import type { BatchProof, EntryRun, PolicyProof, PolicySigners } from '../../domain/proof.js'
 import type { EntryKey } from '../../domain/usage-total.js'
 import type { Call } from '../../ports/lane.js'
 import type {
@@ -93,6 +93,14 @@ export class FlowSettler implements Settler {
 
   async lastPolicyEpoch(signal: AbortSignal): Promise<number> {
     return (await this.#run('get_light_client', [], view.lightClientView, signal)).lastEpoch
+  }
+
+  async policySigners(rewardEpoch: number, signal: AbortSignal): Promise<PolicySigners> {
+    const args = [uint('UInt32', BigInt(rewardEpoch))]
+    const found = await this.#run('get_policy_signers', args, view.policySignersView, signal)
+    if (found !== null) return found
+    const message = `the light client holds no policy of reward epoch ${rewardEpoch}`
+    throw new RetryableError('settler_nonsense', message)
   }
 
   async canProve(round: number, signal: AbortSignal): Promise<boolean> {

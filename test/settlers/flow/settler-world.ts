@@ -6,7 +6,7 @@ import {
   setUpProvider,
 } from '../../../devnet/flow/deploy.js'
 import { type BatchHeader, targetOf } from '../../../src/domain/batch.js'
-import { type Hash, keccak, utf8, ZERO_HASH } from '../../../src/domain/bytes.js'
+import { type Hash, type Hex, keccak, utf8, ZERO_HASH } from '../../../src/domain/bytes.js'
 import {
   CHUNK_MAX,
   chunkHash,
@@ -91,6 +91,14 @@ export async function beginFlowWorld(): Promise<FlowWorld> {
     nextPolicy: async () => {
       const last = await settler.lastPolicyEpoch(new AbortController().signal)
       return policyProofOf(last + 1)
+    },
+    signersOf: (rewardEpoch) => {
+      const { threshold, voters } = policyOf(rewardEpoch)
+      const lower = voters.map((voter) => ({
+        ...voter,
+        address: voter.address.toLowerCase() as Hex,
+      }))
+      return { threshold, voters: lower }
     },
     nextBlock: async () => void (await plain.makeBlock()),
     end: () => chain.stop(),

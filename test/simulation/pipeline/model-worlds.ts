@@ -250,6 +250,7 @@ export async function modelFlow(): Promise<SettlerWorld> {
       prevRoot = root
       return { proof: proofOf(world, header), runs }
     },
+    signersOf: () => ({ threshold: 0, voters: [] }),
     nextPolicy: async () => world.policy(world.chain.state().client.lastEpoch + 1),
     nextBlock: async () => world.tick(),
     async end() {},

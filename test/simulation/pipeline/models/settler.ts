@@ -3,7 +3,12 @@ import type { Hash } from '../../../../src/domain/bytes.js'
 import { RetryableError } from '../../../../src/domain/errors.js'
 import { type AccountNumber, accountNumber, type BatchSeq } from '../../../../src/domain/ids.js'
 import { type Ufix64Units, wad } from '../../../../src/domain/money.js'
-import type { BatchProof, EntryRun, PolicyProof } from '../../../../src/domain/proof.js'
+import type {
+  BatchProof,
+  EntryRun,
+  PolicyProof,
+  PolicySigners,
+} from '../../../../src/domain/proof.js'
 import type { EntryKey } from '../../../../src/domain/usage-total.js'
 import type { Call, Lane } from '../../../../src/ports/lane.js'
 import type {
@@ -75,6 +80,12 @@ export class ModelSettler implements Settler {
 
   async lastPolicyEpoch(signal: AbortSignal): Promise<number> {
     return this.#look(signal).client.lastEpoch
+  }
+
+  /** The model of Flare knows them itself. */
+  async policySigners(_rewardEpoch: number, signal: AbortSignal): Promise<PolicySigners> {
+    this.#look(signal)
+    return { threshold: 0, voters: [] }
   }
 
   async canProve(round: number, signal: AbortSignal): Promise<boolean> {
