@@ -16,6 +16,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   sources: ['domain/', 'ports/', 'runtime/'],
   attestors: ['domain/', 'ports/', 'runtime/'],
   settlers: ['domain/', 'ports/', 'runtime/', 'pricing/plan.js'],
+  // Who takes a customer's money, and tells by webhook.
+  payments: ['domain/', 'ports/'],
   // What operators bring: modules, queries.
   operator: ['domain/', 'ports/', 'runtime/', 'mapping/config.js'],
   store: ['domain/', 'ports/', 'runtime/'],
@@ -52,7 +54,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   zod: [
     ...['config.ts', 'settings.ts', 'mapping/', 'pricing/model-aliases.ts'],
     ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
-    ...['sources/', 'attestors/', 'settlers/'],
+    ...['sources/', 'attestors/', 'settlers/', 'payments/'],
   ],
 }
 

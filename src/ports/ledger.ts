@@ -21,6 +21,8 @@ export interface Ledger {
   balance(account: LedgerAccount): Promise<Millicredits>
   /** What was charged so far for a period of an account, counter-entries included. */
   charged(account: LedgerAccount, periodStart: number): Promise<Millicredits>
+  /** What refunds of a payment took back so far. */
+  refunded(paymentId: string): Promise<Millicredits>
   /** In the order of posting, from the line after `afterLine`; lines count from 1 per account. */
   statement(
     account: LedgerAccount,

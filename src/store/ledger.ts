@@ -20,19 +20,12 @@ export function sqlLedger(db: Kysely<Tables>): Ledger {
 
     balance: async (account) => millicredits((await lastLine(db, account))?.balance ?? 0n),
 
-    async charged(account, periodStart) {
+    charged: (account, periodStart) => {
       const [, customer] = account.split('/')
-      // Ids of a range: every charge of this account and period, and none of another.
-      const prefix = `charge/${customer}/${periodStart}`
-      const { sum } = await db
-        .selectFrom('ledger_postings')
-        .select(sql<bigint | null>`sum(amount)`.as('sum'))
-        .where('ledger_account', '=', 'usage')
-        .where('posted_by', '>=', `${prefix}/`)
-        .where('posted_by', '<', `${prefix}0`)
-        .executeTakeFirstOrThrow()
-      return millicredits(BigInt(sum ?? 0))
+      return postedTo(db, 'usage', `charge/${customer}/${periodStart}`)
     },
+
+    refunded: (paymentId) => postedTo(db, 'sales', `refund/${paymentId}`),
 
     async statement(account, afterLine, limit) {
       const rows = await db
@@ -54,6 +47,18 @@ export function sqlLedger(db: Kysely<Tables>): Ledger {
       return millicredits(BigInt(sum ?? 0))
     },
   }
+}
+
+/** What transactions under one name brought to an account, and none whose name merely begins so. */
+async function postedTo(db: Kysely<Tables>, account: LedgerAccount, name: string) {
+  const { sum } = await db
+    .selectFrom('ledger_postings')
+    .select(sql<bigint | null>`sum(amount)`.as('sum'))
+    .where('ledger_account', '=', account)
+    .where('posted_by', '>=', `${name}/`)
+    .where('posted_by', '<', `${name}0`) // The character after the slash.
+    .executeTakeFirstOrThrow()
+  return millicredits(BigInt(sum ?? 0))
 }
 
 async function post(tx: Kysely<Tables>, transaction: LedgerTransaction): Promise<boolean> {

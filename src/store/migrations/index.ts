@@ -17,6 +17,7 @@ import { operatorLog } from './0031_operator_log.js'
 import { stops } from './0032_stops.js'
 import { unrecordedCorrections } from './0033_unrecorded_corrections.js'
 import { ledger } from './0050_ledger.js'
+import { payments } from './0051_payments.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -38,4 +39,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0032_stops': stops,
   '0033_unrecorded_corrections': unrecordedCorrections,
   '0050_ledger': ledger,
+  '0051_payments': payments,
 }
