@@ -1,3 +1,4 @@
+import type { AccessTokensTable } from './access-tokens.js'
 import type { LedgerTables } from './ledger-tables.js'
 
 /**
@@ -369,6 +370,7 @@ export interface Tables extends LedgerTables {
   seen_corrections: SeenCorrectionsTable
   counted_records: CountedRecordsView
   operator_log: OperatorLogTable
+  access_tokens: AccessTokensTable
   entry_stops: EntryStopsTable
   sealed_charges: SealedChargesTable
   outbox: OutboxTable

@@ -16,6 +16,7 @@ import { corrections } from './0030_corrections.js'
 import { operatorLog } from './0031_operator_log.js'
 import { stops } from './0032_stops.js'
 import { unrecordedCorrections } from './0033_unrecorded_corrections.js'
+import { accessTokens } from './0040_access_tokens.js'
 import { ledger } from './0050_ledger.js'
 import { payments } from './0051_payments.js'
 
@@ -38,6 +39,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0021_directory_version': directoryVersion,
   '0032_stops': stops,
   '0033_unrecorded_corrections': unrecordedCorrections,
+  '0040_access_tokens': accessTokens,
   '0050_ledger': ledger,
   '0051_payments': payments,
 }
