@@ -53,6 +53,10 @@ const program = createProgram({
     const { operationsTools } = await import('./cli/operations.js')
     return operationsTools(process.env, folder, shutdownSignal())
   },
+  async credits() {
+    const { creditsTools } = await import('./cli/credits-tools.js')
+    return creditsTools(process.env, folder)
+  },
   async demo(options) {
     const { runDemo } = await import('./cli/demo.js')
     return runDemo(options, { print, signal: shutdownSignal() })

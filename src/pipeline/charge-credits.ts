@@ -22,7 +22,10 @@ export interface ChargeCreditsParts {
  * lowered it. What is posted is always the difference to the whole charge, so that a repetition, a
  * crash, or a batch that was passed over changes nothing.
  */
-export async function chargeCreditsNext({ store, clock }: ChargeCreditsParts): Promise<StepOutcome> {
+export async function chargeCreditsNext({
+  store,
+  clock,
+}: ChargeCreditsParts): Promise<StepOutcome> {
   let posted = 0
   for (const record of await store.books.applied()) {
     const isPosted = await store.transaction(async (stores) => {

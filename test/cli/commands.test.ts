@@ -34,6 +34,7 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
     withDirectory: unused,
     metering: unused,
     receipts: unused,
+    credits: unused,
     operations: unused,
     config: unused,
     examine: unused,
