@@ -53,6 +53,10 @@ const program = createProgram({
     const { operationsTools } = await import('./cli/operations.js')
     return operationsTools(process.env, folder, shutdownSignal())
   },
+  async tokens() {
+    const { tokensTools } = await import('./cli/tokens-tools.js')
+    return tokensTools(process.env, folder)
+  },
   async credits() {
     const { creditsTools } = await import('./cli/credits-tools.js')
     return creditsTools(process.env, folder)

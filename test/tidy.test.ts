@@ -27,6 +27,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ...['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/'],
     ...['config.js', 'settings.js', 'version.js', 'store/index.js'],
     ...['sources/index.js', 'attestors/index.js', 'settlers/index.js', 'operator/index.js'],
+    'payments/index.js',
   ],
 }
 

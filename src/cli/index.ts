@@ -23,6 +23,7 @@ import { receiptsCommand } from './receipts.js'
 import { adoptCommand, backupCommand } from './recovery.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
+import { tokensCommand } from './tokens.js'
 import { unmappedCommand } from './unmapped.js'
 import { vaultsCommand } from './vaults.js'
 
@@ -48,6 +49,7 @@ export function createProgram(parts: CliParts): Command {
     parkedCommand(parts),
     heldCommand(parts),
     logCommand(parts),
+    tokensCommand(parts),
     backupCommand(parts),
     adoptCommand(parts),
     statusCommand(parts),

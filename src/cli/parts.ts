@@ -8,6 +8,7 @@ import type { CreditsTools } from './credits-tools.js'
 import type { DeskParts } from './desk-parts.js'
 import type { MeteringTools } from './metering-tools.js'
 import type { OperationsTools } from './operations-tools.js'
+import type { TokensTools } from './tokens-tools.js'
 
 /** What commands are given, so that a test can hand them something else. Each loads on demand. */
 export interface CliParts {
@@ -23,6 +24,7 @@ export interface CliParts {
   readonly metering: () => Promise<MeteringTools>
   readonly receipts: () => Promise<ReceiptsTools>
   readonly operations: () => Promise<OperationsTools>
+  readonly tokens: () => Promise<TokensTools>
   readonly config: () => Promise<ConfigTools>
   readonly credits: () => Promise<CreditsTools>
   readonly demo: (options: DemoOptions) => Promise<number>

@@ -36,6 +36,7 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
     receipts: unused,
     credits: unused,
     operations: unused,
+    tokens: unused,
     config: unused,
     examine: unused,
     demo: unused,
