@@ -120,6 +120,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       readiness,
       metrics,
       accessTokens: store.accessTokens,
+      shown: store,
       clock,
       onBug: (error, route) => log.error({ err: error, route }, 'an HTTP request failed'),
       usageEvents: {

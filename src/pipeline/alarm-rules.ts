@@ -188,7 +188,7 @@ export const ALARM_RULES = {
       if (records === 0) return undefined
       const [first] = payers
       const example = first === undefined ? '' : `, such as those of ${quoted(first.payer)}`
-      return { says: `${records} records${example}`, since }
+      return { says: `${records} records wait${example}`, since }
     },
   },
   entries_held: {

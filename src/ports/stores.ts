@@ -21,6 +21,7 @@ import type { Sightings, Watch } from './sightings.js'
 import type { Readings } from './source-kind.js'
 import type { Stops } from './stops.js'
 import type { SourceFacts, UsageSlice } from './usage-source.js'
+import type { Views } from './views.js'
 
 /** Where the reading of a source stands. */
 export interface SourceState {
@@ -266,9 +267,10 @@ export interface Books {
   readHeight(): Promise<number | undefined>
   saveReadHeight(height: number): Promise<void>
   saveApplied(records: readonly AppliedRecord[]): Promise<void>
-  applied(): Promise<readonly AppliedRecord[]>
+  /** Of one vault, oldest period first; of all without it. */
+  applied(account?: AccountNumber): Promise<readonly AppliedRecord[]>
   saveBalances(balances: readonly Balance[]): Promise<void>
-  balances(): Promise<readonly Balance[]>
+  balances(accounts?: readonly AccountNumber[]): Promise<readonly Balance[]>
   /** Until `undefined` is saved, an adoption is not over. */
   saveAdoption(
     adoption: { readonly atMs: number; readonly toSeq: bigint } | undefined,
@@ -320,6 +322,7 @@ export interface Stores {
   readonly sightings: Sightings
   readonly watch: Watch
   readonly accessTokens: AccessTokens
+  readonly views: Views
 }
 
 export interface Store extends Stores {

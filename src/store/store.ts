@@ -25,6 +25,7 @@ import { sqlSightings } from './sightings.js'
 import { sqlStops } from './stops.js'
 import type { Tables } from './tables.js'
 import { sqlTotals } from './totals.js'
+import { sqlViews } from './views.js'
 import { sqlWatch } from './watch.js'
 
 /** All slices over one database. */
@@ -61,6 +62,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     sightings: sqlSightings(db, clock),
     watch: sqlWatch(db, clock),
     accessTokens: sqlAccessTokens(db, clock),
+    views: sqlViews(db),
   }
 }
 
