@@ -140,6 +140,8 @@ export type Config = z.infer<typeof coreConfig> &
     readonly secrets: readonly string[]
     /** What may be a mistake, without the value of any setting. */
     readonly warnings: readonly string[]
+    /** Paths of the files that secrets were read from. */
+    readonly secretFiles: readonly string[]
   }
 
 /** Every setting that the program knows, by where it belongs. */
@@ -170,7 +172,7 @@ export const allSchemas: Readonly<Record<string, Readonly<Record<string, z.ZodTy
  */
 export function loadConfig(processEnv: Environment, folder: string): Config {
   const layers = new SettingLayers(processEnv, folder)
-  const { problems, warnings } = layers
+  const { problems, warnings, secretFiles } = layers
   const secrets: string[] = []
   const secretOf = (variable: string): string => {
     const value = layers.secret(variable)
@@ -208,6 +210,7 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
     secretOf,
     secrets,
     warnings,
+    secretFiles,
   }
 }
 

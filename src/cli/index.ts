@@ -11,6 +11,7 @@ import { deployCommand } from './deploy.js'
 import { directoryCommand } from './directory.js'
 import { doctorCommand } from './doctor.js'
 import { flowCommand } from './flow.js'
+import { initCommand } from './init.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
 import { heldCommand, parkedCommand } from './parked.js'
@@ -55,6 +56,7 @@ export function createProgram(parts: CliParts): Command {
     statusCommand(parts),
     doctorCommand(parts),
     configCommand(parts),
+    initCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),
     pricesCommand({ print: parts.print, ...parts.desks }),
     vaultsCommand({ print: parts.print, ...parts.desks }),
