@@ -63,6 +63,10 @@ const program = createProgram({
     const { tokensTools } = await import('./cli/tokens-tools.js')
     return tokensTools(process.env, folder)
   },
+  async credits() {
+    const { creditsTools } = await import('./cli/credits-tools.js')
+    return creditsTools(process.env, folder)
+  },
   async demo(options) {
     const { runDemo } = await import('./cli/demo.js')
     return runDemo(options, { print, signal: shutdownSignal() })

@@ -4,6 +4,7 @@ import { backfillCommand } from './backfill.js'
 import { checkpointCommand } from './checkpoint.js'
 import { configCommand } from './config-command.js'
 import { correctCommand } from './correct.js'
+import { creditsCommand } from './credits.js'
 import { decisionsCommand } from './decisions.js'
 import { demoCommand } from './demo-command.js'
 import { deployCommand } from './deploy.js'
@@ -42,6 +43,7 @@ export function createProgram(parts: CliParts): Command {
     decisionsCommand(parts),
     quarantineCommand(parts),
     correctCommand(parts),
+    creditsCommand(parts),
     backfillCommand(parts),
     auditCommand(parts),
     receiptsCommand({ print: parts.print, receipts: parts.receipts, ...parts.desks }),

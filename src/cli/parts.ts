@@ -4,6 +4,7 @@ import type { Status } from '../pipeline/status.js'
 import type { Finding } from '../ports/finding.js'
 import type { Directory } from '../ports/stores.js'
 import type { ConfigTools } from './config-command.js'
+import type { CreditsTools } from './credits-tools.js'
 import type { DeskParts } from './desk-parts.js'
 import type { Asker, InitTools } from './init.js'
 import type { MeteringTools } from './metering-tools.js'
@@ -29,6 +30,7 @@ export interface CliParts {
   readonly init: () => Promise<InitTools>
   /** Undefined: nobody can be asked. */
   readonly asker: () => Asker | undefined
+  readonly credits: () => Promise<CreditsTools>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** For people with keys of their own: plans, vaults, provider. */
   readonly desks: DeskParts

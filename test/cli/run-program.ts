@@ -15,6 +15,7 @@ export async function runProgram(args: readonly string[], parts: Partial<CliPart
     withDirectory: unused,
     metering: unused,
     receipts: unused,
+    credits: unused,
     operations: unused,
     config: unused,
     tokens: unused,
