@@ -1,5 +1,5 @@
 // Writes what follows from the lists of alarms and metrics: deploy/prometheus/flowmeter-alarms.rules.yml,
-// deploy/grafana/flowmeter.json and docs/metrics.md. Run `npm run build` first.
+// deploy/grafana/dashboards/flowmeter.json and docs/metrics.md. Run `npm run build` first.
 // With --check nothing is written; the exit code is 1 when one of them is stale.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -244,7 +244,7 @@ ${alarms.join('\n')}
 
 const files = {
   'deploy/prometheus/flowmeter-alarms.rules.yml': alarmRules(),
-  'deploy/grafana/flowmeter.json': dashboard(),
+  'deploy/grafana/dashboards/flowmeter.json': dashboard(),
   'docs/metrics.md': metricsPage(),
 }
 for (const [path, fresh] of Object.entries(files)) {

@@ -10,8 +10,10 @@ import type { Controls } from './control-totals.js'
 import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
 import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
+import type { Ledger } from './ledger.js'
 import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
+import type { Payments } from './payments.js'
 import type { SealedUsages } from './sealed-usage.js'
 import type { SetAsides } from './set-asides.js'
 import type { AppliedRecord, Balance, Conservation, EntryResult, Vault } from './settler.js'
@@ -313,6 +315,8 @@ export interface Stores {
   readonly corrections: Corrections
   readonly operatorLog: OperatorLog
   readonly stops: Stops
+  readonly ledger: Ledger
+  readonly payments: Payments
   readonly books: Books
   readonly identity: Identity
   readonly sightings: Sightings

@@ -1,4 +1,5 @@
 import type { AccessTokensTable } from './access-tokens.js'
+import type { LedgerTables } from './ledger-tables.js'
 
 /**
  * The rows. Integers are bigint; account numbers reach 2^64 and are text of 20 digits, so that they
@@ -353,7 +354,7 @@ export interface IdentityTable {
   value: string
 }
 
-export interface Tables {
+export interface Tables extends LedgerTables {
   sources: SourcesTable
   usage_records: UsageRecordsTable
   rejects: RejectsTable

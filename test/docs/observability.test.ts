@@ -18,7 +18,7 @@ const root = resolve(import.meta.dirname, '../..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 const RULES = ['flowmeter-alarms.rules.yml', 'flowmeter-health.rules.yml']
 const rules = RULES.map((file) => read(`deploy/prometheus/${file}`)).join('\n')
-const dashboard = JSON.parse(read('deploy/grafana/flowmeter.json')) as {
+const dashboard = JSON.parse(read('deploy/grafana/dashboards/flowmeter.json')) as {
   panels: { id: number; title: string; targets?: { expr: string }[] }[]
 }
 const expressions = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr))

@@ -34,7 +34,8 @@ test('answers, refusals and silence are told apart, with the host and nothing el
   const server = createServer((request, response) => {
     if (request.url?.startsWith('/silent')) request.socket.destroy()
     else response.writeHead(request.url?.startsWith('/no') ? 404 : 200).end('{}')
-  }).listen(0, '127.0.0.1')
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   ends.push(() => server.close())
   const { port } = server.address() as AddressInfo
   const client = new HttpClient({
