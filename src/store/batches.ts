@@ -6,6 +6,7 @@ import { type BatchSeq, batchSeq } from '../domain/ids.js'
 import type { Clock } from '../ports/clock.js'
 import type { EntryResult } from '../ports/settler.js'
 import type { Batches, NewEntry, StoredBatch, StoredEntry } from '../ports/stores.js'
+import { tellStage } from '../runtime/measures.js'
 import { accountOf, accountText, count } from './columns.js'
 import { decode, encode } from './json.js'
 import type { BatchesTable, EntriesTable, Tables } from './tables.js'
@@ -78,9 +79,16 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
 
     async saveLife(seq, life) {
       const changed_at_ms = BigInt(clock.now())
+      const before = await db
+        .selectFrom('batches')
+        .select(['state', 'changed_at_ms'])
+        .where('seq', '=', seq)
+        .executeTakeFirst()
       await update(seq)
         .set({ state: life.state, life: encode(life), changed_at_ms })
         .execute()
+      if (before === undefined || before.state === life.state) return
+      tellStage({ state: before.state, ms: Number(changed_at_ms - before.changed_at_ms) })
     },
 
     async saveProof(seq, proof) {
