@@ -1,17 +1,20 @@
 import { createAttestor, createMeterKey } from './attestors/index.js'
 import type { Config } from './config.js'
 import { ConfigError, RetryableError } from './domain/errors.js'
+import type { PaymentEvent } from './domain/payment.js'
 import { metricsOf } from './http/metrics.js'
 import { Readiness } from './http/ready.js'
 import { startServer } from './http/server.js'
 import type { UsageHint } from './http/usage-hints.js'
 import { createDirectories, createRecordRule } from './operator/index.js'
+import { createPaymentProviders, packagesOf } from './payments/index.js'
 import { acceptNext } from './pipeline/accept.js'
 import { anchorNext } from './pipeline/anchor.js'
 import { attestNext } from './pipeline/attest.js'
 import { attributeNext } from './pipeline/attribute.js'
 import { attributionSettings } from './pipeline/attribution-settings.js'
 import type { ChargeBounds } from './pipeline/bounds.js'
+import { chargeCreditsNext } from './pipeline/charge-credits.js'
 import { type CollectPass, collectNext, rescanNext } from './pipeline/collect.js'
 import { bindIdentity, identityOf } from './pipeline/identity.js'
 import { checkMeter, checkMeterLevel } from './pipeline/meter-guard.js'
@@ -23,6 +26,7 @@ import { type ReconcilePass, reconcileNext } from './pipeline/reconcile.js'
 import { sealNext } from './pipeline/seal.js'
 import { settleNext } from './pipeline/settle.js'
 import { readStatus } from './pipeline/status.js'
+import { takePayment } from './pipeline/take-payment.js'
 import { walletsNext } from './pipeline/wallets.js'
 import type { UsageReceiver } from './ports/usage-receiver.js'
 import type { UsageSource } from './ports/usage-source.js'
@@ -100,6 +104,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         }),
       })
     const metrics = metricsOf(status)
+    resources.add(() => metrics.end())
     const bells = {
       attribute: new Bell(),
       seal: new Bell(),
@@ -129,6 +134,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         },
       },
       usageHints: [...hints.values()],
+      ...paymentsOf(config, store),
     })
     resources.add(() => server.close())
     log.info({ version, ...identity, url: server.url }, 'flowmeter is running')
@@ -270,6 +276,10 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         next: bells.attribute,
       },
     ]
+    if (config.credits !== undefined) {
+      const step = () => chargeCreditsNext({ store, clock })
+      workers.push({ name: 'credits', step, idleMs, bell: new Bell() })
+    }
     readiness.expect(workers)
     await runWorkers(workers, log, shutdown, (worker, result) => {
       readiness.note(worker, result)
@@ -278,6 +288,14 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
   } finally {
     await resources.releaseAll()
   }
+}
+
+/** Where prepaid credits can be bought. */
+function paymentsOf({ credits, secretOf }: Config, store: ReturnType<typeof openStore>) {
+  if (credits === undefined) return {}
+  const packages = packagesOf(credits)
+  const take = (event: PaymentEvent) => takePayment({ store, clock, packages }, event)
+  return { payments: { providers: createPaymentProviders(credits, secretOf), take, clock } }
 }
 
 function rescanStep({

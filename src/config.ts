@@ -4,6 +4,7 @@ import { parseWad } from './domain/money.js'
 import { type HttpConfig, httpConfig, httpSettings } from './http/config.js'
 import { mappingConfig } from './mapping/index.js'
 import { aggregationConfig } from './operator/index.js'
+import { creditsConfig } from './payments/config.js'
 import { defaultPlanAliases } from './pricing/default-plan.js'
 import { modelAliases } from './pricing/model-aliases.js'
 import {
@@ -122,6 +123,7 @@ const fileConfig = z.strictObject({
   mapping: mappingConfig.prefault({}),
   aggregation: aggregationConfig.optional(),
   modelAliases: modelAliases.default(defaultPlanAliases),
+  credits: creditsConfig.optional(),
 })
 
 export type Config = z.infer<typeof coreConfig> &
@@ -138,6 +140,8 @@ export type Config = z.infer<typeof coreConfig> &
     readonly secrets: readonly string[]
     /** What may be a mistake, without the value of any setting. */
     readonly warnings: readonly string[]
+    /** Paths of the files that secrets were read from. */
+    readonly secretFiles: readonly string[]
   }
 
 /** Every setting that the program knows, by where it belongs. */
@@ -168,7 +172,7 @@ export const allSchemas: Readonly<Record<string, Readonly<Record<string, z.ZodTy
  */
 export function loadConfig(processEnv: Environment, folder: string): Config {
   const layers = new SettingLayers(processEnv, folder)
-  const { problems, warnings } = layers
+  const { problems, warnings, secretFiles } = layers
   const secrets: string[] = []
   const secretOf = (variable: string): string => {
     const value = layers.secret(variable)
@@ -189,7 +193,10 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   const named = sources.flatMap(secretVariablesOf)
   for (const variable of named) secretOf(variable)
   for (const one of file?.mapping.chain ?? []) if (one.kind === 'sql') secretOf(one.databaseUrlEnv)
-  checkNames(layers, named)
+  const { stripeSecretEnv, paystackSecretEnv } = file?.credits ?? {}
+  const paying = [stripeSecretEnv, paystackSecretEnv].filter((name) => name !== undefined)
+  for (const variable of paying) secretOf(variable)
+  checkNames(layers, [...named, ...paying])
   layers.check()
   if (file === undefined) throw settingsError(problems)
   return {
@@ -203,6 +210,7 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
     secretOf,
     secrets,
     warnings,
+    secretFiles,
   }
 }
 
@@ -252,7 +260,7 @@ export function loadAttributionConfig(
   folder: string,
 ): Pick<
   Config,
-  | ('mapping' | 'modelAliases' | 'aggregation' | 'holdUnknownModels')
+  | ('mapping' | 'modelAliases' | 'aggregation' | 'credits' | 'holdUnknownModels')
   | ('databaseUrl' | 'sealIntervalMs' | 'secretOf')
 > & {
   /** Undefined where the file names none: then it is the one of the environment. */
@@ -273,8 +281,8 @@ export function loadAttributionConfig(
   }
   layers.check()
   if (file === undefined) throw settingsError(problems)
-  const { mapping, modelAliases: aliases, aggregation, sources: fileSources } = file
-  return { mapping, modelAliases: aliases, aggregation, fileSources, ...core, secretOf }
+  const { mapping, modelAliases: aliases, aggregation, credits, sources: fileSources } = file
+  return { mapping, modelAliases: aliases, aggregation, credits, fileSources, ...core, secretOf }
 }
 
 /** The settings of a person's own command, by the variables that they name. Same errors. */

@@ -4,12 +4,14 @@ import { backfillCommand } from './backfill.js'
 import { checkpointCommand } from './checkpoint.js'
 import { configCommand } from './config-command.js'
 import { correctCommand } from './correct.js'
+import { creditsCommand } from './credits.js'
 import { decisionsCommand } from './decisions.js'
 import { demoCommand } from './demo-command.js'
 import { deployCommand } from './deploy.js'
 import { directoryCommand } from './directory.js'
 import { doctorCommand } from './doctor.js'
 import { flowCommand } from './flow.js'
+import { initCommand } from './init.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
 import { heldCommand, parkedCommand } from './parked.js'
@@ -41,6 +43,7 @@ export function createProgram(parts: CliParts): Command {
     decisionsCommand(parts),
     quarantineCommand(parts),
     correctCommand(parts),
+    creditsCommand(parts),
     backfillCommand(parts),
     auditCommand(parts),
     receiptsCommand({ print: parts.print, receipts: parts.receipts, ...parts.desks }),
@@ -54,6 +57,7 @@ export function createProgram(parts: CliParts): Command {
     statusCommand(parts),
     doctorCommand(parts),
     configCommand(parts),
+    initCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),
     pricesCommand({ print: parts.print, ...parts.desks }),
     vaultsCommand({ print: parts.print, ...parts.desks }),

@@ -11,6 +11,7 @@ import { addGuard } from './guard.js'
 import { setSecurityHeaders } from './headers.js'
 import type { Metrics } from './metrics.js'
 import { addPage } from './page.js'
+import { addPayments, type PaymentsParts } from './payments.js'
 import type { Readiness } from './ready.js'
 import { addUsageEvents, type UsageEventsParts } from './usage-events.js'
 import { addUsageHints, type UsageHint } from './usage-hints.js'
@@ -33,6 +34,8 @@ export interface ServerParts {
   readonly usageEvents?: UsageEventsParts
   /** Sources that may wake their reading. Without one there is no POST /v1/hints. */
   readonly usageHints?: readonly UsageHint[]
+  /** Payment providers. Without one there is no POST /v1/payments. */
+  readonly payments?: PaymentsParts
 }
 
 export interface Server {
@@ -66,6 +69,7 @@ const READ = { config: { access: { role: 'read', accounts: 'all' } } } as const
  * GET /metrics  the same for Prometheus
  * POST /v1/usage, /v1/hints/<source>  where the settings have sources that send: usage-events.ts,
  *   usage-hints.ts
+ * POST /v1/payments/<provider>  where the settings name payment providers: payments.ts
  *
  * guard.ts stands in front of all of them: what it needs to know of a route is in its `access`.
  */
@@ -98,9 +102,10 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   addPage(server)
   addViews(server, { stores: parts.shown, clock: parts.clock })
   addEvents(server, parts)
-  const { usageEvents, usageHints = [], onBug } = parts
+  const { usageEvents, usageHints = [], payments, onBug } = parts
   if (usageEvents && usageEvents.receivers.length > 0) addUsageEvents(server, usageEvents)
   if (usageHints.length > 0) addUsageHints(server, usageHints)
+  if (payments && payments.providers.length > 0) addPayments(server, payments)
   server.setErrorHandler<FastifyError>(async (error, request, reply) => {
     const refusal = REFUSALS[error.statusCode ?? 500]
     if (refusal !== undefined) return answer(reply, error.statusCode ?? 400, ...refusal)

@@ -27,6 +27,7 @@ export async function applyCorrections(
     await corrections.saveSeen({ ...event, afterSeq: upTo })
   }
   const seen = await corrections.unmatched()
+  if (seen.length === 0) return
   for (const recorded of await corrections.pending()) {
     const event = seen.findLast((one) => isMeant(recorded, one))
     if (event === undefined) continue

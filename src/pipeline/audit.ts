@@ -1,6 +1,6 @@
 import type { BatchHeader, BatchLife } from '../domain/batch.js'
 import { entryBytes } from '../domain/entry.js'
-import { batchId, eraOf } from '../domain/ids.js'
+import { type AccountRange, eraOf } from '../domain/ids.js'
 import { receiptSalt, recordLeaf, recordsRoot } from '../domain/receipt.js'
 import type { UsageTotal } from '../domain/usage-total.js'
 import type { AnchorHistory } from '../ports/attestor.js'
@@ -8,6 +8,7 @@ import type { Era } from '../ports/meters.js'
 import type { Settler } from '../ports/settler.js'
 import type { AttributedRecord, Checks, StoredBatch, Stores } from '../ports/stores.js'
 import { computeChecks, type SeenOfFlow } from './checks.js'
+import { allBatches } from './in-parts.js'
 import { verifyLog } from './operator-log.js'
 import { keyOf, nameOf } from './restate.js'
 import { addRecords, takeFrom } from './totals.js'
@@ -20,7 +21,7 @@ export interface AuditParts {
 }
 
 /** Flow keeps the roots of the newest batches only. */
-const ROOTS_ASKED = 256n
+const ROOTS_ASKED = 256
 
 /** What each difference is about, and which of the design's invariants it belongs to. */
 export const AUDITED: Readonly<Record<string, readonly [invariant: number, says: string]>> = {
@@ -51,41 +52,37 @@ export const AUDITED: Readonly<Record<string, readonly [invariant: number, says:
  */
 export async function audit(parts: AuditParts, signal: AbortSignal): Promise<Checks> {
   const { stores } = parts
-  const batches = await stores.batches.all()
-  const eras = await stores.meters.all()
-  const seen = await readFlow(parts, signal)
   return {
-    ...(await computeChecks(stores, seen, true)),
-    records_vs_entries: await replayDifference(batches, parts),
-    prev_roots: BigInt(batches.filter((batch, i) => !follows(batch, batches[i - 1])).length),
-    signatures: BigInt(batches.filter((batch) => isUnsigned(batch, eras, parts)).length),
+    ...(await computeChecks(stores, await seenOfFlow(parts, signal), true)),
+    records_vs_entries: await replayDifference(parts),
+    ...(await headerDifferences(parts, signal)),
     operator_log: BigInt((await verifyLog(stores)).length),
-    anchors: await anchorsDifference(batches, eras, parts, signal),
-    accepted_roots: await acceptedDifference(batches, parts, signal),
+    accepted_roots: await acceptedDifference(parts, signal),
   }
 }
 
 /** Of one sealed block, for everything that was ever stated. */
-async function readFlow({ stores, settler }: AuditParts, signal: AbortSignal): Promise<SeenOfFlow> {
-  const keys = await stores.totals.all()
+async function seenOfFlow(
+  { stores, settler }: AuditParts,
+  signal: AbortSignal,
+): Promise<SeenOfFlow> {
   const height = await settler.sealedHeight(signal)
-  const accounts = [...new Set(keys.map(({ accountNumber }) => accountNumber))]
+  const accountsOf = async (range: AccountRange) => [
+    ...new Set((await stores.totals.all(range)).map(({ accountNumber }) => accountNumber)),
+  ]
   return {
-    applied: await settler.applied(keys, signal, height),
-    balances: await settler.balances(accounts, signal, height),
+    applied: async (range) => settler.applied(await stores.totals.all(range), signal, height),
+    balances: async (range) => settler.balances(await accountsOf(range), signal, height),
     conservation: await settler.conservation(signal, height),
   }
 }
 
 /** Adds up the records batch by batch, corrections where they are listed, and says each entry again. */
-async function replayDifference(
-  batches: readonly StoredBatch[],
-  { stores, receiptSecret }: AuditParts,
-): Promise<bigint> {
+async function replayDifference({ stores, receiptSecret }: AuditParts): Promise<bigint> {
   const corrections = await stores.corrections.list(Number.MAX_SAFE_INTEGER)
   const totals = new Map<string, readonly UsageTotal[]>()
   let differing = 0n
-  for (const { id, manifestJson } of batches) {
+  for await (const { id, manifestJson } of allBatches(stores)) {
     for (const one of corrections.filter(({ listedBy }) => listedBy === id)) {
       const before = totals.get(nameOf(one)) ?? []
       // A store that is broken is what this looks for: it must not stop at the first fault.
@@ -136,13 +133,17 @@ function byEntry(records: readonly AttributedRecord[]): Map<string, AttributedRe
   return groups
 }
 
+/** Each meter begins anew. */
 function follows({ id, header }: StoredBatch, before: StoredBatch | undefined): boolean {
   if (before === undefined || eraOf(before.id) < eraOf(id))
     return header.seq === 1n && /^0x0+$/.test(header.prevRoot)
   return header.seq === before.header.seq + 1n && header.prevRoot === before.header.root
 }
 
-/** A batch that only waits for its signature has none yet, a void one may have none; an adopted one had it when it was anchored. */
+/**
+ * A batch that only waits for its signature has none yet, and a void one may have none; an adopted one
+ * had it when it was anchored.
+ */
 function isUnsigned(
   { id, header, signature, manifestJson, life }: StoredBatch,
   eras: readonly Era[],
@@ -158,43 +159,43 @@ function isVoid(life: BatchLife): boolean {
   return life.state === 'superseded' && life.reason !== undefined
 }
 
-/** Meter by meter. */
-async function anchorsDifference(
-  batches: readonly StoredBatch[],
-  eras: readonly Era[],
+/**
+ * Each batch follows the one before, is signed, and anchored just so: all but the newest, which may be
+ * on its way. Of a revoked meter void ones need not be, and more may be anchored: whoever has its key can
+ * do so for ever, to no effect.
+ */
+async function headerDifferences(
   parts: AuditParts,
   signal: AbortSignal,
-): Promise<bigint> {
-  let differing = 0n
-  for (const { era, meter } of eras) {
-    if (meter === undefined) continue
-    const anchored = await parts.history.anchoredHeaders(meter, () => false, signal)
-    const ours = batches.filter(({ id }) => eraOf(id) === era)
-    differing += differenceOf(ours, anchored, era < eras.length - 1)
+): Promise<Pick<Checks, 'prev_roots' | 'signatures' | 'anchors'>> {
+  const { stores } = parts
+  const eras = await stores.meters.all()
+  let bySeq = new Map<bigint, BatchHeader>()
+  let era = -1
+  const readAnchored = async (next: number) => {
+    era = next
+    const meter = eras[era]?.meter
+    const anchored =
+      meter === undefined ? [] : await parts.history.anchoredHeaders(meter, () => false, signal)
+    bySeq = new Map(anchored.map((header) => [header.seq, header]))
   }
-  return differing
-}
-
-/**
- * Every batch but the newest, which may be on its way, is anchored just so. Of a revoked meter void
- * batches need not be, and others may be: whoever has its key can anchor for ever, to no effect.
- */
-function differenceOf(
-  batches: readonly StoredBatch[],
-  anchored: readonly BatchHeader[],
-  isRevoked: boolean,
-): bigint {
-  const bySeq = new Map(anchored.map((header) => [header.seq, header]))
-  let differing = 0n
-  for (const { header, life } of batches) {
+  const differing = { prev_roots: 0n, signatures: 0n, anchors: 0n }
+  let before: StoredBatch | undefined
+  for await (const batch of allBatches(stores)) {
+    const { id, header, life } = batch
+    if (eraOf(id) !== era) await readAnchored(eraOf(id))
+    if (!follows(batch, before)) differing.prev_roots += 1n
+    if (isUnsigned(batch, eras, parts)) differing.signatures += 1n
     const there = bySeq.get(header.seq)
     bySeq.delete(header.seq)
     const isSame =
       there !== undefined && JSON.stringify(plain(there)) === JSON.stringify(plain(header))
     const isOnItsWay = isVoid(life) || (there === undefined && life.state === 'sealed')
-    if (!isSame && !isOnItsWay) differing += 1n
+    if (!isSame && !isOnItsWay) differing.anchors += 1n
+    before = batch
   }
-  return isRevoked ? differing : differing + BigInt(bySeq.size)
+  if (era < eras.length - 1) await readAnchored(eras.length - 1)
+  return { ...differing, anchors: differing.anchors + BigInt(bySeq.size) }
 }
 
 function plain({ seq, root, prevRoot, sealedAt, target, manifest }: StoredBatch['header']) {
@@ -202,14 +203,13 @@ function plain({ seq, root, prevRoot, sealedAt, target, manifest }: StoredBatch[
 }
 
 async function acceptedDifference(
-  batches: readonly StoredBatch[],
   { stores, settler }: AuditParts,
   signal: AbortSignal,
 ): Promise<bigint> {
-  const last = batches.at(-1)?.id ?? 0n
-  const begun = batchId(0n, (await stores.meters.current()).era)
   let differing = 0n
-  for (const { header } of batches.filter(({ id }) => id > begun && id + ROOTS_ASKED > last)) {
+  const { era } = await stores.meters.current()
+  for (const { id, header } of await stores.batches.newest(ROOTS_ASKED)) {
+    if (eraOf(id) < era) break // Flow dropped the roots of the meter before.
     const root = await settler.acceptedRoot(header.seq, signal)
     if (root !== undefined && root !== header.root) differing += 1n
   }

@@ -3,9 +3,10 @@ import { TerminalError } from '../domain/errors.js'
 import { type BatchId, batchName } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { Stop } from '../ports/stops.js'
-import type { Store, StoredBatch, StoredEntry, Stores } from '../ports/stores.js'
+import type { Store, StoredBatch, Stores } from '../ports/stores.js'
 import { billableOf } from '../pricing/price.js'
 import { Estimates } from './estimate.js'
+import { parkedBatches } from './in-parts.js'
 import { appliedBatch } from './meter-era.js'
 import { planOf } from './plan-of.js'
 import type { Ordered } from './record-correction.js'
@@ -23,7 +24,6 @@ export interface Parked {
   }[]
   /** (Vault, period)s whose newest statement Flow took note of and did not apply. */
   readonly refused: readonly (EntryKey & {
-    /** Its name, such as `7`. */
     readonly seq: string
     readonly result: string
     readonly advice: string
@@ -42,24 +42,26 @@ const ADVICE: Readonly<Record<string, string>> = {
   writtenOff: 'its customer has left: nothing more can be charged',
 }
 
+/** Longer lists end there: nobody reads them, and the counts are in the status. */
+const SHOWN_MAX = 1_000
+
 export async function listParked(stores: Stores): Promise<Parked> {
-  const standing = await readStanding(stores)
+  const batches = []
+  for await (const { id, life } of parkedBatches(stores)) {
+    const onlyHere = await statedOnlyBy(id, stores)
+    batches.push({ seq: batchName(id), reason: life.reason, onlyHere })
+    if (batches.length === SHOWN_MAX) break
+  }
   return {
-    batches: await Promise.all(
-      (await stores.batches.parked()).map(async (batch) => ({
-        seq: batchName(batch.id),
-        reason: batch.life.state === 'parked' ? batch.life.reason : '',
-        onlyHere: await statedOnlyBy(batch, standing, stores),
-      })),
-    ),
-    refused: (await stores.batches.refused()).map(
+    batches,
+    refused: (await stores.batches.refused(SHOWN_MAX)).map(
       ({ accountNumber, periodStart, batch, result }) => ({
         ...{ accountNumber, periodStart, seq: batchName(batch) },
         result: result ?? '',
         advice: ADVICE[result ?? ''] ?? 'see flowmeter audit',
       }),
     ),
-    stopped: await stores.stops.open(),
+    stopped: await stores.stops.open(SHOWN_MAX),
   }
 }
 
@@ -84,7 +86,7 @@ export function retryBatch(store: Store, id: BatchId, ordered: Ordered): Promise
 export function skipBatch(store: Store, id: BatchId, ordered: Ordered): Promise<void> {
   return store.transaction(async (stores) => {
     const batch = await parkedBatch(stores, id)
-    const [first, ...more] = await statedOnlyBy(batch, await readStanding(stores), stores)
+    const [first, ...more] = await statedOnlyBy(id, stores)
     if (first !== undefined) {
       throw new TerminalError(
         'would_change_money',
@@ -101,13 +103,10 @@ export function skipBatch(store: Store, id: BatchId, ordered: Ordered): Promise<
 
 /** Parked batches that nothing depends on any more are given up by themselves. Returns how many. */
 export async function supersedeParked(stores: Stores): Promise<number> {
-  const parked = await stores.batches.parked()
-  if (parked.length === 0) return 0
-  const standing = await readStanding(stores)
   let superseded = 0
-  for (const batch of parked) {
-    if ((await statedOnlyBy(batch, standing, stores)).length > 0) continue
-    await stores.batches.saveLife(batch.id, advance(batch.life, { type: 'superseded' }))
+  for await (const { id, life } of parkedBatches(stores)) {
+    if ((await statedOnlyBy(id, stores)).length > 0) continue
+    await stores.batches.saveLife(id, advance(life, { type: 'superseded' }))
     superseded += 1
   }
   return superseded
@@ -125,9 +124,7 @@ export function releaseEntry(
   ordered: Ordered,
 ): Promise<void> {
   return store.transaction(async (stores) => {
-    const isStopped = (await stores.stops.open()).some((stop) => nameOf(stop) === nameOf(key))
-    const isRefused = (await stores.batches.refused()).some((one) => nameOf(one) === nameOf(key))
-    if (!isStopped && !isRefused) {
+    if (!(await stores.stops.isOpen(key)) && !(await isRefused(key, stores))) {
       const where = `account ${key.accountNumber}, period ${key.periodStart}`
       throw new TerminalError('no_such_entry', `nothing of ${where} is held, stopped or refused`)
     }
@@ -147,7 +144,7 @@ export function skipEntry(store: Store, key: EntryKey, ordered: Ordered): Promis
     const [vault] = await stores.books.vaults([key.accountNumber])
     const plan = planOf(vault, key.periodStart, await stores.books.plans())
     const total = plan === undefined ? undefined : billableOf(plan, await stores.totals.of(key))
-    const applied = (await stores.books.applied()).find((one) => nameOf(one) === nameOf(key))
+    const [applied] = await stores.books.appliedOf([key])
     if (total === undefined || total !== (applied?.billable ?? 0n)) {
       throw new TerminalError(
         'would_change_money',
@@ -162,30 +159,21 @@ export function skipEntry(store: Store, key: EntryKey, ordered: Ordered): Promis
   })
 }
 
-/** By (vault, period): the batches that stated it last, and that Flow has applied last. */
-interface Standing {
-  readonly stated: ReadonlyMap<string, bigint>
-  readonly applied: ReadonlyMap<string, bigint>
-}
-
-async function readStanding({ totals, books, meters }: Stores): Promise<Standing> {
-  const eras = await meters.all()
-  return {
-    stated: new Map((await totals.all()).map((one) => [nameOf(one), one.statedBy])),
-    applied: new Map((await books.applied()).map((one) => [nameOf(one), appliedBatch(one, eras)])),
-  }
+/** Flow took note of its newest statement and did not apply it. */
+async function isRefused(key: EntryKey, { batches }: Stores): Promise<boolean> {
+  const [newest] = await batches.statements(key, 1)
+  return newest?.result !== undefined && !['applied', 'stale'].includes(newest.result)
 }
 
 /** Entries that would be charged by nothing if this batch were not there. */
-async function statedOnlyBy(
-  { id }: StoredBatch,
-  { stated, applied }: Standing,
-  { batches }: Stores,
-): Promise<EntryKey[]> {
-  const isOnly = (entry: StoredEntry): boolean =>
-    (stated.get(nameOf(entry)) ?? 0n) <= id && (applied.get(nameOf(entry)) ?? 0n) < id
-  return (await batches.entries(id))
-    .filter(isOnly)
+async function statedOnlyBy(id: BatchId, { batches, books, meters }: Stores): Promise<EntryKey[]> {
+  const newest = await batches.newestIn(id)
+  const eras = await meters.all()
+  const applied = new Map<string, bigint>(
+    (await books.appliedOf(newest)).map((one) => [nameOf(one), appliedBatch(one, eras)]),
+  )
+  return newest
+    .filter((entry) => (applied.get(nameOf(entry)) ?? 0n) < id)
     .map(({ accountNumber, periodStart }) => ({ accountNumber, periodStart }))
 }
 
@@ -198,7 +186,7 @@ async function parkedBatch({ batches }: Stores, id: BatchId): Promise<StoredBatc
 
 /** What the period costs with all that waits to be sealed: so far an operator has looked at it. */
 async function priceWithWaiting(key: EntryKey, stores: Stores): Promise<bigint> {
-  const estimates = await Estimates.read(stores)
+  const estimates = await Estimates.read(stores, [key.accountNumber])
   return estimates.of(key, await withWaiting(key, stores))?.price ?? 0n
 }
 

@@ -196,7 +196,7 @@ export async function callOf(
   correction: Correction,
   { books, meters }: Pick<Stores, 'books' | 'meters'>,
 ): Promise<RecordedCorrection> {
-  const applied = (await books.applied()).find((one) => nameOf(one) === nameOf(correction))
+  const [applied] = await books.appliedOf([correction])
   const held = applied?.billable ?? 0n
   const { era } = await meters.current()
   const isOfOldMeter = eraOf(correction.afterSeq) < era

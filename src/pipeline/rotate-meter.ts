@@ -7,6 +7,7 @@ import type { Era } from '../ports/meters.js'
 import type { Settler } from '../ports/settler.js'
 import type { Store } from '../ports/stores.js'
 import { readFlow } from './adopt.js'
+import { allBatches } from './in-parts.js'
 import type { Ordered } from './record-correction.js'
 
 export interface RotateParts {
@@ -70,7 +71,7 @@ export async function rotateMeter(
   return store.transaction(async (stores) => {
     const voided: string[] = []
     const reason = `void: meter ${before.meter} was revoked, and ${meter} follows it`
-    for (const { id, life } of await stores.batches.all()) {
+    for await (const { id, life } of allBatches(stores)) {
       if (isOver(life)) continue
       await stores.batches.saveLife(id, advance(life, { type: 'voided', reason }))
       voided.push(batchName(id))

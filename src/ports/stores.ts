@@ -1,6 +1,6 @@
 import type { BatchHeader, BatchLife, BatchState } from '../domain/batch.js'
 import type { Hash, Hex } from '../domain/bytes.js'
-import type { AccountNumber, BatchId, ModelId, Purpose } from '../domain/ids.js'
+import type { AccountNumber, AccountRange, BatchId, ModelId, Purpose } from '../domain/ids.js'
 import type { BatchProof } from '../domain/proof.js'
 import type { RecordKey, Reject, UsageRecord } from '../domain/usage-record.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
@@ -10,9 +10,11 @@ import type { Controls } from './control-totals.js'
 import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
 import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
+import type { Ledger } from './ledger.js'
 import type { Meters } from './meters.js'
 import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
+import type { Payments } from './payments.js'
 import type { SealedUsages } from './sealed-usage.js'
 import type { SetAsides } from './set-asides.js'
 import type { AppliedRecord, Balance, Conservation, EntryResult, Vault } from './settler.js'
@@ -82,16 +84,16 @@ export interface Records {
   saveAttributions(mappingVersion: string, found: readonly RecordAttribution[]): Promise<void>
   /** Attributed under this mapping and in no batch; not where a correction waits. Oldest first. */
   attributed(mappingVersion: string, limit: number): Promise<readonly AttributedRecord[]>
-  /** All that waits to be sealed in one (vault, period). */
-  waitingOf(key: EntryKey): Promise<readonly AttributedRecord[]>
+  /** What waits to be sealed in one (vault, period), added up by model, in the order they came in. */
+  waitingOf(key: EntryKey): Promise<readonly UsageTotal[]>
   /** Fixes vault, period and model for ever. */
   claim(id: BatchId, records: readonly AttributedRecord[]): Promise<void>
   claimedBy(id: BatchId): Promise<readonly AttributedRecord[]>
   /**
    * What all batches claimed, corrections included, added up by the database: the totals must say
-   * the same.
+   * the same. A (vault, period, model) may come twice, in parts.
    */
-  claimedUsage(): Promise<readonly (EntryKey & UsageTotal)[]>
+  claimedUsage(range: AccountRange): Promise<readonly (EntryKey & UsageTotal)[]>
 
   counts(): Promise<RecordCounts>
   unmappedPayers(
@@ -136,11 +138,19 @@ export interface Totals {
   /** Changes the rows alone, by a correction: no batch states them yet. */
   lower(key: EntryKey, rows: readonly UsageTotal[]): Promise<void>
   periodsOf(account: AccountNumber): Promise<readonly EntryKey[]>
-  /** All of them, added up again. */
-  rows(): Promise<readonly (EntryKey & UsageTotal)[]>
+  rows(range: AccountRange): Promise<readonly (EntryKey & UsageTotal)[]>
   /** Every (vault, period) with the batch that states it last. */
-  all(): Promise<readonly (EntryKey & { readonly statedBy: BatchId })[]>
+  all(range: AccountRange): Promise<readonly Stated[]>
+  /** Those of them that wait neither for a correction nor for an operator. */
+  restatable(range: AccountRange): Promise<readonly Stated[]>
+  /**
+   * From an account on, so many accounts that about a thousand of their (vault, period)s are stated
+   * or were seen on Flow: what walks over everything takes one such range after the other.
+   */
+  nextRange(from: AccountNumber): Promise<AccountRange>
 }
+
+export type Stated = EntryKey & { readonly statedBy: BatchId }
 
 export interface StoredBatch {
   readonly id: BatchId
@@ -164,6 +174,11 @@ export interface BatchOutline {
   readonly isAdopted: boolean
 }
 
+export interface ParkedBatch {
+  readonly id: BatchId
+  readonly life: Extract<BatchLife, { readonly state: 'parked' }>
+}
+
 export interface StoredEntry extends EntryKey {
   readonly batch: BatchId
   readonly position: number
@@ -180,11 +195,11 @@ export interface Batches {
   get(id: BatchId): Promise<StoredBatch | undefined>
   outline(id: BatchId): Promise<BatchOutline | undefined>
   oldestIn(...states: readonly BatchState[]): Promise<StoredBatch | undefined>
-  /** In order. */
-  parked(): Promise<readonly StoredBatch[]>
+  /** In order, from an id on. */
+  parked(from: bigint, limit: number): Promise<readonly ParkedBatch[]>
   newest(limit: number): Promise<readonly StoredBatch[]>
-  /** In order. For commands that look at everything. */
-  all(): Promise<readonly StoredBatch[]>
+  /** In order, from an id on. */
+  page(from: bigint, limit: number): Promise<readonly StoredBatch[]>
   /** As a batch of the meter that signs now; so does `adopt`. */
   add(header: BatchHeader, manifestJson: string, entries: readonly NewEntry[]): Promise<void>
   /** A batch of which only the anchored header is known. It takes the place of one of ours. */
@@ -193,10 +208,12 @@ export interface Batches {
   saveLife(id: BatchId, life: BatchLife): Promise<void>
   saveProof(id: BatchId, proof: BatchProof): Promise<void>
   entries(id: BatchId): Promise<readonly StoredEntry[]>
+  /** Those entries of a batch that no later batch states. */
+  newestIn(id: BatchId): Promise<readonly StoredEntry[]>
   /** The newest statements of a (vault, period), newest first. */
   statements(key: EntryKey, limit: number): Promise<readonly StoredEntry[]>
   /** Whose newest statement Flow took note of and did not apply. */
-  refused(): Promise<readonly StoredEntry[]>
+  refused(limit: number): Promise<readonly StoredEntry[]>
   saveResult(id: BatchId, key: EntryKey, result: EntryResult, txId: string): Promise<void>
   /** Batches a state; (vault, period)s whose newest statement Flow refused; numbers that are missing. */
   counts(): Promise<{
@@ -269,10 +286,11 @@ export interface Books {
   readHeight(): Promise<number | undefined>
   saveReadHeight(height: number): Promise<void>
   saveApplied(records: readonly AppliedRecord[]): Promise<void>
-  /** Of one vault, oldest period first; of all without it. */
-  applied(account?: AccountNumber): Promise<readonly AppliedRecord[]>
+  applied(range: AccountRange): Promise<readonly AppliedRecord[]>
+  appliedOf(keys: readonly EntryKey[]): Promise<readonly AppliedRecord[]>
   saveBalances(balances: readonly Balance[]): Promise<void>
-  balances(accounts?: readonly AccountNumber[]): Promise<readonly Balance[]>
+  balances(range: AccountRange): Promise<readonly Balance[]>
+  balancesOf(accounts: readonly AccountNumber[]): Promise<readonly Balance[]>
   /** Until `undefined` is saved, an adoption is not over. */
   saveAdoption(
     adoption: { readonly atMs: number; readonly toSeq: bigint } | undefined,
@@ -317,6 +335,8 @@ export interface Stores {
   readonly corrections: Corrections
   readonly operatorLog: OperatorLog
   readonly stops: Stops
+  readonly ledger: Ledger
+  readonly payments: Payments
   readonly books: Books
   readonly identity: Identity
   readonly meters: Meters

@@ -6,6 +6,7 @@ import { type BatchId, batchId, batchSeq, eraOf, seqOf, storedBatchId } from '..
 import type { Clock } from '../ports/clock.js'
 import type { EntryResult } from '../ports/settler.js'
 import type { Batches, NewEntry, StoredBatch, StoredEntry } from '../ports/stores.js'
+import { tellStage } from '../runtime/measures.js'
 import { accountOf, accountText, count } from './columns.js'
 import { decode, encode } from './json.js'
 import { sqlMeters } from './meters.js'
@@ -22,8 +23,17 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
     get: async (id) => one(await select().where('seq', '=', id).executeTakeFirst()),
     oldestIn: async (...states) =>
       one(await select().where('state', 'in', states).orderBy('seq').limit(1).executeTakeFirst()),
-    parked: async () =>
-      (await select().where('state', '=', 'parked').orderBy('seq').execute()).map(storedBatch),
+    async parked(from, limit) {
+      const rows = await db
+        .selectFrom('batches')
+        .select(['seq', 'life'])
+        .where('state', '=', 'parked')
+        .where('seq', '>=', from)
+        .orderBy('seq')
+        .limit(limit)
+        .execute()
+      return rows.map(({ seq, life }) => ({ id: storedBatchId(seq), life: decode(life) }))
+    },
 
     async outline(id) {
       const row = await db
@@ -40,7 +50,10 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
     newest: async (limit) =>
       (await select().orderBy('seq', 'desc').limit(limit).execute()).map(storedBatch),
 
-    all: async () => (await select().orderBy('seq').execute()).map(storedBatch),
+    page: async (from, limit) =>
+      (await select().where('seq', '>=', from).orderBy('seq').limit(limit).execute()).map(
+        storedBatch,
+      ),
 
     async add(header, manifestJson, entries) {
       const id = await idOf(header)
@@ -69,9 +82,16 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
 
     async saveLife(id, life) {
       const changed_at_ms = BigInt(clock.now())
+      const before = await db
+        .selectFrom('batches')
+        .select(['state', 'changed_at_ms'])
+        .where('seq', '=', id)
+        .executeTakeFirst()
       await update(id)
         .set({ state: life.state, life: encode(life), changed_at_ms })
         .execute()
+      if (before === undefined || before.state === life.state) return
+      tellStage({ state: before.state, ms: Number(changed_at_ms - before.changed_at_ms) })
     },
 
     async saveProof(id, proof) {
@@ -90,6 +110,22 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
       return rows.map(storedEntry)
     },
 
+    async newestIn(id) {
+      const rows = await db
+        .selectFrom('entries')
+        .innerJoin('stated_totals as s', (join) =>
+          join
+            .onRef('s.account', '=', 'entries.account')
+            .onRef('s.period_start', '=', 'entries.period_start'),
+        )
+        .selectAll('entries')
+        .where('entries.seq', '=', id)
+        .where('s.stated_by', '<=', id)
+        .orderBy('position')
+        .execute()
+      return rows.map(storedEntry)
+    },
+
     async statements({ accountNumber, periodStart }, limit) {
       const rows = await db
         .selectFrom('entries')
@@ -102,7 +138,8 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
       return rows.map(storedEntry)
     },
 
-    refused: async () => (await refusedEntries(db).selectAll('entries').execute()).map(storedEntry),
+    refused: async (limit) =>
+      (await refusedEntries(db).selectAll('entries').limit(limit).execute()).map(storedEntry),
 
     async saveResult(id, { accountNumber, periodStart }, result, txId) {
       await db
@@ -141,15 +178,17 @@ async function batchCounts(db: Kysely<Tables>): ReturnType<Batches['counts']> {
   }
 }
 
+/** In these words there is an index of them. */
+const isRefused = sql<boolean>`result is not null and result not in ('applied', 'stale')`
+
 /** Each meter counts from 1. */
 async function missingNumbers(db: Kysely<Tables>): Promise<bigint> {
   const { held } = await db
     .selectFrom('batches')
-    .select(sql<bigint>`count(*)`.as('held'))
+    .select(sql<bigint | number>`count(*)`.as('held'))
     .executeTakeFirstOrThrow()
-  const eras = (await sqlMeters(db).all()).map(({ era }) => era)
   let numbers = 0n
-  for (const era of eras) {
+  for (const { era } of await sqlMeters(db).all()) {
     const { last } = await db
       .selectFrom('batches')
       .select(sql<bigint | null>`max(seq)`.as('last'))
@@ -157,7 +196,7 @@ async function missingNumbers(db: Kysely<Tables>): Promise<bigint> {
       .executeTakeFirstOrThrow()
     if (last !== null && eraOf(last) === era) numbers += seqOf(last)
   }
-  return numbers - held
+  return numbers - BigInt(held)
 }
 
 /** The newest statement counts: what a later one has applied is refused no more. */
@@ -170,8 +209,7 @@ function refusedEntries(db: Kysely<Tables>) {
         .onRef('s.period_start', '=', 'entries.period_start')
         .onRef('s.stated_by', '=', 'entries.seq'),
     )
-    .where('result', 'is not', null)
-    .where('result', 'not in', ['applied', 'stale'])
+    .where(isRefused)
 }
 
 function batchRow(header: BatchHeader, manifestJson: string, nowMs: number): BatchesTable {

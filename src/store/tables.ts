@@ -1,4 +1,5 @@
 import type { AccessTokensTable } from './access-tokens.js'
+import type { LedgerTables } from './ledger-tables.js'
 
 /**
  * The rows. Integers are bigint; account numbers reach 2^64 and are text of 20 digits, so that they
@@ -353,7 +354,7 @@ export interface IdentityTable {
   value: string
 }
 
-export interface Tables {
+export interface Tables extends LedgerTables {
   sources: SourcesTable
   usage_records: UsageRecordsTable
   rejects: RejectsTable
@@ -384,6 +385,8 @@ export interface Tables {
   directories: DirectoriesTable
   directory_answers: DirectoryAnswersTable
   payer_claims: PayerClaimsTable
+  /** Counts up when an account gets or loses a second known payer. One row, once there was a rival. */
+  rivals_version: { id: bigint; version: bigint }
   releases: ReleasesTable
   record_decisions: RecordDecisionsTable
   control_sources: ControlSourcesTable

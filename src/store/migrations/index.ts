@@ -18,6 +18,9 @@ import { stops } from './0032_stops.js'
 import { unrecordedCorrections } from './0033_unrecorded_corrections.js'
 import { accessTokens } from './0040_access_tokens.js'
 import { views } from './0050_views.js'
+import { limits } from './0051_limits.js'
+import { ledger } from './0060_ledger.js'
+import { payments } from './0061_payments.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -39,5 +42,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0032_stops': stops,
   '0033_unrecorded_corrections': unrecordedCorrections,
   '0040_access_tokens': accessTokens,
+  '0060_ledger': ledger,
+  '0061_payments': payments,
   '0050_views': views,
+  '0051_limits': limits,
 }

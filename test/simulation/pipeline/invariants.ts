@@ -172,7 +172,7 @@ async function readCounts({ db }: World) {
 
 /** A batch is given up for what cannot heal alone. */
 async function checkParked({ store, flow, rounds }: World, wrong: Wrong): Promise<void> {
-  for (const { id, life } of await store.batches.parked()) {
+  for (const { id, life } of await store.batches.parked(1n, 1_000)) {
     if (life.state !== 'parked') continue
     const { from, reason } = life
     const isRefusedAlone = from.state === 'accepted' && reason.includes('breaks it')
@@ -186,7 +186,7 @@ async function checkParked({ store, flow, rounds }: World, wrong: Wrong): Promis
 
 async function readBatches({ store }: World) {
   const batches = []
-  for (const { id, header, manifestJson } of await store.batches.all()) {
+  for (const { id, header, manifestJson } of await store.batches.page(1n, 1_000)) {
     const bytes = (await store.batches.entries(id)).map((entry) => entry.bytes)
     const text = JSON.stringify([header, manifestJson, bytes], textOf)
     batches.push({ id, text, entries: bytes.map(decodeEntry) })
