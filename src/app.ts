@@ -26,6 +26,7 @@ import { readStatus } from './pipeline/status.js'
 import { walletsNext } from './pipeline/wallets.js'
 import type { UsageReceiver } from './ports/usage-receiver.js'
 import type { UsageSource } from './ports/usage-source.js'
+import { makeReport } from './reports/index.js'
 import { Bell } from './runtime/bell.js'
 import { systemClock as clock } from './runtime/clock.js'
 import { startCron } from './runtime/cron.js'
@@ -106,6 +107,11 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       status,
       readiness,
       metrics,
+      reports: {
+        make: (question, signal) => makeReport({ stores: store, clock }, question, signal),
+        now: () => clock.now(),
+        payerField: config.mapping.payerField,
+      },
       usageEvents: {
         receivers,
         receive: async (receiver, events) => {

@@ -53,6 +53,10 @@ const program = createProgram({
     const { operationsTools } = await import('./cli/operations.js')
     return operationsTools(process.env, folder, shutdownSignal())
   },
+  async reports() {
+    const { reportTools } = await import('./cli/report-tools.js')
+    return reportTools(process.env, folder, shutdownSignal())
+  },
   async demo(options) {
     const { runDemo } = await import('./cli/demo.js')
     return runDemo(options, { print, signal: shutdownSignal() })

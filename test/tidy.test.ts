@@ -13,16 +13,21 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ports: ['domain/', 'pricing/plan.js'],
   runtime: ['domain/errors.js'],
   pipeline: ['domain/', 'pricing/', 'mapping/', 'ports/', 'runtime/'],
+  // What is asked of the store for people: pure arithmetic on what it adds up.
+  reports: ['domain/', 'pricing/', 'ports/', 'pipeline/plan-of.js'],
   sources: ['domain/', 'ports/', 'runtime/'],
   attestors: ['domain/', 'ports/', 'runtime/'],
   settlers: ['domain/', 'ports/', 'runtime/', 'pricing/plan.js'],
   // What operators bring: modules, queries.
   operator: ['domain/', 'ports/', 'runtime/', 'mapping/config.js'],
   store: ['domain/', 'ports/', 'runtime/'],
-  http: ['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/', 'config.js'],
+  http: [
+    ...['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/', 'reports/'],
+    'config.js',
+  ],
   // A command wires what it needs by itself, through the registries: `map` must load no chain.
   cli: [
-    ...['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/'],
+    ...['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/', 'reports/'],
     ...['config.js', 'settings.js', 'version.js', 'store/index.js'],
     ...['sources/index.js', 'attestors/index.js', 'settlers/index.js', 'operator/index.js'],
   ],

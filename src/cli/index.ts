@@ -20,6 +20,7 @@ import { providerCommand } from './provider.js'
 import { quarantineCommand } from './quarantine.js'
 import { receiptsCommand } from './receipts.js'
 import { adoptCommand, backupCommand } from './recovery.js'
+import { reportCommand } from './report.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
 import { unmappedCommand } from './unmapped.js'
@@ -49,6 +50,7 @@ export function createProgram(parts: CliParts): Command {
     backupCommand(parts),
     adoptCommand(parts),
     statusCommand(parts),
+    reportCommand(parts),
     doctorCommand(parts),
     configCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),

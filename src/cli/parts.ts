@@ -7,6 +7,7 @@ import type { ConfigTools } from './config-command.js'
 import type { DeskParts } from './desk-parts.js'
 import type { MeteringTools } from './metering-tools.js'
 import type { OperationsTools } from './operations-tools.js'
+import type { ReportTools } from './report.js'
 
 /** What commands are given, so that a test can hand them something else. Each loads on demand. */
 export interface CliParts {
@@ -22,6 +23,7 @@ export interface CliParts {
   readonly metering: () => Promise<MeteringTools>
   readonly receipts: () => Promise<ReceiptsTools>
   readonly operations: () => Promise<OperationsTools>
+  readonly reports: () => Promise<ReportTools>
   readonly config: () => Promise<ConfigTools>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** For people with keys of their own: plans, vaults, provider. */

@@ -3,6 +3,7 @@ import type { Status } from '../pipeline/status.js'
 import { allowList } from './allow-list.js'
 import type { Metrics } from './metrics.js'
 import type { Readiness } from './ready.js'
+import { addReports, type ReportsParts } from './reports.js'
 import { addUsageEvents, type UsageEventsParts } from './usage-events.js'
 import { addUsageHints, type UsageHint } from './usage-hints.js'
 
@@ -15,6 +16,8 @@ export interface ServerParts {
   readonly status: () => Promise<Status>
   readonly readiness: Readiness
   readonly metrics: Metrics
+  /** Without it there is no GET /v1/reports. */
+  readonly reports?: ReportsParts
   /** Sources that send their usage. Without one there is no POST /v1/usage. */
   readonly usageEvents?: UsageEventsParts
   /** Sources that may wake their reading. Without one there is no POST /v1/hints. */
@@ -34,6 +37,7 @@ const REQUEST_MS_MAX = 10_000
  * GET /ready    200 or 503, with every worker's state
  * GET /status   how it stands, from the store
  * GET /metrics  the same for Prometheus
+ * GET /v1/reports  what usage looks like, costs and will cost: reports.ts
  * POST /v1/usage, /v1/hints/<source>  where the settings have sources that send: usage-events.ts,
  *   usage-hints.ts
  *
@@ -66,7 +70,8 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   server.get('/metrics', async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.text()),
   )
-  const { usageEvents, usageHints = [] } = parts
+  const { reports, usageEvents, usageHints = [] } = parts
+  if (reports) addReports(server, reports)
   if (usageEvents && usageEvents.receivers.length > 0) addUsageEvents(server, usageEvents)
   if (usageHints.length > 0) addUsageHints(server, usageHints)
   server.setErrorHandler(async (_error, _request, reply) => {

@@ -16,6 +16,7 @@ import { sqlOutbox } from './outbox.js'
 import { sqlPayers } from './payers.js'
 import { sqlReadings } from './readings.js'
 import { sqlRecords } from './records.js'
+import { sqlReportFacts } from './report-facts.js'
 import { sqlSealedUsages } from './sealed-usage.js'
 import { sqlSetAsides } from './set-asides.js'
 import { sqlSightings } from './sightings.js'
@@ -48,6 +49,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     setAsides: sqlSetAsides(db, clock),
     controls: sqlControls(db),
     sealedUsages: sqlSealedUsages(db),
+    reportFacts: sqlReportFacts(db),
     corrections: sqlCorrections(db, clock),
     operatorLog: sqlOperatorLog(db, clock),
     stops: sqlStops(db, clock),

@@ -184,6 +184,9 @@ export interface CountedRecordsView {
   model_id: bigint
 }
 
+/** A view: every record that counts and has a vault, sealed or not yet. */
+export type ReportedUsageView = Omit<CountedRecordsView, 'source' | 'request_id'>
+
 /** (Vault, period)s of which nothing is sealed until an operator has released them. */
 export interface EntryStopsTable {
   stop_id: bigint
@@ -366,6 +369,7 @@ export interface Tables {
   record_moves: RecordMovesTable
   seen_corrections: SeenCorrectionsTable
   counted_records: CountedRecordsView
+  reported_usage: ReportedUsageView
   operator_log: OperatorLogTable
   entry_stops: EntryStopsTable
   sealed_charges: SealedChargesTable

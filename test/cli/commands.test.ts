@@ -35,6 +35,7 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
     metering: unused,
     receipts: unused,
     operations: unused,
+    reports: unused,
     config: unused,
     examine: unused,
     demo: unused,
