@@ -36,7 +36,7 @@ import { ReleaseStack } from './runtime/release-stack.js'
 import { runWorkers, type Worker } from './runtime/worker.js'
 import { createPrices, createSettler } from './settlers/index.js'
 import { createControlTotals, createReceiver, createSource, isRead } from './sources/index.js'
-import { lockStore, openStore } from './store/index.js'
+import { lockStore, openStore, storageOf } from './store/index.js'
 import { version } from './version.js'
 
 /** A policy comes every few hours, signed over some minutes. */
@@ -86,10 +86,19 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
     const readiness = new Readiness(clock)
     shutdown.addEventListener('abort', () => readiness.stop())
     const pricesPass: PricesPass = { seen: [], refusedAtMs: new Map() }
-    const status = async () => ({
-      ...(await readStatus({ stores: store, clock, version, identity })),
-      prices: priceStatus(pricesPass, clock.now()),
-    })
+    const status = () =>
+      readStatus({
+        ...{ stores: store, clock, version, identity },
+        limits: {
+          sealIntervalMs: config.sealIntervalMs,
+          sourcesRead: sources.map(({ name }) => name),
+        },
+        running: async () => ({
+          prices: priceStatus(pricesPass, clock.now()),
+          workers: readiness.workers(),
+          storage: await storageOf(config.databaseUrl),
+        }),
+      })
     const metrics = metricsOf(status)
     const bells = {
       attribute: new Bell(),
@@ -107,6 +116,9 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       status,
       readiness,
       metrics,
+      accessTokens: store.accessTokens,
+      clock,
+      onBug: (error, route) => log.error({ err: error, route }, 'an HTTP request failed'),
       reports: {
         make: (question, signal) => makeReport({ stores: store, clock }, question, signal),
         now: () => clock.now(),

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { attestorConfig, attestorSettings } from './attestors/index.js'
 import { parseWad } from './domain/money.js'
-import { isAllowList } from './http/allow-list.js'
+import { type HttpConfig, httpConfig, httpSettings } from './http/config.js'
 import { mappingConfig } from './mapping/index.js'
 import { aggregationConfig } from './operator/index.js'
 import { defaultPlanAliases } from './pricing/default-plan.js'
@@ -39,9 +39,6 @@ const flag = z
   .enum(['true', 'false'], 'expected true or false')
   .default('false')
   .transform((value) => value === 'true')
-const list = text
-  .default('')
-  .transform((value) => value.split(',').flatMap((item) => item.trim() || []))
 
 const amount = text
   .regex(/^\d{1,18}(\.\d{1,18})?$/, 'expected an amount, such as 25 or 12.50')
@@ -75,12 +72,6 @@ const coreConfig = z.strictObject({
     'expected at least 32 characters, such as from: openssl rand -hex 32',
   ),
   holdUnknownModels: flag,
-  host: text.default('127.0.0.1'),
-  port: z.coerce.number().int().min(0).max(65_535).default(3000),
-  allowedIps: list.refine(
-    isAllowList,
-    'expected addresses or CIDR ranges, such as 10.0.0.7 or 10.0.0.0/8',
-  ),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
   logFile: text.default('logs/connector.log'),
 })
@@ -117,9 +108,6 @@ export const coreSettings = {
     help: 'key of the receipts’ salts; keep it: receipts cannot be made again without it',
   },
   holdUnknownModels: { env: 'HOLD_UNKNOWN_MODELS', help: 'true: models without a name wait' },
-  host: { env: 'HOST', help: 'address to listen on; 127.0.0.1' },
-  port: { env: 'PORT', help: 'port of /status and the others; 3000' },
-  allowedIps: { env: 'ALLOWED_IPS', help: 'addresses or CIDR ranges; loopback always may' },
   logLevel: { env: 'LOG_LEVEL', help: 'trace, debug, info, warn, error or fatal' },
   logFile: { env: 'LOG_FILE', help: 'rotated copy of the log; logs/connector.log' },
   file: {
@@ -137,6 +125,7 @@ const fileConfig = z.strictObject({
 })
 
 export type Config = z.infer<typeof coreConfig> &
+  HttpConfig &
   Omit<z.infer<typeof fileConfig>, 'sources'> & {
     readonly sources: readonly SourceConfig[]
     readonly attestor: z.infer<typeof attestorConfig>
@@ -156,6 +145,7 @@ export const allSettings: Readonly<Record<string, Settings>> = {
   LiteLLM: litellmSettings,
   Flare: attestorSettings,
   Flow: settlerSettings,
+  HTTP: httpSettings,
   'The daemon': coreSettings,
 }
 
@@ -167,6 +157,7 @@ export const allSchemas: Readonly<Record<string, Readonly<Record<string, z.ZodTy
   LiteLLM: { sourceName: z.string().default('main') },
   Flare: attestorConfig.shape,
   Flow: settlerConfig.shape,
+  HTTP: httpConfig.shape,
   'The daemon': coreConfig.shape,
 }
 
@@ -190,6 +181,7 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
 
   const { file: _file, ...ofCore } = coreSettings // The layers have read it already.
   const core = read(coreConfig, ofCore)
+  const http = read(httpConfig, httpSettings)
   const attestor = read(attestorConfig, attestorSettings)
   const settler = read(settlerConfig, settlerSettings)
   const file = readFileConfig(layers)
@@ -200,7 +192,18 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   checkNames(layers, named)
   layers.check()
   if (file === undefined) throw settingsError(problems)
-  return { ...core, ...file, sources, attestor, settler, folder, secretOf, secrets, warnings }
+  return {
+    ...core,
+    ...http,
+    ...file,
+    sources,
+    attestor,
+    settler,
+    folder,
+    secretOf,
+    secrets,
+    warnings,
+  }
 }
 
 /**
@@ -249,13 +252,18 @@ export function loadAttributionConfig(
   folder: string,
 ): Pick<
   Config,
-  'mapping' | 'modelAliases' | 'aggregation' | 'holdUnknownModels' | 'databaseUrl' | 'secretOf'
-> {
+  | ('mapping' | 'modelAliases' | 'aggregation' | 'holdUnknownModels')
+  | ('databaseUrl' | 'sealIntervalMs' | 'secretOf')
+> & {
+  /** Undefined where the file names none: then it is the one of the environment. */
+  readonly fileSources: readonly SourceConfig[] | undefined
+} {
   const layers = new SettingLayers(processEnv, folder)
   const { problems } = layers
-  const wanted = { databaseUrl: true, holdUnknownModels: true } as const
+  const wanted = { databaseUrl: true, holdUnknownModels: true, sealIntervalMs: true } as const
   const values = collectValues(layers, coreSettings, [])
-  const some = { databaseUrl: values.databaseUrl, holdUnknownModels: values.holdUnknownModels }
+  const { databaseUrl, holdUnknownModels, sealIntervalMs } = values
+  const some = { databaseUrl, holdUnknownModels, sealIntervalMs }
   const core = check(coreConfig.pick(wanted), coreSettings, some, problems)
   const file = readFileConfig(layers)
   const secretOf = (variable: string): string => {
@@ -265,8 +273,8 @@ export function loadAttributionConfig(
   }
   layers.check()
   if (file === undefined) throw settingsError(problems)
-  const { mapping, modelAliases: aliases, aggregation } = file
-  return { mapping, modelAliases: aliases, aggregation, ...core, secretOf }
+  const { mapping, modelAliases: aliases, aggregation, sources: fileSources } = file
+  return { mapping, modelAliases: aliases, aggregation, fileSources, ...core, secretOf }
 }
 
 /** The settings of a person's own command, by the variables that they name. Same errors. */

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { attestorSettings } from '../src/attestors/index.js'
 import { type Config, coreSettings, loadConfig, loadMappingConfig } from '../src/config.js'
 import { ConfigError } from '../src/domain/errors.js'
+import { httpSettings } from '../src/http/config.js'
 import { redactor } from '../src/runtime/log.js'
 import { settlerSettings } from '../src/settlers/index.js'
 import { root, tempFolder } from './cli/run-cli.js'
@@ -13,6 +14,7 @@ const ALL_SETTINGS: readonly { readonly env: string; readonly secret?: true }[] 
   ...Object.values(coreSettings),
   ...Object.values(attestorSettings),
   ...Object.values(settlerSettings),
+  ...Object.values(httpSettings),
 ]
 
 /** Any text will do for these: a name, a path, a schedule, a key of somebody else's. */
@@ -100,6 +102,12 @@ describe('what is missing or wrong', () => {
     ['HOLD_UNKNOWN_MODELS', 'yes'],
     ['PORT', '65536'],
     ['ALLOWED_IPS', '10.0.0.1, nowhere'],
+    ['TOKEN_IPS', '10.0.0.0/33'],
+    ['TRUSTED_PROXIES', 'localhost'],
+    ['HTTP_HOSTS', 'https://meter.example.org'],
+    ['ADMIN_TOKEN', 'too-short'],
+    ['REQUIRE_TOKEN', 'yes'],
+    ['HTTP_RATE_LIMIT', '-1'],
     ['LOG_LEVEL', 'loud'],
     ['FLARE_ENDPOINT', 'http://127.0.0.1:9, ftp://canary'],
     ['FLARE_CHAIN_ID', '43113'],

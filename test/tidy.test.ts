@@ -55,7 +55,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   'rotating-file-stream': ['runtime/'],
   // `config.ts` files, parsers, and the settings that pure rooms own.
   zod: [
-    ...['config.ts', 'settings.ts', 'mapping/', 'pricing/model-aliases.ts'],
+    ...['config.ts', 'settings.ts', 'http/config.ts', 'mapping/', 'pricing/model-aliases.ts'],
     ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
     ...['sources/', 'attestors/', 'settlers/'],
   ],

@@ -33,6 +33,9 @@ function toText(status: Status): string {
     .map(([check, difference]) => `  ${check}: ${difference}`)
   const checked = conservation === undefined ? 'not made yet' : checks.length === 0 ? 'all 0' : ''
   return [
+    ...status.alarms.map(
+      ({ id, severity, says, runbook }) => `${severity} ${id}: ${says} (${runbook})`,
+    ),
     ...sources,
     `records: ${records.total}, of them ${records.sealed} in batches, ${records.excluded} excluded; ` +
       `${records.rejected} rows rejected`,

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs'
-import { loadMappingConfig } from '../config.js'
+import { loadAttributionConfig, loadMappingConfig } from '../config.js'
 import { createMapping, type Mapped } from '../mapping/index.js'
 import { readStatus, type Status } from '../pipeline/status.js'
 import type { Directory } from '../ports/stores.js'
 import { systemClock } from '../runtime/clock.js'
+import { isRead } from '../sources/index.js'
 import { version } from '../version.js'
 import { withOpenedStore, withStore } from './stored.js'
 
@@ -32,9 +33,14 @@ export async function mapUser(user: string, env: Environment, folder: string): P
 
 /** @throws ConfigError `no_store` before the first start */
 export async function readStoredStatus(env: Environment, folder: string): Promise<Status> {
-  const { databaseUrl } = loadMappingConfig(env, folder)
+  const { databaseUrl, sealIntervalMs, fileSources } = loadAttributionConfig(env, folder)
+  // Without a file of settings there is one source, and it is read.
+  const sourcesRead = fileSources?.filter(isRead).map(({ name }) => name)
   return withStore(databaseUrl, async (stores) =>
-    readStatus({ stores, clock: systemClock, version, identity: await stores.identity.all() }),
+    readStatus({
+      ...{ stores, clock: systemClock, version, identity: await stores.identity.all() },
+      limits: { sealIntervalMs, ...(sourcesRead === undefined ? {} : { sourcesRead }) },
+    }),
   )
 }
 

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { ALARMS } from '../pipeline/alarms.js'
 import type { Status } from '../pipeline/status.js'
 import type { StepListener } from '../runtime/worker.js'
 import { meteringGauges } from './metering-metrics.js'
@@ -42,6 +43,7 @@ export function metricsOf(status: () => Promise<Status>): Metrics {
     ]),
     priceAge: gauge('token_price_age_seconds', 'Age of a price', ['token', 'currency']),
     missed: gauge('missed_rounds', 'Voting rounds that did not prove a batch that waits, at most'),
+    alarm: gauge('alarm', '1 while it is raised; all that there are', ['alarm', 'severity']),
     policies: gauge('policy_epochs_behind', 'Epochs by which the light client is behind Flare'),
   }
   const fillMetering = meteringGauges(registry)
@@ -86,14 +88,21 @@ type Gauges = Readonly<
     | 'priceWait'
     | 'priceAge'
     | 'missed'
-    | 'policies',
+    | 'policies'
+    | 'alarm',
     Gauge
   >
 >
 
 function fill(gauges: Gauges, status: Status): void {
   gauges.heldRows.reset() // A reason is only there while rows have it.
-  for (const [kind, count] of Object.entries(status.records)) gauges.records.set({ kind }, count)
+  const raised = new Set(status.alarms.map(({ id }) => id))
+  for (const { id, severity } of ALARMS) {
+    gauges.alarm.set({ alarm: id, severity }, raised.has(id) ? 1 : 0)
+  }
+  for (const kind of ['total', 'excluded', 'rejected', 'sealed'] as const) {
+    gauges.records.set({ kind }, status.records[kind])
+  }
   for (const [state, { count, oldestAgeS }] of Object.entries(status.backlog)) {
     gauges.backlog.set({ state }, count)
     gauges.age.set({ state }, oldestAgeS ?? 0)

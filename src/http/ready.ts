@@ -1,6 +1,7 @@
 import type { RetryableError } from '../domain/errors.js'
+import type { WorkerStatus } from '../pipeline/status.js'
 import type { Clock } from '../ports/clock.js'
-import type { StepOutcome, Worker } from '../runtime/worker.js'
+import { BACKOFF_MS_MAX, type StepOutcome, type Worker } from '../runtime/worker.js'
 
 /** A worker may be this late before it counts as stuck: a step has time limits of its own. */
 const LATE_MS = 120_000
@@ -8,7 +9,9 @@ const LATE_MS = 120_000
 interface WorkerState {
   readonly idleMs: number
   steppedAtMs: number | undefined
-  problem: { readonly code: string; readonly message: string } | undefined
+  /** When its newest step ended, however; before the first, when it was expected. */
+  endedAtMs: number
+  problem: { readonly code: string; readonly message: string; readonly sinceMs: number } | undefined
 }
 
 export interface ReadyReport {
@@ -28,18 +31,22 @@ export class Readiness {
 
   expect(workers: readonly Pick<Worker, 'name' | 'idleMs'>[]): void {
     for (const { name, idleMs } of workers) {
-      this.#workers.set(name, { idleMs, steppedAtMs: undefined, problem: undefined })
+      const endedAtMs = this.#clock.now()
+      this.#workers.set(name, { idleMs, steppedAtMs: undefined, endedAtMs, problem: undefined })
     }
   }
 
   note(worker: string, result: StepOutcome | RetryableError): void {
     const state = this.#workers.get(worker)
     if (state === undefined) return
+    const nowMs = this.#clock.now()
+    state.endedAtMs = nowMs
     if (typeof result === 'string') {
-      state.steppedAtMs = this.#clock.now()
+      state.steppedAtMs = nowMs
       state.problem = undefined
     } else {
-      state.problem = { code: result.code, message: result.message }
+      const sinceMs = state.problem?.sinceMs ?? nowMs
+      state.problem = { code: result.code, message: result.message, sinceMs }
     }
   }
 
@@ -54,6 +61,21 @@ export class Readiness {
     )
     const isReady = Object.values(workers).every(({ ok }) => ok) && this.#workers.size > 0
     return { ready: isReady && !this.#isStopping, workers }
+  }
+
+  workers(): WorkerStatus[] {
+    const nowMs = this.#clock.now()
+    const iso = (ms: number) => new Date(ms).toISOString()
+    return [...this.#workers].map(([name, { idleMs, endedAtMs, steppedAtMs, problem }]) => {
+      const waitMs = problem === undefined ? idleMs : Math.max(idleMs, BACKOFF_MS_MAX)
+      const isStuck = nowMs - endedAtMs > waitMs + LATE_MS
+      if (isStuck) return { name, state: 'stuck', since: iso(endedAtMs) }
+      if (problem !== undefined) {
+        const why = `${problem.code}: ${problem.message}`
+        return { name, state: 'failing', since: iso(problem.sinceMs), why }
+      }
+      return { name, state: steppedAtMs === undefined ? 'starting' : 'ok' }
+    })
   }
 
   #stateOf({ idleMs, steppedAtMs, problem }: WorkerState): { ok: boolean; why?: string } {

@@ -1,5 +1,6 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
-import { type AccountNumber, accountNumber } from '../domain/ids.js'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { type Caller, sees } from '../domain/access.js'
+import { canonicalAccount } from '../mapping/strategy.js'
 import { formatReport, plainReport } from '../reports/format.js'
 import {
   type AskedReport,
@@ -8,6 +9,8 @@ import {
   type Report,
   type ReportQuestion,
 } from '../reports/report.js'
+import { answer, notFound } from './answers.js'
+import { callerOf } from './guard.js'
 
 export interface ReportsParts {
   readonly make: (question: ReportQuestion, signal: AbortSignal) => Promise<Report>
@@ -16,7 +19,10 @@ export interface ReportsParts {
   readonly payerField: ReportQuestion['payerField']
 }
 
+/** A customer's token asks for its own account. */
+const OWN = { config: { access: { role: 'read', accounts: 'own' } } } as const
 const WAIT_S = 5
+const KNOWN = ['account', 'from', 'to', 'by', 'format']
 
 /**
  * GET /v1/reports            `{ "kinds": [ "peak-hours", … ] }`
@@ -25,26 +31,32 @@ const WAIT_S = 5
  * 200 the report: `{ kind, at, from, until, account?, columns: [{ name, means }], rows: [{ … }],
  *   isCut, notes }`; integers that may be large are text, amounts decimal text, unknown is null
  * 400 `bad_question`, with what is wrong
- * 404 `not_found` for a kind that there is not
- * 429 while another report is made: reading the store takes turns with the daemon's own work
+ * 404 `not_found` for a kind that there is not, and for an account that is not the caller's
+ * 429 `busy` while another report is made: reading takes turns with the daemon's own work
  *
- * At most 400 days and 5,000 rows; the daemon goes on between the slices in which it reads.
+ * At most 400 days and 5,000 rows; the daemon goes on between the slices in which it reads. Whoever
+ * sees some accounts alone names one of them, or has only one; `health` is about all.
  */
 export function addReports(server: FastifyInstance, parts: ReportsParts): void {
   let isBusy = false
-  server.get('/v1/reports', async () => ({ kinds: REPORT_KINDS }))
-  server.get('/v1/reports/:kind', async (request, reply) => {
+  server.get('/v1/reports', OWN, async (request) => ({ kinds: kindsFor(callerOf(request)) }))
+  server.get('/v1/reports/:kind', OWN, async (request, reply) => {
+    const caller = callerOf(request)
     const { kind } = request.params as { readonly kind: string }
-    if (!REPORT_KINDS.some((one) => one === kind)) {
-      return refuse(reply, 404, 'not_found', `ask for one of ${REPORT_KINDS.join(', ')}`)
+    if (!kindsFor(caller).some((one) => one === kind)) return notFound(reply)
+    const asked = askedOf(request)
+    if (typeof asked === 'string') return answer(reply, 400, 'bad_question', asked)
+    const account = asked.report.account ?? onlyOf(caller)
+    if (account !== undefined && !sees(caller, account)) return notFound(reply)
+    if (account === undefined && caller.scope !== 'all') {
+      return answer(reply, 400, 'bad_question', 'account: name one of yours')
     }
-    const asked = askedOf(request.query as Readonly<Record<string, unknown>>)
-    if (typeof asked === 'string') return refuse(reply, 400, 'bad_question', asked)
-    const question = questionOf(kind, asked.report, parts.now(), parts.payerField)
-    if (typeof question === 'string') return refuse(reply, 400, 'bad_question', question)
+    const whole = { ...asked.report, ...(account === undefined ? {} : { account }) }
+    const question = questionOf(kind, whole, parts.now(), parts.payerField)
+    if (typeof question === 'string') return answer(reply, 400, 'bad_question', question)
     if (isBusy) {
       reply.header('retry-after', WAIT_S)
-      return refuse(reply, 429, 'busy', 'another report is being made: ask again in a moment')
+      return answer(reply, 429, 'busy', 'another report is being made: ask again in a moment')
     }
     isBusy = true
     const gone = new AbortController()
@@ -60,15 +72,22 @@ export function addReports(server: FastifyInstance, parts: ReportsParts): void {
   })
 }
 
+function kindsFor({ scope }: Caller): readonly string[] {
+  return scope === 'all' ? REPORT_KINDS : REPORT_KINDS.filter((kind) => kind !== 'health')
+}
+
+function onlyOf({ scope }: Caller) {
+  return scope !== 'all' && scope.length === 1 ? scope[0] : undefined
+}
+
 interface Asked {
   readonly report: AskedReport
   readonly format: 'json' | 'csv'
 }
 
-const KNOWN = ['account', 'from', 'to', 'by', 'format']
-
 /** Of a query string, where a name may stand twice. What is wrong with it, instead. */
-function askedOf(query: Readonly<Record<string, unknown>>): Asked | string {
+function askedOf(request: FastifyRequest): Asked | string {
+  const query = request.query as Readonly<Record<string, unknown>>
   const unknown = Object.keys(query).find((name) => !KNOWN.includes(name))
   if (unknown !== undefined) return `expected none but ${KNOWN.join(', ')}`
   const twice = KNOWN.find((name) => query[name] !== undefined && typeof query[name] !== 'string')
@@ -76,16 +95,7 @@ function askedOf(query: Readonly<Record<string, unknown>>): Asked | string {
   const { account: number, format = 'json', ...rest } = query as Readonly<Record<string, string>>
   if (format !== 'json' && format !== 'csv') return 'format: expected json or csv'
   if (number === undefined) return { report: rest, format }
-  const account = accountOf(number)
+  const account = canonicalAccount(number)
   if (account === undefined) return 'account: expected a number, such as 42'
   return { report: { ...rest, account }, format }
-}
-
-function accountOf(text: string): AccountNumber | undefined {
-  const isNumber = /^(0|[1-9]\d{0,19})$/.test(text) && BigInt(text) < 1n << 64n
-  return isNumber ? accountNumber(BigInt(text)) : undefined
-}
-
-function refuse(reply: FastifyReply, status: number, error: string, message: string): FastifyReply {
-  return reply.code(status).send({ error, message })
 }

@@ -1,6 +1,12 @@
-import Fastify from 'fastify'
+import Fastify, { type FastifyError, type FastifyReply } from 'fastify'
+import { RetryableError } from '../domain/errors.js'
 import type { Status } from '../pipeline/status.js'
-import { allowList } from './allow-list.js'
+import type { AccessTokens } from '../ports/access-tokens.js'
+import type { Clock } from '../ports/clock.js'
+import { answer } from './answers.js'
+import type { HttpConfig } from './config.js'
+import { addGuard } from './guard.js'
+import { setSecurityHeaders } from './headers.js'
 import type { Metrics } from './metrics.js'
 import type { Readiness } from './ready.js'
 import { addReports, type ReportsParts } from './reports.js'
@@ -8,14 +14,14 @@ import { addUsageEvents, type UsageEventsParts } from './usage-events.js'
 import { addUsageHints, type UsageHint } from './usage-hints.js'
 
 export interface ServerParts {
-  readonly config: {
-    readonly host: string
-    readonly port: number
-    readonly allowedIps: readonly string[]
-  }
+  readonly config: Pick<HttpConfig, 'host' | 'port'> & Partial<HttpConfig>
   readonly status: () => Promise<Status>
   readonly readiness: Readiness
   readonly metrics: Metrics
+  readonly accessTokens: AccessTokens
+  readonly clock: Clock
+  /** Told what went wrong inside, which the caller is not. */
+  readonly onBug?: (error: unknown, route: string) => void
   /** Without it there is no GET /v1/reports. */
   readonly reports?: ReportsParts
   /** Sources that send their usage. Without one there is no POST /v1/usage. */
@@ -30,7 +36,22 @@ export interface Server {
 }
 
 const BODY_BYTES_MAX = 64 * 1024
+const HEADER_BYTES_MAX = 16 * 1024
+/** For all of a request to arrive. Node looks once a second, so that a slow one is soon gone. */
 const REQUEST_MS_MAX = 10_000
+const HEADERS_MS_MAX = 5_000
+const LOOKED_AT_MS = 1_000
+const CONNECTIONS_MAX = 1_000
+
+/** What is wrong with a request, in words that tell nothing of the inside. */
+const REFUSALS: Readonly<Record<number, readonly [error: string, message: string]>> = {
+  400: ['bad_request', 'the request cannot be read'],
+  413: ['too_large', `send at most ${BODY_BYTES_MAX} bytes`],
+  415: ['bad_content_type', 'send application/json'],
+}
+
+/** For everybody who may read: all of it is about all accounts. */
+const READ = { config: { access: { role: 'read', accounts: 'all' } } } as const
 
 /**
  * GET /health   200 `{ "status": "ok" }`: the process answers
@@ -41,47 +62,56 @@ const REQUEST_MS_MAX = 10_000
  * POST /v1/usage, /v1/hints/<source>  where the settings have sources that send: usage-events.ts,
  *   usage-hints.ts
  *
- * Everything but /health is for ALLOWED_IPS alone; others get 403.
+ * guard.ts stands in front of all of them: what it needs to know of a route is in its `access`.
  */
 export async function startServer(parts: ServerParts): Promise<Server> {
   const { config, status, readiness, metrics } = parts
-  const isAllowed = allowList(config.allowedIps)
   const server = Fastify({
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_MS_MAX,
     forceCloseConnections: true,
+    http: {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: HEADERS_MS_MAX,
+      connectionsCheckingInterval: LOOKED_AT_MS,
+    },
+    // A path that cannot be read comes to no hook.
+    frameworkErrors: (_error, _request, reply: unknown) => refuseUnreadable(reply as FastifyReply),
   })
-  server.addHook('onRequest', async (request, reply) => {
-    reply.header('x-content-type-options', 'nosniff')
-    reply.header('cache-control', 'no-store')
-    const { headers } = request
-    const isForwarded = headers.forwarded !== undefined || 'x-forwarded-for' in headers
-    const [path] = request.url.split('?')
-    if (path === '/health' || isAllowed(request.ip, isForwarded)) return
-    await reply.code(403).send({ error: 'forbidden', message: 'ALLOWED_IPS does not name you' })
-  })
-  server.get('/health', async () => ({ status: 'ok' }))
-  server.get('/ready', async (_request, reply) => {
+  server.server.maxConnections = CONNECTIONS_MAX
+  addGuard(server, parts)
+  server.get('/health', { config: { access: 'open' } }, async () => ({ status: 'ok' }))
+  server.get('/ready', READ, async (_request, reply) => {
     const report = readiness.report()
     return reply.code(report.ready ? 200 : 503).send(report)
   })
-  server.get('/status', () => status())
-  server.get('/metrics', async (_request, reply) =>
+  server.get('/status', READ, () => status())
+  server.get('/metrics', READ, async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.text()),
   )
-  const { reports, usageEvents, usageHints = [] } = parts
+  const { reports, usageEvents, usageHints = [], onBug } = parts
   if (reports) addReports(server, reports)
   if (usageEvents && usageEvents.receivers.length > 0) addUsageEvents(server, usageEvents)
   if (usageHints.length > 0) addUsageHints(server, usageHints)
-  server.setErrorHandler(async (_error, _request, reply) => {
+  server.setErrorHandler<FastifyError>(async (error, request, reply) => {
+    const refusal = REFUSALS[error.statusCode ?? 500]
+    if (refusal !== undefined) return answer(reply, error.statusCode ?? 400, ...refusal)
+    if (error instanceof RetryableError) {
+      return answer(reply.header('retry-after', 5), 503, error.code, 'ask again in a moment')
+    }
     // What went wrong inside is for the log, never for the caller.
-    await reply.code(500).send({ error: 'internal', message: 'see the log' })
+    onBug?.(error, request.routeOptions.url ?? '')
+    return answer(reply, 500, 'internal', 'see the log')
   })
-  server.setNotFoundHandler(async (_request, reply) => {
-    const message = 'ask for /health, /ready, /status or /metrics'
-    await reply.code(404).send({ error: 'not_found', message })
-  })
+  server.setNotFoundHandler((_request, reply) =>
+    answer(reply, 404, 'not_found', 'ask for /health, /ready, /status or /metrics'),
+  )
   const url = await server.listen({ host: config.host, port: config.port })
   return { url, close: () => server.close() }
+}
+
+function refuseUnreadable(reply: FastifyReply): void {
+  setSecurityHeaders(reply, false)
+  answer(reply, 400, 'bad_request', 'the path cannot be read')
 }

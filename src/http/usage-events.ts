@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Received } from '../pipeline/receive.js'
 import type { UsageReceiver } from '../ports/usage-receiver.js'
+import { answer } from './answers.js'
 import { holderOf } from './usage-token.js'
 
 export interface UsageEventsParts {
@@ -46,7 +47,8 @@ export function addUsageEvents(server: FastifyInstance, parts: UsageEventsParts)
       if (reply.sent || holderOf(request.headers.authorization, parts.receivers)) return
       await unauthorized(reply)
     }
-    scope.post('/v1/usage', { onRequest, bodyLimit: BODY_BYTES_MAX }, async (request, reply) => {
+    const options = { config: { access: 'self' }, onRequest, bodyLimit: BODY_BYTES_MAX } as const
+    scope.post('/v1/usage', options, async (request, reply) => {
       const receiver = holderOf(request.headers.authorization, parts.receivers)
       if (receiver === undefined) return unauthorized(reply)
       const events = eventsOf(request)
@@ -86,10 +88,6 @@ async function answerError(error: FastifyError, _request: FastifyRequest, reply:
   // What went wrong inside is for the log, never for the caller.
   if (known === undefined) return answer(reply, 500, 'internal', 'see the log')
   return answer(reply, error.statusCode ?? 500, ...known)
-}
-
-function answer(reply: FastifyReply, status: number, error: string, message: string): FastifyReply {
-  return reply.code(status).send({ error, message })
 }
 
 function jsonOf(text: string): unknown {

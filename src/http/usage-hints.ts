@@ -47,8 +47,8 @@ export function addUsageHints(server: FastifyInstance, hints: readonly UsageHint
       if (reply.sent || hintOf(request)) return
       await unauthorized(reply)
     }
-    const bodyLimit = BODY_BYTES_MAX
-    scope.post('/v1/hints/:source', { onRequest, bodyLimit }, async (request, reply) => {
+    const options = { config: { access: 'self' }, onRequest, bodyLimit: BODY_BYTES_MAX } as const
+    scope.post('/v1/hints/:source', options, async (request, reply) => {
       hintOf(request)?.wake()
       return reply.code(202).send({ status: 'noted' })
     })

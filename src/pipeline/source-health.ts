@@ -29,6 +29,12 @@ export function sourceWarnings(
   return [...warnings, ...setAsideWarnings(setAside)]
 }
 
+/** Rows that are, or soon will be, deleted before they were read. */
+export function rowsAtRisk(state: SourceState, nowMs: number): { readonly rowsAtRisk?: string } {
+  const [says] = retentionWarnings(state, nowMs + (state.clockSkewMs ?? 0))
+  return says === undefined ? {} : { rowsAtRisk: says }
+}
+
 /** None of these rows count, or count as they are now, until somebody says so. */
 function setAsideWarnings(rows: SetAsideCounts): string[] {
   const { changed = 0, twin_source = 0, held_failure = 0, held_client_disconnected = 0 } = rows

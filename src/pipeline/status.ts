@@ -3,10 +3,11 @@ import type { Clock } from '../ports/clock.js'
 import type { Fate } from '../ports/lane.js'
 import type { StopCause } from '../ports/stops.js'
 import type { StoredBatch, Stores } from '../ports/stores.js'
+import { type Alarm, type AlarmLimits, alarmsOf, type StatusFacts } from './alarms.js'
 import { type MeteringStatus, meteringStatus } from './metering-status.js'
 import { type PolicyStatus, policyStatus } from './policy-status.js'
 import type { PriceStatus } from './prices.js'
-import { type SetAsideCounts, sourceWarnings } from './source-health.js'
+import { rowsAtRisk, type SetAsideCounts, sourceWarnings } from './source-health.js'
 import { type WalletStatus, walletStatus } from './wallets.js'
 
 /** How it stands, from the store alone: the same answer whether the daemon runs or not. */
@@ -21,13 +22,20 @@ export interface Status {
     readonly excluded: number
     readonly rejected: number
     readonly sealed: number
+    /** When a row was last seen that could not be read. */
+    readonly rejectedAt?: string
   }
-  /** What waits, in the order of a record's way, with the age of its oldest in seconds. */
+  /**
+   * What waits, in the order of a record's way, with how long its oldest has been in that state,
+   * seconds. Records that wait for an operator or a correction are counted, and have no age.
+   */
   readonly backlog: Readonly<
     Record<string, { readonly count: number; readonly oldestAgeS?: number }>
   >
   readonly unmapped: {
     readonly records: number
+    /** When the oldest of them was read. */
+    readonly since?: string
     readonly payers: readonly {
       readonly payer: string
       readonly reason: string
@@ -55,6 +63,27 @@ export interface Status {
   readonly pendingCorrections: number
   /** Every difference must be 0 (design, section 8). */
   readonly conservation?: { readonly at: string; readonly checks: Readonly<Record<string, string>> }
+  /** Every worker's newest step, from a running daemon alone. */
+  readonly workers?: readonly WorkerStatus[]
+  readonly storage?: StorageStatus
+  /** What somebody has to look at, what is worst first: alarms.ts has all that there are. */
+  readonly alarms: readonly Alarm[]
+}
+
+export interface WorkerStatus {
+  readonly name: string
+  /** `stuck`: its step has not ended for much longer than it should take. */
+  readonly state: 'ok' | 'starting' | 'failing' | 'stuck'
+  /** Since when it fails or is stuck. */
+  readonly since?: string
+  readonly why?: string
+}
+
+export interface StorageStatus {
+  /** What this process may still write where the store is, bytes. */
+  readonly freeBytes: number
+  /** The store with its log, bytes. */
+  readonly storeBytes: number
 }
 
 export interface SourceStatus {
@@ -68,6 +97,8 @@ export interface SourceStatus {
   /** By how much its clock is ahead of ours, seconds; rows are read by its clock. */
   readonly clockSkewS?: number
   readonly rescannedAt?: string
+  /** Why rows may be deleted before they are read, or were. */
+  readonly rowsAtRisk?: string
   /** Rows that changed after they were read: billed as they were first, until somebody decides. */
   readonly quarantined?: number
   /** Calls that another source showed before: not billed again, until somebody decides. */
@@ -113,6 +144,9 @@ export interface StatusParts {
   readonly clock: Clock
   readonly version: string
   readonly identity: Readonly<Record<string, string>>
+  readonly limits?: AlarmLimits
+  /** What a running daemon knows beside the store. */
+  readonly running?: () => Promise<Pick<Status, 'prices' | 'workers' | 'storage'>>
 }
 
 const HELD_SHOWN = 1_000
@@ -123,9 +157,15 @@ const TRANSACTIONS_SHOWN = 40
 
 /** Reads it. No chain is asked, so it answers when nothing else does. */
 export async function readStatus(parts: StatusParts): Promise<Status> {
+  const facts = { ...(await storedFacts(parts)), ...(await parts.running?.()) }
+  return { ...facts, alarms: alarmsOf(facts, parts.limits) }
+}
+
+async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
   const { stores, clock, version, identity } = parts
   const nowMs = clock.now()
   const records = await stores.records.counts()
+  const [rejected] = records.rejects === 0 ? [] : await stores.records.rejects(1)
   const batches = await stores.batches.newest(BATCHES_LOOKED_AT)
   const [last] = batches
   const settled = batches.find(({ life }) => life.state === 'settled')
@@ -141,10 +181,14 @@ export async function readStatus(parts: StatusParts): Promise<Status> {
       excluded: records.excluded,
       rejected: records.rejects,
       sealed: records.claimed,
+      ...(rejected === undefined ? {} : { rejectedAt: iso(rejected.seenAtMs) }),
     },
     backlog: await backlog(stores, nowMs),
     unmapped: {
       records: records.unmapped,
+      ...(records.waitingSinceMs.unmapped === undefined
+        ? {}
+        : { since: iso(records.waitingSinceMs.unmapped) }),
       payers: await stores.records.unmappedPayers(PAYERS_SHOWN),
     },
     parked: batches.flatMap(({ header, life }) =>
@@ -231,6 +275,7 @@ async function sourceStatus(
     ...(source.lastReadAtMs === undefined ? {} : { lastReadAt: iso(source.lastReadAtMs) }),
     ...(source.facts?.version === undefined ? {} : { version: source.facts.version }),
     warnings: sourceWarnings(source, setAside(source.name), nowMs),
+    ...rowsAtRisk(source, nowMs),
     ...(source.problem === undefined ? {} : { problem: source.problem }),
     ...(source.clockSkewMs === undefined
       ? {}
@@ -258,18 +303,16 @@ async function backlog(
   { records, batches }: Pick<Stores, 'records' | 'batches'>,
   nowMs: number,
 ): Promise<Status['backlog']> {
-  const { unattributed, attributed, oldestUnsealedAtMs } = await records.counts()
+  const { unattributed, attributed, waitingSinceMs } = await records.counts()
   const { states, oldestChangeAtMs } = await batches.counts()
-  const oldest =
-    oldestUnsealedAtMs === undefined ? {} : { oldestAgeS: seconds(nowMs - oldestUnsealedAtMs) }
-  const waiting = WAITING_STATES.map((state) => {
-    const changedAtMs = oldestChangeAtMs[state]
-    const age = changedAtMs === undefined ? {} : { oldestAgeS: seconds(nowMs - changedAtMs) }
-    return [state, { count: states[state] ?? 0, ...age }] as const
-  })
+  const age = (sinceMs: number | undefined) =>
+    sinceMs === undefined ? {} : { oldestAgeS: seconds(nowMs - sinceMs) }
+  const waiting = WAITING_STATES.map(
+    (state) => [state, { count: states[state] ?? 0, ...age(oldestChangeAtMs[state]) }] as const,
+  )
   return {
-    collected: { count: unattributed, ...(unattributed > 0 ? oldest : {}) },
-    attributed: { count: attributed, ...(attributed > 0 ? oldest : {}) },
+    collected: { count: unattributed, ...age(waitingSinceMs.unattributed) },
+    attributed: { count: attributed, ...age(waitingSinceMs.attributed) },
     ...Object.fromEntries(waiting),
   }
 }

@@ -5,6 +5,7 @@ import type { BatchProof } from '../domain/proof.js'
 import type { RecordKey, Reject, UsageRecord } from '../domain/usage-record.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { Plan } from '../pricing/plan.js'
+import type { AccessTokens } from './access-tokens.js'
 import type { Controls } from './control-totals.js'
 import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
@@ -118,8 +119,13 @@ export interface RecordCounts {
   readonly unmapped: number
   readonly attributed: number
   readonly claimed: number
-  /** Start of the oldest billable record that is in no batch, ms. */
-  readonly oldestUnsealedAtMs: number | undefined
+  /** When the oldest of those that nothing but us keeps waiting was read, ms; undefined for none. */
+  readonly waitingSinceMs: {
+    readonly unattributed: number | undefined
+    readonly unmapped: number | undefined
+    /** Without those that wait for an operator or for a correction. */
+    readonly attributed: number | undefined
+  }
 }
 
 /** Cumulative totals, as the newest batch that touched them states them. */
@@ -311,6 +317,7 @@ export interface Stores {
   readonly identity: Identity
   readonly sightings: Sightings
   readonly watch: Watch
+  readonly accessTokens: AccessTokens
 }
 
 export interface Store extends Stores {

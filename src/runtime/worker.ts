@@ -21,7 +21,8 @@ export interface Worker {
 export type StepListener = (worker: string, result: StepOutcome | RetryableError) => void
 
 const BACKOFF_MS_MIN = 1_000
-const BACKOFF_MS_MAX = 60_000
+/** The longest wait of a worker that fails. */
+export const BACKOFF_MS_MAX = 60_000
 
 /** Runs all of them until the abort, or until one ends by an unexpected error: then all end. */
 export async function runWorkers(

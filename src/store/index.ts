@@ -5,6 +5,7 @@ import { sqlStore } from './store.js'
 
 export { backupStore } from './backup.js'
 export { lockStore } from './sqlite.js'
+export { storageOf } from './storage.js'
 
 /** Opens the store of a path; makes the file when it is not there. Migrates nothing by itself. */
 export function openStore(file: string, clock: Clock): Store {

@@ -296,7 +296,18 @@ async function recordCounts(db: Kysely<Tables>): ReturnType<Records['counts']> {
       ),
       sql<bigint>`count(case when ${waits} and account is not null then 1 end)`.as('attributed'),
       sql<bigint>`count(batch_seq)`.as('claimed'),
-      sql<bigint | null>`min(case when ${waits} then started_at_ms end)`.as('oldest'),
+      sql<
+        bigint | null
+      >`min(case when ${waits} and mapping_version is null then seen_at_ms end)`.as('fresh_since'),
+      sql<
+        bigint | null
+      >`min(case when ${waits} and unmapped_reason is not null then seen_at_ms end)`.as(
+        'unmapped_since',
+      ),
+      sql<bigint | null>`min(case when ${waits} and account is not null and not exists (
+        select 1 from entry_stops s where s.account = usage_records.account
+          and s.period_start = usage_records.period_start and s.released_at_ms is null)
+        and not exists ${pendingCorrection(db)} then seen_at_ms end)`.as('attributed_since'),
     ])
     .executeTakeFirstOrThrow()
   const rejects = await db
@@ -311,7 +322,11 @@ async function recordCounts(db: Kysely<Tables>): ReturnType<Records['counts']> {
     unmapped: count(row.unmapped),
     attributed: count(row.attributed),
     claimed: count(row.claimed),
-    oldestUnsealedAtMs: row.oldest === null ? undefined : count(row.oldest),
+    waitingSinceMs: {
+      unattributed: optional(row.fresh_since),
+      unmapped: optional(row.unmapped_since),
+      attributed: optional(row.attributed_since),
+    },
   }
 }
 

@@ -2,6 +2,7 @@ import { type Kysely, type Migration, Migrator } from 'kysely'
 import { ConfigError } from '../domain/errors.js'
 import type { Clock } from '../ports/clock.js'
 import type { Store, Stores } from '../ports/stores.js'
+import { sqlAccessTokens } from './access-tokens.js'
 import { sqlBatches } from './batches.js'
 import { sqlBooks } from './books.js'
 import { sqlControls } from './controls.js'
@@ -57,6 +58,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     identity: sqlIdentity(db),
     sightings: sqlSightings(db, clock),
     watch: sqlWatch(db, clock),
+    accessTokens: sqlAccessTokens(db, clock),
   }
 }
 

@@ -1,3 +1,5 @@
+import type { AccessTokensTable } from './access-tokens.js'
+
 /**
  * The rows. Integers are bigint; account numbers reach 2^64 and are text of 20 digits, so that they
  * sort; money is decimal text. Instants are ms since 1970, periods seconds.
@@ -371,6 +373,7 @@ export interface Tables {
   counted_records: CountedRecordsView
   reported_usage: ReportedUsageView
   operator_log: OperatorLogTable
+  access_tokens: AccessTokensTable
   entry_stops: EntryStopsTable
   sealed_charges: SealedChargesTable
   outbox: OutboxTable

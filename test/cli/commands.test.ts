@@ -265,6 +265,7 @@ const troubled: Status = {
   refusedEntries: 0,
   held: [],
   pendingCorrections: 0,
+  alarms: [],
   conservation: { at: '2026-09-21T00:01:00.000Z', checks: { pool: '5', roots: '0' } },
 }
 

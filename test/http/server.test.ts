@@ -29,6 +29,8 @@ beforeEach(async () => {
     status: () => status(),
     readiness,
     metrics,
+    accessTokens: store.accessTokens,
+    clock,
   })
 })
 

@@ -191,8 +191,17 @@ describe('attribution', () => {
       unmapped: 1,
       attributed: 1,
       claimed: 0,
-      oldestUnsealedAtMs: b.startedAtMs,
+      waitingSinceMs: { unattributed: EVENING_MS, unmapped: EVENING_MS, attributed: EVENING_MS },
     })
+    // What waits for an operator is counted, and no time runs for it.
+    const key = { accountNumber: accountNumber(9n), periodStart: SEPTEMBER_S }
+    await store.stops.add(key, 'above_history', 'far above')
+    expect(await store.records.counts()).toMatchObject({
+      attributed: 1,
+      waitingSinceMs: { unattributed: EVENING_MS, attributed: undefined },
+    })
+    await store.stops.release(key, 0n)
+    expect((await store.records.counts()).waitingSinceMs.attributed).toBe(EVENING_MS)
     expect(await store.records.unmappedPayers(5)).toEqual([
       { payer: 'alice', reason: 'closed', records: 1 },
     ])

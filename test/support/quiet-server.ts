@@ -13,5 +13,7 @@ export function quietServerParts(store: Store, clock: ManualClock): ServerParts 
     status,
     readiness: new Readiness(clock),
     metrics: metricsOf(status),
+    accessTokens: store.accessTokens,
+    clock,
   }
 }

@@ -16,6 +16,7 @@ import { corrections } from './0030_corrections.js'
 import { operatorLog } from './0031_operator_log.js'
 import { stops } from './0032_stops.js'
 import { unrecordedCorrections } from './0033_unrecorded_corrections.js'
+import { accessTokens } from './0040_access_tokens.js'
 import { reports } from './0050_reports.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
@@ -37,5 +38,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0021_directory_version': directoryVersion,
   '0032_stops': stops,
   '0033_unrecorded_corrections': unrecordedCorrections,
+  '0040_access_tokens': accessTokens,
   '0050_reports': reports,
 }
