@@ -4,7 +4,7 @@ import { type Kysely, type Migration, sql } from 'kysely'
 export const reports: Migration = {
   async up(db: Kysely<unknown>): Promise<void> {
     await db.schema
-      .createIndex('usage_records_by_start')
+      .createIndex('usage_records_by_time')
       .on('usage_records')
       .column('started_at_ms')
       .where(sql.ref('excluded'), 'is', null)
