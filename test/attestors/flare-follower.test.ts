@@ -127,6 +127,28 @@ test('reads a policy off the newest message that it signed', async () => {
   node.misbehave(undefined)
 })
 
+// Goal: after an outage the first node has pruned what it missed, and does not say so; the second one
+// still shows it. Method: a daemon that saw the policy set, but not signed, reads on where all is gone.
+test('finds at another node what the first one has pruned', async () => {
+  const { rewardEpochId: last } = flare.lastPolicy()
+  const store = await newStore()
+  const rpcUrls = `${node.url},${flare.rpcUrl}`
+  await untilEpoch(last + 2)
+  node.misbehave({ kind: 'pruned' })
+  const attestor = attestorOf(store, { rpcUrls })
+  await followAll(attestor, last)
+  const archive = attestorOf(await newStore(), { rpcUrls: flare.rpcUrl })
+  const policy = await archive.policyBytes(last + 1, signal)
+  const untilBlock = await store.sightings.readUntil()
+  if (policy === undefined || untilBlock === undefined) throw new Error('nothing was read')
+  const policies = [{ rewardEpoch: last + 1, policy }]
+  await store.sightings.savePage({ policies, votes: [], untilBlock })
+  for (const epoch of [last + 1, last + 2]) {
+    expect((await attestor.policyProof(epoch, signal))?.rewardEpoch).toBe(epoch)
+  }
+  node.misbehave(undefined)
+})
+
 // Goal: days of outage are caught up without one endless step. Method: windows of one block, so that
 // the past of this short network has many; each step reads twenty of them and keeps its place.
 test('catches up in bounded steps, and goes on after a restart where it was', async () => {

@@ -188,14 +188,14 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     signal: AbortSignal,
   ): Promise<ProofAnswer> {
     const held = await this.#rounds.root(round, signal)
-    if (held === undefined) return this.#withoutRoot(round, signal)
+    if (held === undefined) return this.#notShown(round, `round ${round} is not finalised`, signal)
     const { root } = held
     const event = anchorEvent(this.identity.anchorAddress, meter, header, anchor.logIndex)
     const request = await this.#request(anchor, signal)
     const found = await this.#attestations.find({ event, anchor, round, root, request }, signal)
     if ('outcome' in found) return found
     const rootProof = await this.#rounds.rootProof(round, held, signal)
-    if (typeof rootProof === 'string') return { outcome: 'pending', why: rootProof }
+    if (typeof rootProof === 'string') return this.#notShown(round, rootProof, signal)
     return { outcome: 'proven', proof: { header, meter, ...found, rootProof } }
   }
 
@@ -235,18 +235,20 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     const from = Math.max(anchorFromBlock, until - logSearchBlocks)
     const topics = [ANCHORED, asTopic(meter), asTopic(seq)]
     const filter = { addresses: [this.identity.anchorAddress], topics }
-    for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) return log
-    throw anchorNotServed(seq, from, until)
+    const range = { from, until }
+    const log = await this.#chain.ofAny((chain) => chain.oneLog(filter, range, 'last', signal))
+    if (log === undefined) throw anchorNotServed(seq, from, until)
+    return log
   }
 
   /** Built from the chain alone; the words are those that every verifier will find. */
   async #request({ txHash, logIndex }: Anchor, signal: AbortSignal): Promise<Hex> {
     const [transaction, receipt] = await Promise.all([
       this.#chain.transaction(txHash, signal),
-      this.#chain.receipt(txHash, signal),
+      this.#chain.ofAny(async (chain) => (await chain.receipt(txHash, signal)) ?? undefined),
     ])
     const log = receipt?.logs.find((candidate) => candidate.logIndex === logIndex)
-    if (transaction === null || receipt === null || log === undefined) {
+    if (transaction === undefined || receipt === undefined || log === undefined) {
       throw new RetryableError('anchor_not_found', `no event ${logIndex} in transaction ${txHash}`)
     }
     const block = await this.#chain.block(receipt.blockNumber, signal)
@@ -274,16 +276,16 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   }
 
   /**
-   * A round in which nothing was confirmed gets no root at all, so waiting for one would never
-   * end. Asking again costs a fee at most: were the root to come after all, the batch would be
-   * proven in the later round.
+   * A round in which nothing was confirmed gets no root at all, and after a long outage nodes show no
+   * more who signed it, so waiting would never end. Asking again costs a fee at most: were the root
+   * to come after all, the batch would be proven in the later round.
    */
-  async #withoutRoot(round: number, signal: AbortSignal): Promise<ProofAnswer> {
+  async #notShown(round: number, why: string, signal: AbortSignal): Promise<ProofAnswer> {
     const contracts = await this.#book.current(signal)
     const { timestamp } = await this.#chain.block('latest', signal)
     const roundsSince = roundAt(timestamp, contracts) - round
     if (roundsSince > this.#config.missedAfterRounds) return { outcome: 'missed' }
-    return { outcome: 'pending', why: `round ${round} is not finalised` }
+    return { outcome: 'pending', why }
   }
 }
 

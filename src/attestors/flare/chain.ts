@@ -34,6 +34,29 @@ export class FlareChain {
     this.#logWindowBlocks = logWindowBlocks
   }
 
+  /**
+   * What the first node shows that shows it, each asked by itself. For what has to be there: a node
+   * that has pruned it does not say so. Undefined where every node answers and none shows it.
+   *
+   * @throws RetryableError where none shows it and one could not be asked
+   */
+  async ofAny<Found>(
+    look: (chain: FlareChain) => Promise<Found | undefined>,
+  ): Promise<Found | undefined> {
+    let failure: RetryableError | undefined
+    for (const client of this.#client.each()) {
+      try {
+        const found = await look(new FlareChain(client, this.#logWindowBlocks))
+        if (found !== undefined) return found
+      } catch (error) {
+        if (!(error instanceof RetryableError)) throw error
+        failure ??= error
+      }
+    }
+    if (failure !== undefined) throw failure
+    return undefined
+  }
+
   async ask<Schema extends z.ZodType>(
     schema: Schema,
     method: string,
@@ -48,8 +71,12 @@ export class FlareChain {
     return this.ask(parse.block, 'eth_getBlockByNumber', [name, false], signal)
   }
 
-  transaction(hash: Hash, signal: AbortSignal): Promise<z.infer<typeof parse.transaction>> {
-    return this.ask(parse.transaction, 'eth_getTransactionByHash', [hash], signal)
+  /** Of any node; undefined while none shows it. Errors are those of `ofAny`. */
+  transaction(hash: Hash, signal: AbortSignal): Promise<parse.Transaction | undefined> {
+    const method = 'eth_getTransactionByHash'
+    return this.ofAny(
+      async (chain) => (await chain.ask(parse.transaction, method, [hash], signal)) ?? undefined,
+    )
   }
 
   receipt(hash: Hash | string, signal: AbortSignal): Promise<z.infer<typeof parse.receipt>> {
@@ -150,6 +177,18 @@ export class FlareChain {
       const start = Math.max(range.from, end - this.#logWindowBlocks + 1)
       yield* (await this.#logs(filter, start, end, signal)).reverse()
     }
+  }
+
+  /** The newest one in the range, or with `first` the oldest; undefined where there is none. */
+  async oneLog(
+    filter: LogFilter,
+    range: BlockRange,
+    end: 'first' | 'last',
+    signal: AbortSignal,
+  ): Promise<parse.Log | undefined> {
+    const logs = end === 'first' ? this.logsForward : this.logsBackward
+    for await (const log of logs.call(this, filter, range, signal)) return log
+    return undefined
   }
 
   /** Oldest first. */

@@ -44,13 +44,18 @@ interface Node {
  */
 export class RpcClient {
   readonly #nodes: readonly Node[]
-  readonly #chainId: number
+  readonly #config: FlareConfig
   #comparedAtMs: number | undefined
   #lastId = 0
 
-  constructor(config: FlareConfig) {
-    this.#nodes = config.rpcUrls.map((url) => nodeOf(url, config))
-    this.#chainId = config.chainId
+  constructor(config: FlareConfig, nodes = config.rpcUrls.map((url) => nodeOf(url, config))) {
+    this.#nodes = nodes
+    this.#config = config
+  }
+
+  /** One client for each node, the best first: what one has pruned another may still show. */
+  each(): readonly RpcClient[] {
+    return this.#inOrder().map((node) => new RpcClient(this.#config, [node]))
   }
 
   /**
@@ -174,7 +179,8 @@ export class RpcClient {
     if (!node.isRightChain) {
       const what = `${node.host} eth_chainId`
       const chainId = parseAs(intQuantity, await this.#post(node, 'eth_chainId', [], signal), what)
-      if (chainId !== this.#chainId) throw wrongChain(node.host, chainId, this.#chainId)
+      const expected = this.#config.chainId
+      if (chainId !== expected) throw wrongChain(node.host, chainId, expected)
       node.isRightChain = true
     }
     return this.#post(node, method, params, signal)

@@ -54,6 +54,7 @@ export type Log = z.infer<typeof log>
 export const transaction = z
   .object({ from: address, to: address.nullable(), value: bigQuantity, input: bytes })
   .nullable()
+export type Transaction = NonNullable<z.infer<typeof transaction>>
 
 export const receipt = z
   .object({

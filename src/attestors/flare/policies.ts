@@ -82,8 +82,9 @@ export class Policies {
     const policies: SeenPolicy[] = []
     const signed: Log[] = []
     for await (const log of this.#chain.logsForward(filter, { from, until }, signal)) {
-      if (log.topics[0] === SIGNED) signed.push(log)
-      else policies.push(...seenPolicies([policyIn(log)]))
+      if (log.topics[0] === INITIALISED) policies.push(...seenPolicies([policyIn(log)]))
+      // Votes for what Flow has are of no use; where no node shows them, they must not hold it up.
+      else if (Number(log.topics[1]) > accepted) signed.push(log)
     }
     const votes = await this.#votesIn(signed, signal)
     await this.#memory.savePage({ policies, votes, untilBlock: until })
@@ -115,8 +116,9 @@ export class Policies {
     if (known !== undefined) return known
     for (const find of [
       () => this.#remembered(rewardEpoch, hashes),
-      () => this.#relayed(rewardEpoch, signal),
-      async () => (await this.#events(rewardEpoch, signal)).policy,
+      () => this.#chain.ofAny((chain) => this.#relayed(chain, rewardEpoch, signal)),
+      () =>
+        this.#chain.ofAny(async (chain) => (await this.#events(chain, rewardEpoch, signal)).policy),
     ]) {
       const found = await find()
       if (found === undefined || !this.#isOneOf(hashes, found)) continue
@@ -139,12 +141,17 @@ export class Policies {
     if (remembered !== undefined) {
       const votes = await this.#memory.votes(rewardEpoch)
       const proof = proofOf(remembered, previous, hashes, votes)
-      // The follower sees every vote as it comes: what it has not seen has not been cast.
-      if (proof !== undefined || (await this.#isFollowed(signal))) return proof
+      if (proof !== undefined || (await this.#isYetToCome(rewardEpoch, signal))) return proof
     }
-    const { policy, signed } = await this.#events(rewardEpoch, signal)
-    if (policy === undefined || !this.#isOneOf(hashes, policy)) throw notFound(rewardEpoch)
-    return proofOf(policy, previous, hashes, await this.#votesIn(signed, signal))
+    let isShown = false
+    const proof = await this.#chain.ofAny(async (chain) => {
+      const { policy, signed } = await this.#events(chain, rewardEpoch, signal)
+      if (policy === undefined || !this.#isOneOf(hashes, policy)) return undefined
+      isShown = true
+      return proofOf(policy, previous, hashes, await this.#votesIn(signed, signal))
+    })
+    if (!isShown) throw notFound(rewardEpoch)
+    return proof
   }
 
   async #shown(rewardEpoch: number, signal: AbortSignal): Promise<SigningPolicy> {
@@ -188,11 +195,17 @@ export class Policies {
     return hashes.some((hash) => schemeOf(bytes, hash, this.#chainId) !== undefined)
   }
 
-  /** Whether the follower has read up to about now. */
-  async #isFollowed(signal: AbortSignal): Promise<boolean> {
+  /**
+   * Whether votes that were not seen have hardly been cast: the epoch has not begun, and the follower
+   * has read up to about now. Later on, a node that had pruned them may have been read.
+   */
+  async #isYetToCome(rewardEpoch: number, signal: AbortSignal): Promise<boolean> {
+    const contracts = await this.#book.current(signal)
+    const { number, timestamp } = await this.#chain.block('latest', signal)
+    const start = await this.#startRound(rewardEpoch, signal)
+    if (start !== undefined && roundAt(timestamp, contracts) >= start) return false
     const readUntil = await this.#memory.readUntil()
-    const { number: head } = await this.#chain.block('latest', signal)
-    return readUntil !== undefined && head - readUntil <= WINDOWS_A_STEP * this.#logWindowBlocks
+    return readUntil !== undefined && number - readUntil <= WINDOWS_A_STEP * this.#logWindowBlocks
   }
 
   /** Where the policy after an epoch's can have been set at the earliest: at the epoch's start. */
@@ -221,11 +234,15 @@ export class Policies {
    * Whoever relays a message shows the policy that signed it. Of an epoch's last rounds, or the last
    * until now, since nodes forget older ones first.
    */
-  async #relayed(rewardEpoch: number, signal: AbortSignal): Promise<SigningPolicy | undefined> {
+  async #relayed(
+    chain: FlareChain,
+    rewardEpoch: number,
+    signal: AbortSignal,
+  ): Promise<SigningPolicy | undefined> {
     const contracts = await this.#book.current(signal)
     const start = await this.#startRound(rewardEpoch, signal)
     if (start === undefined) return undefined
-    const { timestamp } = await this.#chain.block('latest', signal)
+    const { timestamp } = await chain.block('latest', signal)
     const now = roundAt(timestamp, contracts) + 1
     const end = Math.min(now, (await this.#startRound(rewardEpoch + 1, signal)) ?? now)
     const first = Math.max(start, end - ROUNDS_LOOKED_AT)
@@ -235,9 +252,9 @@ export class Policies {
     const filter = { addresses, topics: [RELAYED, null, rounds] }
     const until = roundStartsAt(end + ROUNDS_LATE, contracts)
     const from = roundStartsAt(first, contracts)
-    const range = await this.#chain.blocksBetween(from, until, signal)
-    for await (const log of this.#chain.logsBackward(filter, range, signal)) {
-      const transaction = await this.#chain.transaction(log.transactionHash, signal)
+    const range = await chain.blocksBetween(from, until, signal)
+    for await (const log of chain.logsBackward(filter, range, signal)) {
+      const transaction = await chain.transaction(log.transactionHash, signal)
       const calls = relayCallsIn(transaction?.input ?? '0x')
       const call = calls.find(({ policy }) => policy.rewardEpoch === rewardEpoch)
       if (call !== undefined) return call.policy
@@ -251,6 +268,7 @@ export class Policies {
    * was not set, but built in.
    */
   async #events(
+    chain: FlareChain,
     rewardEpoch: number,
     signal: AbortSignal,
   ): Promise<{ policy: SigningPolicy | undefined; signed: readonly Log[] }> {
@@ -259,21 +277,21 @@ export class Policies {
     const startBefore = await this.#startRound(rewardEpoch - 1, signal)
     if (start === undefined || startBefore === undefined) return { policy: undefined, signed: [] }
     const [from, until] = [roundStartsAt(startBefore, contracts), roundStartsAt(start, contracts)]
-    const range = await this.#chain.blocksBetween(from, until, signal)
+    const range = await chain.blocksBetween(from, until, signal)
     const topics = [[INITIALISED, SIGNED], asTopic(rewardEpoch)]
     const addresses = [...(await this.#book.relays(signal)), contracts.systemsManager]
     const filter = { addresses, topics }
     const signed: Log[] = []
     let policy: SigningPolicy | undefined
-    for await (const log of this.#chain.logsBackward(filter, range, signal)) {
+    for await (const log of chain.logsBackward(filter, range, signal)) {
       if (log.topics[0] === SIGNED) signed.push(log)
       else policy = policyIn(log)
       if (policy !== undefined) break
     }
     if (policy === undefined || signed.some(isLastVote)) return { policy, signed }
-    const { number: head } = await this.#chain.block('latest', signal)
+    const { number: head } = await chain.block('latest', signal)
     const after = { from: range.until + 1, until: head }
-    for await (const log of this.#chain.logsForward(filter, after, signal)) {
+    for await (const log of chain.logsForward(filter, after, signal)) {
       if (log.topics[0] === SIGNED) signed.push(log)
       if (signed.some(isLastVote)) break
     }
@@ -286,7 +304,7 @@ export class Policies {
     const votes: SeenVote[] = []
     for (const hash of hashes) {
       const transaction = await this.#chain.transaction(hash, signal)
-      if (transaction === null) throw notServed(hash)
+      if (transaction === undefined) throw notServed(hash)
       votes.push(...policyVotesIn(transaction.input))
     }
     return votes

@@ -90,7 +90,7 @@ export class Rounds {
     const txHash = await this.#relayedIn(round, relay, signal)
     if (txHash === undefined) return `no event of round ${round}'s root yet`
     const transaction = await this.#chain.transaction(txHash, signal)
-    if (transaction === null) return `transaction ${txHash} is not served yet`
+    if (transaction === undefined) return `transaction ${txHash} is not served yet`
     for (const call of relayCallsIn(transaction.input)) {
       const isOurs = call.protocolId === FDC_PROTOCOL_ID && call.round === round
       if (!isOurs || call.root !== root) continue
@@ -119,13 +119,13 @@ export class Rounds {
   async #relayedIn(round: number, relay: Hex, signal: AbortSignal): Promise<Hash | undefined> {
     const contracts = await this.#book.current(signal)
     const head = await this.#chain.block('latest', signal)
-    const from = await this.#chain.blockBefore(roundStartsAt(round + 1, contracts), head, signal)
+    const endsAt = roundStartsAt(round + 1, contracts)
+    const from = await this.#chain.blockBefore(endsAt, head, signal)
     const topics = [RELAYED, asTopic(FDC_PROTOCOL_ID), asTopic(round)]
     const filter = { addresses: [relay], topics }
-    for await (const log of this.#chain.logsForward(filter, { from, until: head.number }, signal)) {
-      return log.transactionHash
-    }
-    return undefined
+    const range = { from, until: head.number }
+    const log = await this.#chain.ofAny((chain) => chain.oneLog(filter, range, 'first', signal))
+    return log?.transactionHash
   }
 }
 
