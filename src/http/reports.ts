@@ -22,7 +22,7 @@ export interface ReportsParts {
 /** A customer's token asks for its own account. */
 const OWN = { config: { access: { role: 'read', accounts: 'own' } } } as const
 const WAIT_S = 5
-const KNOWN = ['account', 'from', 'to', 'by', 'format']
+const KNOWN = ['account', 'to', 'by', 'format', 'from']
 
 /**
  * GET /v1/reports            `{ "kinds": [ "peak-hours", … ] }`

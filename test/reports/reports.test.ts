@@ -11,7 +11,7 @@ import { type Billable, billableOf, priceOf } from '../../src/pricing/price.js'
 import { makeReport } from '../../src/reports/index.js'
 import { questionOf, type Report, type Row } from '../../src/reports/report.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
-import { STEP_NAMES, World } from '../support/world.js'
+import { World } from '../support/world.js'
 
 // Goal: reports say what the bill will say, to the last wad, and what they were not told they leave open.
 // Method: the real steps over a real store; then compare with the pricing function and by hand.
@@ -30,19 +30,24 @@ describe('over a store', () => {
       usageRecord(`call ${i}`, {
         user: i % 3 === 0 ? 'vault_7' : 'vault_42',
         model: i % 2 === 0 ? 'gpt-4' : 'claude-3-haiku',
-        startedAtMs: startMs + (i - 30) * 60_000,
+        startedAtMs: startMs - 3_300_000 + i * 30_000,
+        endedAtMs: startMs - 3_299_100 + i * 30_000,
         promptTokens: 3_000n + BigInt(i),
         completionTokens: 1_000n,
       }),
     )
     world.use(...records)
     const daemon = await world.boot()
-    for (let round = 0; round < 6; round += 1) {
-      await daemon.run('reconcile', ...STEP_NAMES)
-      world.tick(600_000)
-    }
+    await daemon.runRounds(40)
     // Some are sealed, the others wait: both are in the reports.
-    world.use(usageRecord('late', { user: 'vault_7', startedAtMs: startMs, promptTokens: 9_999n }))
+    world.use(
+      usageRecord('late', {
+        user: 'vault_7',
+        startedAtMs: world.clock.now() - 60_000,
+        endedAtMs: world.clock.now() - 59_100,
+        promptTokens: 9_999n,
+      }),
+    )
     await daemon.run('collect', 'attribute')
     store = daemon.store
   })
@@ -91,7 +96,7 @@ describe('over a store', () => {
   })
 
   test('spans side by side add up to the whole', async () => {
-    const middle = new Date(startMs).toISOString()
+    const middle = new Date(startMs - 2_400_000).toISOString()
     const whole = (await report('vaults', { account: SEVEN })).rows[0]
     const first = (await report('vaults', { account: SEVEN, to: middle })).rows[0]
     const second = (await report('vaults', { account: SEVEN, from: middle })).rows[0]
