@@ -25,6 +25,8 @@ WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY cadence ./cadence
+COPY web ./web
+COPY docs/runbooks ./docs/runbooks
 COPY scripts/flowmeter.mjs ./scripts/flowmeter.mjs
 COPY --from=build /app/dist/src ./dist/src
 # The daemon writes in these two alone, so the rest may be read-only.

@@ -5,6 +5,7 @@ import { metricsOf } from './http/metrics.js'
 import { Readiness } from './http/ready.js'
 import { startServer } from './http/server.js'
 import type { UsageHint } from './http/usage-hints.js'
+import { createNotifiers } from './notifiers/index.js'
 import { createDirectories, createRecordRule } from './operator/index.js'
 import { acceptNext } from './pipeline/accept.js'
 import { anchorNext } from './pipeline/anchor.js'
@@ -16,13 +17,14 @@ import { type CollectPass, collectNext, rescanNext } from './pipeline/collect.js
 import { bindIdentity, identityOf } from './pipeline/identity.js'
 import { checkMeter, checkMeterLevel } from './pipeline/meter-guard.js'
 import { meteringWorkers } from './pipeline/metering-workers.js'
+import { type NotifyParts, notifyNext } from './pipeline/notify.js'
 import { policiesNext } from './pipeline/policies.js'
 import { type PricesParts, type PricesPass, priceStatus, pricesNext } from './pipeline/prices.js'
 import { receiveUsage } from './pipeline/receive.js'
 import { type ReconcilePass, reconcileNext } from './pipeline/reconcile.js'
 import { sealNext } from './pipeline/seal.js'
 import { settleNext } from './pipeline/settle.js'
-import { readStatus } from './pipeline/status.js'
+import { readStatus, type Status } from './pipeline/status.js'
 import { walletsNext } from './pipeline/wallets.js'
 import type { UsageReceiver } from './ports/usage-receiver.js'
 import type { UsageSource } from './ports/usage-source.js'
@@ -43,6 +45,7 @@ import { version } from './version.js'
 const POLICIES_IDLE_MS = 2_000
 const WALLETS_IDLE_MS = 60_000
 const PRICES_IDLE_MS = 30_000
+const NOTIFY_IDLE_MS = 15_000
 
 /** The composition root: the only file that knows every adapter. Reads from top to bottom. */
 export async function runApp(config: Config, log: Logger, shutdown: AbortSignal): Promise<void> {
@@ -117,6 +120,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       readiness,
       metrics,
       accessTokens: store.accessTokens,
+      shown: store,
       clock,
       onBug: (error, route) => log.error({ err: error, route }, 'an HTTP request failed'),
       reports: {
@@ -277,6 +281,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         next: bells.attribute,
       },
     ]
+    if (config.notify.length > 0) workers.push(notifyWorker(config, store, status, log))
     readiness.expect(workers)
     await runWorkers(workers, log, shutdown, (worker, result) => {
       readiness.note(worker, result)
@@ -285,6 +290,25 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
   } finally {
     await resources.releaseAll()
   }
+}
+
+function notifyWorker(
+  { notify, secretOf }: Config,
+  store: ReturnType<typeof openStore>,
+  status: () => Promise<Status>,
+  log: Logger,
+): Worker {
+  const parts: NotifyParts = {
+    ...{ store, clock },
+    notifiers: createNotifiers(notify, secretOf, () => clock.now()),
+    alarms: async () => (await status()).alarms,
+    onTried: ({ id: message, target, tries }, told) => {
+      if (told.ok) log.info({ message, target, tries }, 'somebody was told of alarms')
+      else log.warn({ message, target, tries, why: told.why }, 'a target could not be told')
+    },
+  }
+  const step = (signal: AbortSignal) => notifyNext(parts, signal)
+  return { name: 'notify', step, idleMs: NOTIFY_IDLE_MS, bell: new Bell() }
 }
 
 function rescanStep({

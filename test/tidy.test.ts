@@ -15,6 +15,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   pipeline: ['domain/', 'pricing/', 'mapping/', 'ports/', 'runtime/'],
   // What is asked of the store for people: pure arithmetic on what it adds up.
   reports: ['domain/', 'pricing/', 'ports/', 'pipeline/plan-of.js'],
+  notifiers: ['domain/', 'ports/', 'runtime/', 'notifiers/post.js'],
   sources: ['domain/', 'ports/', 'runtime/'],
   attestors: ['domain/', 'ports/', 'runtime/'],
   settlers: ['domain/', 'ports/', 'runtime/', 'pricing/plan.js'],
@@ -30,6 +31,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ...['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/', 'reports/'],
     ...['config.js', 'settings.js', 'version.js', 'store/index.js'],
     ...['sources/index.js', 'attestors/index.js', 'settlers/index.js', 'operator/index.js'],
+    'notifiers/index.js',
   ],
 }
 
@@ -57,7 +59,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   zod: [
     ...['config.ts', 'settings.ts', 'http/config.ts', 'mapping/', 'pricing/model-aliases.ts'],
     ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
-    ...['sources/', 'attestors/', 'settlers/'],
+    ...['sources/', 'attestors/', 'settlers/', 'notifiers/'],
   ],
 }
 

@@ -106,7 +106,7 @@ access(all) contract PricePlans {
         /// 0 day, 1 week from Monday, 2 month, in UTC
         access(all) let period: UInt8
 
-        /// Wad, for a period with usage
+        /// Wad, for a period with usage: due with its first entry, and not when it has none after all
         access(all) let minimum: UInt128
         access(all) let fee: UInt128
 
@@ -250,7 +250,17 @@ access(all) contract PricePlans {
             return billable
         }
 
-        /// What a billing period costs in all, in wad. Exact until its one division.
+        /// What a billing period with a packed entry's totals costs in all, in wad: without usage
+        /// nothing; nil: as `billable`
+        ///
+        access(all) view fun due(_ entry: UInt): UInt? {
+            if let billable = self.billable(entry) {
+                return billable == 0 && !UsageBatches.hasUsage(entry) ? 0 : self.price(billable)
+            }
+            return nil
+        }
+
+        /// What a billing period with usage costs in all, in wad. Exact until its one division.
         ///
         /// Graduated: each part at its own tier's price. Volume: all of it at the price of the tier
         /// that was reached, but never less than what was due at a bound that was crossed, since
@@ -327,16 +337,20 @@ access(all) contract PricePlans {
     /// could hold the rows
     ///
     access(all) view fun billable(plan: UInt64, rows: [UsageBatches.Row]): UInt? {
-        var packed: UInt = 1 << 352
-        for row in rows {
-            packed = packed << 240 | row.pack()
-        }
+        let packed = self.packed(rows)
         return UsageBatches.headOf(packed) == 0
             ? nil
             : self.borrowPlan(plan)?.billable(packed) ?? nil
     }
 
-    /// What a billing period with a billable total costs in all, in wad
+    /// What a billing period with typed rows costs in all, in wad; nil: as `billable`
+    ///
+    access(all) view fun due(plan: UInt64, rows: [UsageBatches.Row]): UInt? {
+        let packed = self.packed(rows)
+        return UsageBatches.headOf(packed) == 0 ? nil : self.borrowPlan(plan)?.due(packed) ?? nil
+    }
+
+    /// What a billing period with usage and a billable total costs in all, in wad
     ///
     access(all) view fun price(plan: UInt64, billable: UInt): UInt {
         pre {
@@ -362,6 +376,12 @@ access(all) contract PricePlans {
     ///
     access(all) view fun modelsOf(provider: UInt64): [String] {
         return self.catalogs[provider]?.models ?? []
+    }
+
+    /// How many names are in a provider's model table
+    ///
+    access(all) view fun modelCount(provider: UInt64): Int {
+        return (&self.catalogs[provider] as &Catalog?)?.models?.length ?? 0
     }
 
     /// The ids of a provider's plans, oldest first
@@ -526,6 +546,16 @@ access(all) contract PricePlans {
             bytes.appendAll(rate.request.toBigEndianBytes())
         }
         return UInt256.fromBigEndianBytes(HashAlgorithm.KECCAK_256.hash(bytes))!
+    }
+
+    /// Rows as in an entry, under an empty head
+    ///
+    access(self) view fun packed(_ rows: [UsageBatches.Row]): UInt {
+        var packed: UInt = 1 << 352
+        for row in rows {
+            packed = packed << 240 | row.pack()
+        }
+        return packed
     }
 
     access(self) view fun indexOf(_ name: String, among names: [String]): UInt8 {

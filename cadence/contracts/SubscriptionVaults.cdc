@@ -23,7 +23,7 @@ access(all) contract SubscriptionVaults {
     /// Allows publishing plans and models, and reserving account numbers
     access(all) entitlement Operate
 
-    /// Allows appending to the model table, and nothing else: a daemon may be given it
+    /// Allows appending to the first part of the model table, and nothing else: a daemon may be given it
     access(all) entitlement RegisterModels
 
     /// Allows naming the key that signs usage
@@ -52,6 +52,9 @@ access(all) contract SubscriptionVaults {
 
     /// Emitted when opening a vault takes another deposit for its storage
     access(all) event StorageDepositSet(token: String, amount: UFix64)
+
+    /// Emitted when becoming a provider costs another amount of FLOW
+    access(all) event ProviderFeeSet(amount: UFix64)
 
     /// Emitted when a provider keeps an account number for an address
     access(all) event NumberReserved(provider: UInt64, number: UInt64, holder: Address)
@@ -123,6 +126,9 @@ access(all) contract SubscriptionVaults {
         provider: UInt64, account: UInt64, isByCustomer: Bool, endsAt: UInt64
     )
 
+    /// Emitted when a customer who gave notice takes it back
+    access(all) event VaultStaying(provider: UInt64, account: UInt64)
+
     /// Emitted when a vault is closed for ever
     ///
     /// @param writtenOff wad that was owed and could not be paid
@@ -174,6 +180,13 @@ access(all) contract SubscriptionVaults {
 
     /// Units that opening a vault takes, by token type
     access(self) let storageDeposits: {Type: UInt64}
+
+    /// Units of all books of all providers, by token type: kept up whenever tokens come or go, so that
+    /// no look at the pools takes longer for strangers' books
+    access(self) let accounted: {Type: UInt64}
+
+    /// Units of FLOW that becoming a provider costs
+    access(self) var providerFee: UInt64
 
     /// By provider, from 1
     access(self) let desks: @{UInt64: Desk}
@@ -296,18 +309,22 @@ access(all) contract SubscriptionVaults {
 
         access(contract) fun deposited(_ units: UInt64) {
             self.balances = self.balances + units
+            SubscriptionVaults.came(units, of: self.token)
         }
 
         access(contract) fun withdrawn(_ units: UInt64) {
             self.balances = self.balances - units
+            SubscriptionVaults.went(units, of: self.token)
         }
 
         access(contract) fun collected(_ units: UInt64) {
             self.earnings = self.earnings - units
+            SubscriptionVaults.went(units, of: self.token)
         }
 
         access(contract) fun putAside(_ units: UInt64) {
             self.storageDeposits = self.storageDeposits + units
+            SubscriptionVaults.came(units, of: self.token)
         }
 
         /// Storage deposit that becomes balance again
@@ -450,7 +467,7 @@ access(all) contract SubscriptionVaults {
             self.refund = refund
         }
 
-        access(contract) fun setEndsAt(_ endsAt: UInt64) {
+        access(contract) fun setEndsAt(_ endsAt: UInt64?) {
             self.endsAt = endsAt
         }
 
@@ -474,8 +491,7 @@ access(all) contract SubscriptionVaults {
     ///
     access(all) resource Vault {
         /// What settling only looks at. From the lowest bit: floor u32, opening period u32, period
-        /// kind u8, status u8 (0 open, 1 its customer leaves, 2 its provider closes it, 3 closed),
-        /// reserved number u8, spare u8, book u16, spare u16; from bit 128 the limits; from bit 456
+        /// kind u8, status u8 (see `status`), reserved number u8, spare u8, book u16, spare u16; from bit 128 the limits; from bit 456
         /// the plans, newest lowest, each plan id u64 and first period u32.
         access(contract) var terms: UInt
 
@@ -531,7 +547,8 @@ access(all) contract SubscriptionVaults {
             if billable < last / (1 << 120) & 0xffffffffffffffffffffffffffffffff {
                 return self.refusal(2, last)
             }
-            let cost = plan!.price(billable)
+            // Without usage nothing is due: no minimum and no fee.
+            let cost: UInt = billable == 0 && !UsageBatches.hasUsage(entry) ? 0 : plan!.price(billable)
             if cost >= 1 << 120 {
                 return self.refusal(5, last)
             }
@@ -658,7 +675,9 @@ access(all) contract SubscriptionVaults {
                 message: "SubscriptionVaults.Vault.correct: A total of \(known) is not lowered to \(billable)"
             )
             let before = last & 0xffffffffffffffffffffffffffffff
-            let cost = plan.price(billable)
+            // Nothing was used after all, so there is no minimum and no fee. Usage that weighs nothing
+            // is due again with its next entry.
+            let cost: UInt = billable == 0 ? 0 : plan.price(billable)
             let charged = cost < before ? cost : before
             let applied = last / (1 << 248)
             self.records[periodStart] = (position > applied ? position : applied) << 248
@@ -828,7 +847,8 @@ access(all) contract SubscriptionVaults {
             return self.status() != 3
         }
 
-        /// 0 open, 1 its customer leaves, 2 its provider closes it, 3 closed
+        /// 0 open, 1 its customer leaves, 2 its provider closes it, 3 closed, 4 its customer leaves and
+        /// the provider wants that too
         access(all) view fun status(): UInt8 {
             return UInt8(self.terms / (1 << 72) & 0xff)
         }
@@ -1136,12 +1156,23 @@ access(all) contract SubscriptionVaults {
             )
         }
 
-        /// Begins a vault's notice
+        /// Begins a vault's notice. A provider's, where the customer gave theirs before, holds the
+        /// customer to it: nobody could close a vault whose customer leaves and stays by turns.
         ///
         /// @param status 1: its customer leaves, 2: its provider closes it
         ///
         access(contract) fun beginEnding(_ account: UInt64, status: UInt8) {
             let vault = self.vaultOf(account)
+            if status == 2 && vault.status() == 1 {
+                vault.setStatus(4)
+                emit VaultEnding(
+                    provider: self.provider,
+                    account: account,
+                    isByCustomer: false,
+                    endsAt: self.borrowAgreement(account)!.endsAt!
+                )
+                return
+            }
             assert(
                 vault.status() == 0,
                 message: "SubscriptionVaults.Desk.beginEnding: Vault \(account) is closed, or will be"
@@ -1155,6 +1186,19 @@ access(all) contract SubscriptionVaults {
                 isByCustomer: status == 1,
                 endsAt: endsAt
             )
+        }
+
+        /// Takes a customer's own notice back. Debts and limits are what they were.
+        ///
+        access(contract) fun stay(_ account: UInt64) {
+            let vault = self.vaultOf(account)
+            assert(
+                vault.status() == 1,
+                message: "SubscriptionVaults.Desk.stay: The notice of vault \(account) is not its customer's to take back"
+            )
+            vault.setStatus(0)
+            self.borrowAgreement(account)!.setEndsAt(nil)
+            emit VaultStaying(provider: self.provider, account: account)
         }
 
         /// Closes a vault whose notice is over: pays what is owed, writes off what cannot be paid, and
@@ -1174,7 +1218,7 @@ access(all) contract SubscriptionVaults {
                 message: "SubscriptionVaults.Desk.end: Vault \(account) can be ended from \(endsAt) on, and it is \(now)"
             )
             let book = UInt(vault.bookIndex())
-            if vault.status() == 1 {
+            if vault.status() != 2 {
                 vault.setLimits(Limits(
                     isAutopayOn: true, isPaused: false, cap: nil, entitled: nil, validUntil: nil
                 ))
@@ -1287,8 +1331,8 @@ access(all) contract SubscriptionVaults {
                 ?? panic("SubscriptionVaults.Desk.correct: Provider \(self.provider) has no meter")
             // A number far above the meter's would keep out all that it will ever seal.
             assert(
-                afterSeq <= stream.highestSeq.saturatingAdd(256),
-                message: "SubscriptionVaults.Desk.correct: afterSeq \(afterSeq) is more than 256 above \(stream.highestSeq), the highest batch accepted"
+                afterSeq <= stream.highestSeq.saturatingAdd(16),
+                message: "SubscriptionVaults.Desk.correct: afterSeq \(afterSeq) is more than 16 above \(stream.highestSeq), the highest batch accepted"
             )
             let relief = vault.correct(
                 periodStart: period,
@@ -1578,6 +1622,12 @@ access(all) contract SubscriptionVaults {
             self.desk().beginEnding(self.number, status: 1)
         }
 
+        /// Takes that notice back, while the vault is not ended and the provider has not given notice too
+        ///
+        access(Manage) fun stay() {
+            self.desk().stay(self.number)
+        }
+
         /// Names who gets what is left when the vault is closed
         ///
         access(Manage) fun setRefundReceiver(_ refund: Capability<&{FungibleToken.Receiver}>) {
@@ -1667,7 +1717,18 @@ access(all) contract SubscriptionVaults {
 
         /// Appends to the model table. A name that is in it keeps its id.
         ///
-        access(Operate | RegisterModels) fun registerModels(_ names: [String]) {
+        access(Operate) fun registerModels(_ names: [String]) {
+            PricePlans.registerModels(provider: self.id, names: names)
+        }
+
+        /// The same for somebody else, who may not fill the table: most of its 65535 places stay the
+        /// provider's own
+        ///
+        access(RegisterModels) fun appendModels(_ names: [String]) {
+            post {
+                PricePlans.modelCount(provider: self.id) <= 4096:
+                    "SubscriptionVaults.Provider.appendModels: From 4096 models on only the provider itself registers more"
+            }
             PricePlans.registerModels(provider: self.id, names: names)
         }
 
@@ -1702,9 +1763,10 @@ access(all) contract SubscriptionVaults {
         /// Lowers the total of a billing period. What was charged for the difference is owed no
         /// more; what of it was paid goes from earnings back to the balance.
         ///
-        /// @param billable 1e-4 tokens; 0 if nothing was applied of the period
+        /// @param billable 1e-4 tokens; 0 if nothing was applied of the period, or nothing was used in
+        /// it after all: then minimum and fee are not due either
         /// @param afterSeq batches of the current meter up to it change the period no more; at most
-        /// 256 above the highest accepted
+        /// 16 above the highest accepted
         /// @param reason for the customer
         ///
         access(Correct) fun correct(
@@ -1787,9 +1849,12 @@ access(all) contract SubscriptionVaults {
         /// Lets vaults be opened in a token
         ///
         /// @param pool an empty vault of it
+        /// @param storageDeposit see `setStorageDeposit`
         ///
-        access(Govern) fun allowToken(pool: @{FungibleToken.Vault}) {
+        access(Govern) fun allowToken(pool: @{FungibleToken.Vault}, storageDeposit: UFix64) {
+            let token = pool.getType()
             SubscriptionVaults.addPool(<-pool)
+            SubscriptionVaults.setStorageDeposit(token: token, amount: storageDeposit)
         }
 
         /// Says what opening a vault takes for its storage. It comes back when the vault is closed.
@@ -1797,11 +1862,25 @@ access(all) contract SubscriptionVaults {
         access(Govern) fun setStorageDeposit(token: Type, amount: UFix64) {
             SubscriptionVaults.setStorageDeposit(token: token, amount: amount)
         }
+
+        /// Says what becoming a provider costs
+        ///
+        access(Govern) fun setProviderFee(_ amount: UFix64) {
+            SubscriptionVaults.setProviderFee(amount)
+        }
     }
 
     /// Makes the caller a provider of a new number
     ///
-    access(all) fun createProvider(): @Provider {
+    /// @param fee goes to the contract's account, where FLOW is room for storage
+    ///
+    access(all) fun createProvider(fee: @FlowToken.Vault): @Provider {
+        pre {
+            self.units(fee.balance) == self.providerFee:
+                "SubscriptionVaults.createProvider: It costs \(self.providerFeeInFlow()) FLOW, not \(fee.balance)"
+        }
+        (self.account.storage.borrow<&FlowToken.Vault>(from: /storage/flowTokenVault)!)
+            .deposit(from: <-fee)
         let id = UInt64(self.desks.length) + 1
         self.desks[id] <-! create Desk(provider: id)
         emit ProviderCreated(provider: id)
@@ -1925,6 +2004,12 @@ access(all) contract SubscriptionVaults {
         return UInt64(self.desks.length)
     }
 
+    /// What becoming a provider costs
+    ///
+    access(all) view fun providerFeeInFlow(): UFix64 {
+        return self.tokens(self.providerFee)
+    }
+
     /// The tokens that vaults can be opened in
     ///
     access(all) view fun tokenTypes(): [Type] {
@@ -1941,6 +2026,13 @@ access(all) contract SubscriptionVaults {
     ///
     access(all) view fun poolBalance(token: Type): UFix64 {
         return self.pools[token]?.balance ?? 0.0
+    }
+
+    /// What all books of all providers say of a token: balances, earnings and storage deposits. The
+    /// pool holds that much.
+    ///
+    access(all) view fun accountedFor(token: Type): UFix64 {
+        return self.tokens(self.accounted[token] ?? 0)
     }
 
     /// Tokens of a count of units (1e-8): the same bits
@@ -1968,6 +2060,14 @@ access(all) contract SubscriptionVaults {
     access(contract) view fun desk(_ provider: UInt64): &Desk {
         return self.borrowDesk(provider: provider)
             ?? panic("SubscriptionVaults.desk: There is no provider \(provider)")
+    }
+
+    access(contract) fun came(_ units: UInt64, of token: Type) {
+        self.accounted[token] = (self.accounted[token] ?? 0) + units
+    }
+
+    access(contract) fun went(_ units: UInt64, of token: Type) {
+        self.accounted[token] = (self.accounted[token] ?? 0) - units
     }
 
     access(contract) fun takeFromPool(token: Type, amount: UFix64): @{FungibleToken.Vault} {
@@ -2006,9 +2106,20 @@ access(all) contract SubscriptionVaults {
         pre {
             self.pools[token] != nil:
                 "SubscriptionVaults.setStorageDeposit: \(token.identifier) is not allowed"
+            amount > 0.0:
+                "SubscriptionVaults.setStorageDeposit: Without one a stranger could fill the storage"
         }
         self.storageDeposits[token] = self.units(amount)
         emit StorageDepositSet(token: token.identifier, amount: amount)
+    }
+
+    access(contract) fun setProviderFee(_ amount: UFix64) {
+        pre {
+            amount > 0.0:
+                "SubscriptionVaults.setProviderFee: Without one a stranger could fill the storage"
+        }
+        self.providerFee = self.units(amount)
+        emit ProviderFeeSet(amount: amount)
     }
 
     access(contract) fun addPool(_ pool: @{FungibleToken.Vault}) {
@@ -2030,6 +2141,9 @@ access(all) contract SubscriptionVaults {
         self.recordsKept = 400 * 86400
         self.pools <- {}
         self.storageDeposits = {}
+        self.accounted = {}
+        // Many times what a provider's storage costs, as with vaults.
+        self.providerFee = 1_000_000
         self.desks <- {}
         self.extensions = {}
         self.addPool(<-FlowToken.createEmptyVault(vaultType: Type<@FlowToken.Vault>()))

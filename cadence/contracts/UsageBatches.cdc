@@ -366,6 +366,20 @@ access(all) contract UsageBatches {
         return head >= 1 << 352 && head != packed ? head : 0
     }
 
+    /// Whether an entry's rows count anything
+    ///
+    access(all) view fun hasUsage(_ packed: UInt): Bool {
+        var rest = packed
+        while rest >= 1 << 353 {
+            // A row's counters, without its model id.
+            if rest & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffff > 0 {
+                return true
+            }
+            rest = rest / (1 << 240)
+        }
+        return false
+    }
+
     /// keccak of the entry's bytes
     ///
     access(all) view fun leafOf(_ packed: UInt): UInt256 {

@@ -4,7 +4,8 @@ access(all) struct Pool {
     access(all) let token: String
     /// The tokens that are there
     access(all) let balance: UFix64
-    /// All vault balances, earnings and storage deposits of all providers: must be the same
+    /// All vault balances, earnings and storage deposits of all providers, as the contract keeps them:
+    /// must be the same. `add_up_books` adds them up.
     access(all) let accounted: UFix64
 
     view init(token: String, balance: UFix64, accounted: UFix64) {
@@ -95,20 +96,10 @@ access(all) struct Conservation {
 access(all) fun main(provider: UInt64, from: Int, limit: Int): Conservation {
     let pools: [Pool] = []
     for token in SubscriptionVaults.tokenTypes() {
-        var accounted = 0 as UInt64
-        var other = SubscriptionVaults.providerCount()
-        while other > 0 {
-            for book in SubscriptionVaults.borrowDesk(provider: other)!.books {
-                if book.token == token {
-                    accounted = accounted + book.balances + book.earnings + book.storageDeposits
-                }
-            }
-            other = other - 1
-        }
         pools.append(Pool(
             token: token.identifier,
             balance: SubscriptionVaults.poolBalance(token: token),
-            accounted: SubscriptionVaults.tokens(accounted)
+            accounted: SubscriptionVaults.accountedFor(token: token)
         ))
     }
     let books: [BookView] = []

@@ -54,7 +54,7 @@ access(all) struct VaultView {
         self.openingPeriod = vault.openingPeriod()
         self.floor = vault.floor()
         self.isOpen = vault.isOpen()
-        self.state = ["open", "leaving", "closing", "closed"][vault.status()]
+        self.state = ["open", "leaving", "closing", "closed", "leaving"][vault.status()]
         self.isReserved = vault.isReserved()
         let limits = vault.limits()
         self.isAutopayOn = limits.isAutopayOn

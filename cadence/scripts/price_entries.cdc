@@ -65,7 +65,7 @@ access(all) fun main(
     for entry in entries {
         let billable = plan.billable(entry)
         billables.append(billable)
-        prices.append(billable == nil ? nil : plan.price(billable!))
+        prices.append(plan.due(entry))
     }
     return Priced(hash: plan.hash, billables: billables, prices: prices)
 }

@@ -4,7 +4,7 @@ import "UsageBatches"
 access(all) struct Quote {
     /// 1e-4 tokens
     access(all) let billable: UInt
-    /// Wad, with minimum and fee
+    /// Wad, with minimum and fee where anything was used
     access(all) let price: UInt
 
     view init(billable: UInt, price: UInt) {
@@ -31,8 +31,7 @@ access(all) fun main(
         ))
     }
     if let billable = PricePlans.billable(plan: plan, rows: rows) {
-        let price = PricePlans.price(plan: plan, billable: billable)
-        return Quote(billable: billable, price: price)
+        return Quote(billable: billable, price: PricePlans.due(plan: plan, rows: rows)!)
     }
     return nil
 }

@@ -27,6 +27,11 @@
 
 /** A transaction may be executed before it is answered, and a busy machine takes its time. */
 const REQUEST_MS_MAX = 120_000
+/**
+ * The emulator closes a connection whose answer takes longer than 30 s, and may close an idle one just
+ * when it is used again. What was asked is done all the same.
+ */
+const TRIES_MAX = 3
 
 /** An answer that is not a success. */
 export class RestError extends Error {
@@ -49,6 +54,28 @@ export async function request(url: string, body?: unknown): Promise<unknown> {
   const text = await response.text()
   if (!response.ok) throw new RestError(response.status, messageOf(text))
   return JSON.parse(text) as unknown
+}
+
+/**
+ * Asks again where the connection was closed without an answer: for what may be done twice.
+ *
+ * @param isDoneBy says of the refusal of a later try that an earlier one has done it
+ * @returns undefined when it was done by an earlier try
+ */
+export async function requestAgain(
+  url: string,
+  body?: unknown,
+  isDoneBy: (error: RestError) => boolean = () => false,
+): Promise<unknown> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await request(url, body)
+    } catch (error) {
+      if (tries > 1 && error instanceof RestError && isDoneBy(error)) return undefined
+      // That is what fetch throws for a connection: an answer is a RestError, a time limit its own.
+      if (!(error instanceof TypeError) || tries === TRIES_MAX) throw error
+    }
+  }
 }
 
 function messageOf(text: string): string {

@@ -12,6 +12,7 @@ import { doctorCommand } from './doctor.js'
 import { flowCommand } from './flow.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
+import { noticesCommand } from './notices.js'
 import { heldCommand, parkedCommand } from './parked.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
@@ -23,6 +24,7 @@ import { adoptCommand, backupCommand } from './recovery.js'
 import { reportCommand } from './report.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
+import { tokensCommand } from './tokens.js'
 import { unmappedCommand } from './unmapped.js'
 import { vaultsCommand } from './vaults.js'
 
@@ -47,10 +49,12 @@ export function createProgram(parts: CliParts): Command {
     parkedCommand(parts),
     heldCommand(parts),
     logCommand(parts),
+    tokensCommand(parts),
     backupCommand(parts),
     adoptCommand(parts),
     statusCommand(parts),
     reportCommand(parts),
+    noticesCommand(parts),
     doctorCommand(parts),
     configCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),

@@ -6,8 +6,12 @@ import type { Directory } from '../ports/stores.js'
 import type { ConfigTools } from './config-command.js'
 import type { DeskParts } from './desk-parts.js'
 import type { MeteringTools } from './metering-tools.js'
+import type { NoticeTools } from './notices.js'
 import type { OperationsTools } from './operations-tools.js'
+
 import type { ReportTools } from './report.js'
+
+import type { TokensTools } from './tokens-tools.js'
 
 /** What commands are given, so that a test can hand them something else. Each loads on demand. */
 export interface CliParts {
@@ -24,6 +28,8 @@ export interface CliParts {
   readonly receipts: () => Promise<ReceiptsTools>
   readonly operations: () => Promise<OperationsTools>
   readonly reports: () => Promise<ReportTools>
+  readonly notices: () => Promise<NoticeTools>
+  readonly tokens: () => Promise<TokensTools>
   readonly config: () => Promise<ConfigTools>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** For people with keys of their own: plans, vaults, provider. */

@@ -4,7 +4,7 @@ import { modelId, OTHER_MODEL } from '../domain/ids.js'
 import { formatWad, wad } from '../domain/money.js'
 import { addUsage, NO_USAGE, type Usage, type UsageTotal } from '../domain/usage-total.js'
 import { tableWith, termsOf } from '../pricing/plan-draft.js'
-import { billableOf, priceOf } from '../pricing/price.js'
+import { billableOf, dueOf } from '../pricing/price.js'
 import { type DeskParts, told } from './desk-parts.js'
 import { type CliParts, toJson } from './parts.js'
 import { findPlan, type NamedPlan } from './plan-reference.js'
@@ -38,7 +38,7 @@ export function quoteCommand({ print, ...parts }: Pick<CliParts, 'print'> & Desk
       }
       const terms = termsOf(plan.draft, tableOf(plan))
       const billable = billableOf(terms, rows)
-      const price = priceOf(terms, billable)
+      const price = dueOf(terms, rows)
       if (plan.id !== undefined) await checkWithContract(plan.id, rows, price, parts, command)
       const { currency } = terms
       const weighed = formatWad(wad(billable * BILLABLE_TO_WAD))

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { formatUfix64, formatWad, parseWad, type Wad } from '../domain/money.js'
 import type { Done } from '../ports/desk.js'
 import type { FollowedRate, PriceFeed, PriceKeeperDesk, PricePair } from '../ports/price-desk.js'
-import { flowAmount } from './desk-arguments.js'
+import { tokenAmount } from './desk-arguments.js'
 import { type DeskParts, told } from './desk-parts.js'
 import { type CliParts, toJson } from './parts.js'
 
@@ -136,7 +136,7 @@ function refreshCommand(parts: PricesParts): Command {
   return ofPair('refresh', 'Bring Band’s newest rate, with a provider’s key: anybody may')
     .option('--max-fee <amount>', 'the most FLOW that Band may ask for it', '0.1')
     .action(async (options: Options & { readonly maxFee: string }, command: Command) => {
-      const maxFee = flowAmount(options.maxFee, command)
+      const maxFee = tokenAmount(options.maxFee, command)
       await act(parts, 'provider', options, command, (desk, pair, signal) =>
         desk.refresh(pair, maxFee, signal),
       )

@@ -1,12 +1,20 @@
 import { Command } from 'commander'
 import type { Done, ProviderDesk } from '../ports/desk.js'
-import { billableOf, flowAmount, limitOf, secondsOf } from './desk-arguments.js'
+import {
+  billableOf,
+  limitOf,
+  type PlaceOptions,
+  placeOf,
+  STORAGE,
+  secondsOf,
+  tokenAmount,
+} from './desk-arguments.js'
 import { type DeskParts, SEQUENCE_NUMBER, sendOptionsOf, told, wholeNumber } from './desk-parts.js'
 import { type CliParts, toJson } from './parts.js'
 
 type VerbParts = Pick<CliParts, 'print'> & DeskParts
 
-interface Options {
+interface Options extends PlaceOptions {
   readonly json?: true
   readonly sequenceNumber?: string
   readonly period: string
@@ -52,9 +60,10 @@ export function providerVerbs(parts: VerbParts): Command[] {
       'Hold entries with a greater charge until they are approved',
       maxCharge,
     ).argument('<amount>', 'of the plans’ currency; none for no limit'),
-    verb(parts, 'credit', 'Give FLOW of one’s own to a vault', credit)
+    verb(parts, 'credit', 'Give tokens of one’s own to a vault', credit)
       .argument(...ACCOUNT)
-      .argument('<amount>', 'FLOW, such as 12.5')
+      .argument('<amount>', 'such as 12.5')
+      .option(...STORAGE)
       .requiredOption(...REASON),
     verb(
       parts,
@@ -105,10 +114,11 @@ function credit(
   command: Command,
 ): Act {
   const account = wholeNumber(text, command)
-  const amount = flowAmount(amountText, command)
+  const amount = tokenAmount(amountText, command)
+  const at = placeOf(options, command)
   return {
-    work: (desk, signal) => desk.credit(account, amount, options.reason, signal),
-    says: `${amountText} FLOW given to account ${account}`,
+    work: (desk, signal) => desk.credit({ account, amount, reason: options.reason, at }, signal),
+    says: `${amountText} ${at === undefined ? 'FLOW' : 'tokens'} given to account ${account}`,
   }
 }
 

@@ -1,6 +1,13 @@
 import { Command } from 'commander'
 import type { Done, ProviderDesk } from '../ports/desk.js'
-import { flareAddress, flowAddress, flowAmount } from './desk-arguments.js'
+import {
+  flareAddress,
+  flowAddress,
+  type PlaceOptions,
+  placeOf,
+  STORAGE,
+  tokenAmount,
+} from './desk-arguments.js'
 import { type DeskParts, SEQUENCE_NUMBER, sendOptionsOf, told, wholeNumber } from './desk-parts.js'
 import { type CliParts, toJson } from './parts.js'
 import { providerVerbs } from './provider-verbs.js'
@@ -9,6 +16,10 @@ type ProviderParts = Pick<CliParts, 'print'> & DeskParts
 interface Options {
   readonly json?: true
   readonly sequenceNumber?: string
+}
+
+interface CollectOptions extends Options, PlaceOptions {
+  readonly currency: string
 }
 
 /** What a provider does, with a key that the daemon never has. */
@@ -25,12 +36,15 @@ export function providerCommand(parts: ProviderParts): Command {
   )
   sending(provider, 'register-models', 'Append names to the model table')
     .argument('<names...>', 'known names keep their id')
-    .action(async (names: string[], options: Options, command: Command) =>
-      act(parts, options, command, async (desk, signal) => ({
-        done: await desk.registerModels(names, signal),
+    .option('--for <address>', 'of a provider who shared this with your account')
+    .action(async (names: string[], options: Options & { for?: string }, command: Command) => {
+      const owner = options.for === undefined ? undefined : flowAddress(options.for, command)
+      await act(parts, options, command, async (desk, signal) => ({
+        done: await desk.registerModels(names, signal, owner),
         says: `${names.join(', ')}: in the table`,
-      })),
-    )
+      }))
+    })
+  for (const command of sharingCommands(parts)) provider.addCommand(command)
   sending(provider, 'set-meter', 'Name the key that signs usage; the one before is revoked at once')
     .argument('<address>', 'on Flare, 40 hex digits')
     .action(async (text: string, options: Options, command: Command) => {
@@ -52,19 +66,55 @@ export function providerCommand(parts: ProviderParts): Command {
         says: `account ${account} is kept for ${address}`,
       }))
     })
-  sending(provider, 'collect', 'Take FLOW that vaults have paid')
-    .argument('<amount>', 'FLOW, such as 12.5')
+  sending(provider, 'collect', 'Take tokens that vaults have paid')
+    .argument('<amount>', 'such as 12.5')
+    .option(...STORAGE)
     .option('--currency <currency>', 'of the plans that it was paid for', 'USD')
     .option(...SEQUENCE_NUMBER)
-    .action(async (text: string, options: Options & { currency: string }, command: Command) => {
-      const amount = flowAmount(text, command)
+    .action(async (text: string, options: CollectOptions, command: Command) => {
+      const amount = tokenAmount(text, command)
+      const at = placeOf(options, command)
       await act(parts, options, command, async (desk, signal) => ({
-        done: await desk.collect(options.currency, amount, signal),
-        says: `${text} FLOW collected`,
+        done: await desk.collect(options.currency, amount, signal, at),
+        says: `${text} ${at === undefined ? 'FLOW' : 'tokens'} collected`,
       }))
     })
   for (const verb of providerVerbs(parts)) provider.addCommand(verb)
   return provider
+}
+
+/** The model table in other hands: who holds a part of a provider's power, and for how long. */
+function sharingCommands(parts: ProviderParts): Command[] {
+  const holder = new Command()
+  sending(holder, 'share-models', 'Let another account register models, and do nothing else')
+    .argument('<address>', 'the account’s, 16 hex digits; it runs claim-models then')
+    .option(...SEQUENCE_NUMBER)
+    .action(async (text: string, options: Options, command: Command) => {
+      const delegate = flowAddress(text, command)
+      await act(parts, options, command, async (desk, signal) => ({
+        done: await desk.shareModels(delegate, signal),
+        says: `${delegate} may run flowmeter provider claim-models`,
+      }))
+    })
+  sending(holder, 'revoke-models', 'Take that back, from everybody')
+    .option(...SEQUENCE_NUMBER)
+    .action(async (options: Options, command: Command) =>
+      act(parts, options, command, async (desk, signal) => ({
+        done: await desk.revokeModels(signal),
+        says: 'nobody else registers models',
+      })),
+    )
+  sending(holder, 'claim-models', 'Take what a provider offered with share-models')
+    .argument('<address>', 'the provider’s, 16 hex digits')
+    .option(...SEQUENCE_NUMBER)
+    .action(async (text: string, options: Options, command: Command) => {
+      const owner = flowAddress(text, command)
+      await act(parts, options, command, async (desk, signal) => ({
+        done: await desk.claimModels(owner, signal),
+        says: `flowmeter provider register-models <names> --for ${owner}`,
+      }))
+    })
+  return [...holder.commands]
 }
 
 function sending(parent: Command, name: string, description: string): Command {

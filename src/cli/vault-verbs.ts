@@ -1,6 +1,16 @@
 import { Command } from 'commander'
-import type { VaultChange } from '../ports/desk.js'
-import { flowAddress, flowAmount, limitOf, onOrOff, secondsOf } from './desk-arguments.js'
+import type { TokenPlace, VaultChange } from '../ports/desk.js'
+import {
+  flowAddress,
+  limitOf,
+  onOrOff,
+  type PlaceOptions,
+  placeOf,
+  RECEIVER,
+  STORAGE,
+  secondsOf,
+  tokenAmount,
+} from './desk-arguments.js'
 import {
   type DeskParts,
   PROVIDER,
@@ -81,17 +91,18 @@ const VERBS: readonly Verb[] = [
   {
     name: 'request-withdrawal',
     description: 'Ask for free balance back, to be taken after the plan’s notice',
-    argument: ['<amount>', 'FLOW, such as 12.5'],
+    argument: ['<amount>', 'of the vault’s token, such as 12.5'],
     change: (text, command) => ({
       kind: 'request_withdrawal',
-      amount: flowAmount(text, command),
+      amount: tokenAmount(text, command),
     }),
     says: 'take it with flowmeter vaults withdraw when the notice is over, within a day',
   },
   {
     name: 'withdraw',
     description: 'Take out what was asked for, or what is still free of it',
-    change: () => ({ kind: 'execute_withdrawal' }),
+    option: STORAGE,
+    change: (_, command) => ({ kind: 'execute_withdrawal', ...placed(command) }),
     says: 'it is taken out',
   },
   {
@@ -99,6 +110,12 @@ const VERBS: readonly Verb[] = [
     description: 'Give notice. When it is over, what is owed is paid and the rest comes back',
     change: () => ({ kind: 'leave' }),
     says: 'flowmeter vaults end and refund pay the rest back when the notice is over',
+  },
+  {
+    name: 'stay',
+    description: 'Take that notice back, while the vault is not ended',
+    change: () => ({ kind: 'stay' }),
+    says: 'it goes on as before',
   },
   {
     name: 'end',
@@ -116,13 +133,19 @@ const VERBS: readonly Verb[] = [
     name: 'refund-to',
     description: 'Name the account that gets what is left when the vault is closed',
     argument: ['<address>', 'on Flow, 16 hex digits'],
-    change: (text, command) => ({ kind: 'refund_receiver', receiver: flowAddress(text, command) }),
+    option: RECEIVER,
+    change: (text, command) => ({
+      kind: 'refund_receiver',
+      receiver: flowAddress(text, command),
+      ...placed(command),
+    }),
     says: 'the receiver is named',
   },
   {
     name: 'take-refund',
     description: 'Take what is left in a closed vault, where its receiver does not',
-    change: () => ({ kind: 'take_refund' }),
+    option: STORAGE,
+    change: (_, command) => ({ kind: 'take_refund', ...placed(command) }),
     says: 'it is taken out',
   },
 ]
@@ -159,6 +182,11 @@ function verbCommand(verb: Verb, { print, openCustomerDesk }: VerbParts): Comman
     .action((text: string, value: string, _: Options, command: Command) =>
       run(text, value, command),
     )
+}
+
+function placed(command: Command): { readonly at?: TokenPlace } {
+  const at = placeOf(command.opts<PlaceOptions>(), command)
+  return at === undefined ? {} : { at }
 }
 
 function untilOf(command: Command): number | null {

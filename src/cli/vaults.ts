@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { formatUfix64, formatWad } from '../domain/money.js'
-import type { VaultCard, VaultMoney } from '../ports/desk.js'
-import { flowAmount } from './desk-arguments.js'
+import type { TokenPlace, VaultCard, VaultMoney } from '../ports/desk.js'
+import { type PlaceOptions, placeOf, RECEIVER, STORAGE, tokenAmount } from './desk-arguments.js'
 import {
   type DeskParts,
   PROVIDER,
@@ -21,7 +21,7 @@ interface Options {
   readonly json?: true
 }
 
-interface OpenOptions extends Options {
+interface OpenOptions extends Options, PlaceOptions {
   readonly plan: string
   readonly number?: string
   readonly deposit: string
@@ -46,17 +46,25 @@ function openCommand({ print, openCustomerDesk }: VaultsParts): Command {
     .description('Open a vault with a provider')
     .requiredOption('--plan <id>', 'the plan to begin with')
     .option('--number <account>', 'an account number that the provider kept for you')
-    .option('--deposit <amount>', 'FLOW to put in at once', '0')
+    .option('--deposit <amount>', 'tokens to put in at once', '0')
+    .option(...STORAGE)
+    .option(...RECEIVER)
     .option(...PROVIDER)
     .option(...SEQUENCE_NUMBER)
     .option('--json', 'print one JSON object')
     .action(async (options: OpenOptions, command: Command) => {
+      const at = placeOf(options, command)
+      if (at !== undefined && (options.storage === undefined || at.receiver === undefined)) {
+        const message = 'error: a vault of another token needs --storage and --receiver'
+        command.error(message, { exitCode: 2 })
+      }
       const opened = await openCustomerDesk(sendOptionsOf(options, command))
       const order = {
         provider: providerOf(opened, options.provider, command),
         plan: wholeNumber(options.plan, command),
         account: options.number === undefined ? undefined : wholeNumber(options.number, command),
-        deposit: flowAmount(options.deposit, command),
+        deposit: tokenAmount(options.deposit, command),
+        at,
       }
       const { account, txId } = await told(command, () => opened.desk.open(order, opened.signal))
       print(options.json ? toJson({ account, txId }) : `vault ${account} is open`)
@@ -65,9 +73,10 @@ function openCommand({ print, openCustomerDesk }: VaultsParts): Command {
 
 function depositCommand({ print, openCustomerDesk }: VaultsParts): Command {
   return new Command('deposit')
-    .description('Put FLOW into a vault, one’s own or anybody’s')
+    .description('Put tokens into a vault, one’s own or anybody’s')
     .argument('<account>', 'its number')
-    .argument('<amount>', 'FLOW, such as 12.5')
+    .argument('<amount>', 'such as 12.5')
+    .option(...STORAGE)
     .option(...PROVIDER)
     .option(...SEQUENCE_NUMBER)
     .option('--json', 'print one JSON object')
@@ -75,19 +84,20 @@ function depositCommand({ print, openCustomerDesk }: VaultsParts): Command {
       async (
         text: string,
         amountText: string,
-        options: Options & { readonly sequenceNumber?: string },
+        options: Options & PlaceOptions & { readonly sequenceNumber?: string },
         command: Command,
       ) => {
         const account = wholeNumber(text, command)
-        const amount = flowAmount(amountText, command)
+        const amount = tokenAmount(amountText, command)
+        const at = placeOf(options, command)
         const opened = await openCustomerDesk(sendOptionsOf(options, command))
         const { desk, signal } = opened
         const provider = providerOf(opened, options.provider, command)
         await told(command, async () => {
-          const { txId } = await desk.deposit(provider, account, amount, signal)
+          const { txId } = await desk.deposit({ provider, account, amount, at }, signal)
           const money = await desk.money(provider, account, signal)
           if (options.json) print(toJson({ account, txId, ...moneyOf(money) }))
-          else print(`vault ${account} has ${moneyOf(money)?.balance} FLOW`)
+          else print(`vault ${account} has ${moneyOf(money)?.balance} ${nameOf(at)}`)
         })
       },
     )
@@ -135,6 +145,7 @@ function listCommand({ print, openPublicDesk }: VaultsParts): Command {
 
 function showText(card: VaultCard, money: VaultMoney): string {
   const { balance, free, charged, paid, owed, writtenOff } = moneyText(money)
+  const token = tokenName(card.token)
   const plans = card.plans.map(
     ({ planId, fromPeriodStart }) =>
       `  plan: ${planId}, from ${new Date(fromPeriodStart * 1000).toISOString().slice(0, 10)}`,
@@ -144,20 +155,32 @@ function showText(card: VaultCard, money: VaultMoney): string {
     `vault ${card.account} of ${card.customer}: ${stateOf(card)}`,
     ...plans,
     `  period: ${card.period}`,
-    `  balance: ${balance} FLOW, of it free ${free}`,
+    `  balance: ${balance} ${token}, of it free ${free}`,
     `  charged: ${charged} ${card.currency} = paid ${paid} + owed ${owed} + written off ${writtenOff}`,
     `  cap: ${cap ?? 'none'}, of it spent ${spent}`,
     `  entitled: ${entitled ?? 'to all usage'}, until ${validUntil ?? 'for ever'}`,
-    `  storage deposit: ${storageDeposit} FLOW`,
+    `  storage deposit: ${storageDeposit} ${token}`,
     ...(withdrawal === null
       ? []
-      : [`  asked back: ${withdrawal.amount} FLOW, from ${withdrawal.maturesAt} on`]),
+      : [`  asked back: ${withdrawal.amount} ${token}, from ${withdrawal.maturesAt} on`]),
   ].join('\n')
 }
 
 function listText(card: VaultCard): string {
   const plan = card.plans.at(-1)?.planId ?? 'none'
-  return `${card.account}  ${card.customer}  plan ${plan}  ${stateOf(card)}`
+  const token = tokenName(card.token)
+  const other = token === 'FLOW' ? '' : `  ${token}`
+  return `${card.account}  ${card.customer}  plan ${plan}${other}  ${stateOf(card)}`
+}
+
+/** Of a vault type such as A.0ae53cb6e3f42a79.FlowToken.Vault: its contract, by which people know it. */
+function tokenName(type: string): string {
+  const contract = type.split('.')[2] ?? type
+  return contract === 'FlowToken' ? 'FLOW' : contract
+}
+
+function nameOf(at: TokenPlace | undefined): string {
+  return at === undefined ? 'FLOW' : 'tokens'
 }
 
 function stateOf({ state, endsAt, isPaused, isAutopayOn }: VaultCard): string {

@@ -1,17 +1,21 @@
 import Fastify, { type FastifyError, type FastifyReply } from 'fastify'
 import { RetryableError } from '../domain/errors.js'
+import type { ShownParts } from '../pipeline/shown.js'
 import type { Status } from '../pipeline/status.js'
 import type { AccessTokens } from '../ports/access-tokens.js'
 import type { Clock } from '../ports/clock.js'
 import { answer } from './answers.js'
 import type { HttpConfig } from './config.js'
+import { addEvents } from './events.js'
 import { addGuard } from './guard.js'
 import { setSecurityHeaders } from './headers.js'
 import type { Metrics } from './metrics.js'
+import { addPage } from './page.js'
 import type { Readiness } from './ready.js'
 import { addReports, type ReportsParts } from './reports.js'
 import { addUsageEvents, type UsageEventsParts } from './usage-events.js'
 import { addUsageHints, type UsageHint } from './usage-hints.js'
+import { addViews } from './views.js'
 
 export interface ServerParts {
   readonly config: Pick<HttpConfig, 'host' | 'port'> & Partial<HttpConfig>
@@ -19,11 +23,15 @@ export interface ServerParts {
   readonly readiness: Readiness
   readonly metrics: Metrics
   readonly accessTokens: AccessTokens
+  /** What the page shows besides the status. */
+  readonly shown: ShownParts['stores']
   readonly clock: Clock
   /** Told what went wrong inside, which the caller is not. */
   readonly onBug?: (error: unknown, route: string) => void
   /** Without it there is no GET /v1/reports. */
   readonly reports?: ReportsParts
+  /** See events.ts. */
+  readonly eventsEveryMs?: number
   /** Sources that send their usage. Without one there is no POST /v1/usage. */
   readonly usageEvents?: UsageEventsParts
   /** Sources that may wake their reading. Without one there is no POST /v1/hints. */
@@ -54,6 +62,7 @@ const REFUSALS: Readonly<Record<number, readonly [error: string, message: string
 const READ = { config: { access: { role: 'read', accounts: 'all' } } } as const
 
 /**
+ * GET /         the page: page.ts; what it shows is in views.ts and events.ts, under /v1
  * GET /health   200 `{ "status": "ok" }`: the process answers
  * GET /ready    200 or 503, with every worker's state
  * GET /status   how it stands, from the store
@@ -92,6 +101,9 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   )
   const { reports, usageEvents, usageHints = [], onBug } = parts
   if (reports) addReports(server, reports)
+  addPage(server)
+  addViews(server, { stores: parts.shown, clock: parts.clock })
+  addEvents(server, parts)
   if (usageEvents && usageEvents.receivers.length > 0) addUsageEvents(server, usageEvents)
   if (usageHints.length > 0) addUsageHints(server, usageHints)
   server.setErrorHandler<FastifyError>(async (error, request, reply) => {
@@ -105,7 +117,7 @@ export async function startServer(parts: ServerParts): Promise<Server> {
     return answer(reply, 500, 'internal', 'see the log')
   })
   server.setNotFoundHandler((_request, reply) =>
-    answer(reply, 404, 'not_found', 'ask for /health, /ready, /status or /metrics'),
+    answer(reply, 404, 'not_found', 'ask for /, /health, /ready, /status or /metrics'),
   )
   const url = await server.listen({ host: config.host, port: config.port })
   return { url, close: () => server.close() }

@@ -188,7 +188,7 @@ export const ALARM_RULES = {
       if (records === 0) return undefined
       const [first] = payers
       const example = first === undefined ? '' : `, such as those of ${quoted(first.payer)}`
-      return { says: `${records} records${example}`, since }
+      return { says: `${records} records wait${example}`, since }
     },
   },
   entries_held: {
@@ -292,6 +292,14 @@ export const ALARM_RULES = {
     means: 'A token’s price is too old or out of its bounds: payments in it wait',
     find: ({ prices = [] }) =>
       aboutPrices(prices.filter(({ paymentsWait, price }) => paymentsWait && price !== undefined)),
+  },
+  notices_dead: {
+    severity: 'warning',
+    means: 'A message about alarms was given up: somebody was not told',
+    find: ({ notices }) =>
+      notices !== undefined && notices.dead > 0
+        ? { says: `${notices.dead} messages`, since: notices.deadSince }
+        : undefined,
   },
   disk_full: {
     severity: 'page',

@@ -132,7 +132,7 @@ async function chargedDifference(
   const vaults = new Map((await books.vaults()).map((vault) => [vault.account, vault]))
   let difference = 0n
   for (const record of applied.filter(({ lastSeq }) => lastSeq > 0n)) {
-    // Corrected before anything was applied: minimum and fee are due with the first entry.
+    // Nothing was used after all: neither minimum nor fee is due.
     if (record.billable === 0n && record.charged === 0n) continue
     const plan = planOf(vaults.get(record.accountNumber), record.periodStart, plans)
     // A charge that cannot be explained is a difference.

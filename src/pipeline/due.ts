@@ -1,8 +1,7 @@
 import { periodAt } from '../domain/period.js'
-import type { UsageTotal } from '../domain/usage-total.js'
 import type { Vault } from '../ports/settler.js'
 import type { AttributedRecord, Books, Totals } from '../ports/stores.js'
-import { billableOf, priceOf } from '../pricing/price.js'
+import { dueOf } from '../pricing/price.js'
 import { planOf } from './plan-of.js'
 import { keyOf, nameOf } from './restate.js'
 import { addRecords } from './totals.js'
@@ -67,8 +66,7 @@ async function worthOf(
     const plan = planOf(vaults.get(first.account), first.periodStart, plans)
     if (plan === undefined) continue
     const before = await totals.of(keyOf(first))
-    const price = (rows: readonly UsageTotal[]) => priceOf(plan, billableOf(plan, rows))
-    value += price(addRecords(before, records)) - price(before)
+    value += dueOf(plan, addRecords(before, records)) - dueOf(plan, before)
   }
   return value
 }

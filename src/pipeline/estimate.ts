@@ -1,6 +1,6 @@
 import { ROWS_MAX } from '../domain/entry.js'
 import { OTHER_MODEL } from '../domain/ids.js'
-import { type Wad, wad } from '../domain/money.js'
+import type { Wad } from '../domain/money.js'
 import {
   addUsage,
   type EntryKey,
@@ -11,7 +11,7 @@ import {
 import type { Vault } from '../ports/settler.js'
 import type { Stores } from '../ports/stores.js'
 import type { Plan } from '../pricing/plan.js'
-import { billableOf, priceOf } from '../pricing/price.js'
+import { dueOf } from '../pricing/price.js'
 import { planOf } from './plan-of.js'
 
 /** What a period's totals cost, under which plan. Undefined while Flow's plans are not known. */
@@ -35,14 +35,12 @@ export class Estimates {
     return new Estimates(await books.vaults(), await books.plans())
   }
 
-  /** No usage costs nothing: a plan's minimum and fee are due with the first. */
   of({ accountNumber, periodStart }: EntryKey, rows: readonly UsageTotal[]): Estimate | undefined {
     const vault = this.#vaults.get(accountNumber)
     const plan = planOf(vault, periodStart, this.#plans)
     const chosen = vault?.plans.filter((one) => one.fromPeriodStart <= periodStart).at(-1)
     if (plan === undefined || chosen === undefined) return undefined
-    const price = rows.length === 0 ? wad(0n) : priceOf(plan, billableOf(plan, rows))
-    return { planId: chosen.planId, currency: plan.currency, price }
+    return { planId: chosen.planId, currency: plan.currency, price: dueOf(plan, rows) }
   }
 
   vault(account: bigint): Vault | undefined {

@@ -53,7 +53,7 @@ export interface VaultCard {
   readonly state: VaultState
   /** Unix seconds from which it may be ended; null: nobody gave notice, or it is closed. */
   readonly endsAt: number | null
-  /** FLOW that comes back when it is closed. */
+  /** Of its token; comes back when it is closed. */
   readonly storageDeposit: Ufix64Units
 }
 
@@ -132,13 +132,42 @@ export interface Approval {
   readonly chargedUpTo: Wad
 }
 
+export interface Gift {
+  readonly account: bigint
+  readonly amount: Ufix64Units
+  /** 1 to 256 characters, for the customer. */
+  readonly reason: string
+  readonly at: TokenPlace | undefined
+}
+
+/**
+ * Where an account keeps its tokens of one kind. FLOW lies at the same place everywhere, so it needs
+ * none; a stablecoin's contract says where its vaults lie.
+ */
+export interface TokenPlace {
+  /** Of the vault, below /storage. */
+  readonly storage: string
+  /** Of its public receiver, below /public; undefined where nothing is to be received. */
+  readonly receiver: string | undefined
+}
+
 export interface ProviderDesk extends PublicDesk {
   /** The provider that the key's account is; undefined until it is one. */
   ownId(signal: AbortSignal): Promise<bigint | undefined>
   /** Already a provider: that is a success. */
   setUp(signal: AbortSignal): Promise<Done>
-  /** Names that are in the table already keep their id. */
-  registerModels(names: readonly string[], signal: AbortSignal): Promise<Done>
+  /**
+   * Names that are in the table already keep their id.
+   *
+   * @param owner the address of a provider who shared this with the key's account; its own if not given
+   */
+  registerModels(names: readonly string[], signal: AbortSignal, owner?: string): Promise<Done>
+  /** Offers another account what registering models needs, and nothing more. */
+  shareModels(delegate: string, signal: AbortSignal): Promise<Done>
+  /** Takes that back from everybody who has it. */
+  revokeModels(signal: AbortSignal): Promise<Done>
+  /** Takes what the provider of that address offered. */
+  claimModels(owner: string, signal: AbortSignal): Promise<Done>
   /** A plan of the same hash that is published already, and not retired, is a success. */
   publish(
     terms: PlanTerms,
@@ -156,12 +185,17 @@ export interface ProviderDesk extends PublicDesk {
   approve(approval: Approval, signal: AbortSignal): Promise<Done>
   /** A greater charge of one entry is held until it is approved; null: none is. */
   setMaxCharge(limit: Wad | null, signal: AbortSignal): Promise<Done>
-  /** FLOW of the provider's own as a gift, with a reason. Each call gives it once more. */
-  credit(account: bigint, amount: Ufix64Units, reason: string, signal: AbortSignal): Promise<Done>
+  /** Tokens of the provider's own as a gift, with a reason. Each call gives it once more. */
+  credit(gift: Gift, signal: AbortSignal): Promise<Done>
   /** Gives a customer notice. */
   close(account: bigint, signal: AbortSignal): Promise<Done>
-  /** FLOW that vaults of a currency have paid. Each call takes it once more. */
-  collect(currency: string, amount: Ufix64Units, signal: AbortSignal): Promise<Done>
+  /** Tokens that vaults of a currency have paid. Each call takes it once more. */
+  collect(
+    currency: string,
+    amount: Ufix64Units,
+    signal: AbortSignal,
+    at?: TokenPlace,
+  ): Promise<Done>
 }
 
 export interface VaultOrder {
@@ -169,8 +203,17 @@ export interface VaultOrder {
   readonly plan: bigint
   /** One that the provider reserved; undefined: the next free one. */
   readonly account: bigint | undefined
-  /** FLOW. */
   readonly deposit: Ufix64Units
+  /** Names the vault's token; undefined: FLOW. */
+  readonly at: TokenPlace | undefined
+}
+
+export interface DepositOrder {
+  readonly provider: bigint
+  readonly account: bigint
+  readonly amount: Ufix64Units
+  /** Undefined: FLOW. */
+  readonly at: TokenPlace | undefined
 }
 
 /** What a customer changes about a vault. Limits are in the plan's currency; null: no limit. */
@@ -187,13 +230,15 @@ export type VaultChange =
     }
   /** From the next period on. */
   | { readonly kind: 'plan'; readonly plan: bigint }
-  /** FLOW, to be taken out after the plan's notice. */
+  /** Of the vault's token, to be taken out after the plan's notice. */
   | { readonly kind: 'request_withdrawal'; readonly amount: Ufix64Units }
-  | { readonly kind: 'execute_withdrawal' }
+  | { readonly kind: 'execute_withdrawal'; readonly at?: TokenPlace }
   | { readonly kind: 'leave' }
+  /** Takes that back, while the vault is not ended and the provider has not given notice too. */
+  | { readonly kind: 'stay' }
   /** The account that gets what is left when the vault is closed. */
-  | { readonly kind: 'refund_receiver'; readonly receiver: string }
-  | { readonly kind: 'take_refund' }
+  | { readonly kind: 'refund_receiver'; readonly receiver: string; readonly at?: TokenPlace }
+  | { readonly kind: 'take_refund'; readonly at?: TokenPlace }
   /** These two are anybody's: to close a vault whose notice is over, and to pay back the rest. */
   | { readonly kind: 'end' }
   | { readonly kind: 'refund' }
@@ -204,13 +249,8 @@ export interface CustomerDesk extends PublicDesk {
   open(order: VaultOrder, signal: AbortSignal): Promise<Done & { readonly account: bigint }>
   /** Each call does it once more, or is refused where that is not possible. */
   change(provider: bigint, account: bigint, change: VaultChange, signal: AbortSignal): Promise<Done>
-  /** FLOW into anybody's vault. Each call puts it in once more. */
-  deposit(
-    provider: bigint,
-    account: bigint,
-    amount: Ufix64Units,
-    signal: AbortSignal,
-  ): Promise<Done>
+  /** Tokens into anybody's vault. Each call puts it in once more. */
+  deposit(order: DepositOrder, signal: AbortSignal): Promise<Done>
 }
 
 /** Keys of the account that the daemon sends with. */

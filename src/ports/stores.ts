@@ -10,6 +10,7 @@ import type { Controls } from './control-totals.js'
 import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
 import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
+import type { Notices } from './notices.js'
 import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
 import type { ReportFacts } from './report-facts.js'
@@ -20,6 +21,7 @@ import type { Sightings, Watch } from './sightings.js'
 import type { Readings } from './source-kind.js'
 import type { Stops } from './stops.js'
 import type { SourceFacts, UsageSlice } from './usage-source.js'
+import type { Views } from './views.js'
 
 /** Where the reading of a source stands. */
 export interface SourceState {
@@ -265,9 +267,10 @@ export interface Books {
   readHeight(): Promise<number | undefined>
   saveReadHeight(height: number): Promise<void>
   saveApplied(records: readonly AppliedRecord[]): Promise<void>
-  applied(): Promise<readonly AppliedRecord[]>
+  /** Of one vault, oldest period first; of all without it. */
+  applied(account?: AccountNumber): Promise<readonly AppliedRecord[]>
   saveBalances(balances: readonly Balance[]): Promise<void>
-  balances(): Promise<readonly Balance[]>
+  balances(accounts?: readonly AccountNumber[]): Promise<readonly Balance[]>
   /** Until `undefined` is saved, an adoption is not over. */
   saveAdoption(
     adoption: { readonly atMs: number; readonly toSeq: bigint } | undefined,
@@ -310,6 +313,7 @@ export interface Stores {
   readonly controls: Controls
   readonly sealedUsages: SealedUsages
   readonly reportFacts: ReportFacts
+  readonly notices: Notices
   readonly corrections: Corrections
   readonly operatorLog: OperatorLog
   readonly stops: Stops
@@ -318,6 +322,7 @@ export interface Stores {
   readonly sightings: Sightings
   readonly watch: Watch
   readonly accessTokens: AccessTokens
+  readonly views: Views
 }
 
 export interface Store extends Stores {

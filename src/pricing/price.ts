@@ -1,6 +1,6 @@
 import { assert } from '../domain/errors.js'
 import type { Brand } from '../domain/ids.js'
-import type { Wad } from '../domain/money.js'
+import { type Wad, wad } from '../domain/money.js'
 import type { UsageTotal } from '../domain/usage-total.js'
 import type { Plan, Rate, Tier } from './plan.js'
 
@@ -17,10 +17,23 @@ export function billableOf(plan: Plan, rows: readonly UsageTotal[]): Billable {
   return rows.reduce((sum, row) => sum + weigh(row, rateOf(plan, row.modelId)), 0n) as Billable
 }
 
-/** What a period costs in all. Exact until its one division, which rounds down. */
+/** What a period costs in all: without usage nothing, whatever minimum and fee are. */
+export function dueOf(plan: Plan, rows: readonly UsageTotal[]): Wad {
+  return rows.some(hasUsage) ? priceOf(plan, billableOf(plan, rows)) : wad(0n)
+}
+
+/**
+ * What a period with usage costs in all; the usage may weigh nothing. Exact until its one division,
+ * which rounds down.
+ */
 export function priceOf(plan: Plan, billable: Billable): Wad {
   const exact = plan.mode === 'volume' ? volume(plan, billable) : graduated(plan, billable)
   return (max(exact / EXACT_PER_WAD, plan.minimum) + plan.fee) as Wad
+}
+
+/** Part of the prompt tokens are the cached ones. */
+function hasUsage({ promptTokens, completionTokens, requests }: UsageTotal): boolean {
+  return promptTokens > 0n || completionTokens > 0n || requests > 0n
 }
 
 function weigh(row: UsageTotal, rate: Rate): bigint {

@@ -18,8 +18,9 @@ export interface HttpRequest {
   /** Below the base, with its slash. */
   readonly path: string
   readonly query?: Readonly<Record<string, string>>
-  /** Sent as JSON. */
+  /** Sent as JSON; text goes as it is. */
   readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export interface HttpAnswer {
@@ -63,7 +64,7 @@ export class HttpClient {
   }
 
   async request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
-    const { method = 'GET', path, query, body } = request
+    const { method = 'GET', path, query, body, headers: own } = request
     const limit = timeLimit(this.#timeoutMs, signal)
     try {
       const answer = await this.#axios.request<string>({
@@ -72,6 +73,7 @@ export class HttpClient {
         signal: limit.signal,
         ...(query === undefined ? {} : { params: query }),
         ...(body === undefined ? {} : { data: body }),
+        ...(own === undefined ? {} : { headers: own }),
       })
       const headers = Object.fromEntries(
         Object.entries(answer.headers).map(([name, value]) => [name.toLowerCase(), `${value}`]),

@@ -41,14 +41,17 @@ export function sqlBooks(db: Kysely<Tables>): Books {
         await shelf.put('applied', name, record)
       }
     },
-    applied: () => shelf.values<AppliedRecord>('applied'),
+    applied: (account) =>
+      account === undefined
+        ? shelf.values<AppliedRecord>('applied')
+        : shelf.valuesUnder<AppliedRecord>('applied', accountText(account)),
 
     async saveBalances(balances) {
       for (const balance of balances) {
         await shelf.put('balance', accountText(balance.account), balance)
       }
     },
-    balances: () => shelf.values<Balance>('balance'),
+    balances: (accounts) => shelf.values<Balance>('balance', accounts?.map(accountText)),
 
     saveAdoption: (adoption) => shelf.put('cursor', 'adoption', { adoption: adoption ?? null }),
     async adoption() {
@@ -92,6 +95,19 @@ class Shelf {
     }
     const all = this.#db.selectFrom('books').select('value').where('kind', '=', kind)
     const rows = await (names === undefined ? all : all.where('name', 'in', names))
+      .orderBy('name')
+      .execute()
+    return rows.map(({ value }) => decode<Value>(value))
+  }
+
+  /** Of the names that begin with this and a slash, which sorts right before 0. */
+  async valuesUnder<Value>(kind: Kind, name: string): Promise<Value[]> {
+    const rows = await this.#db
+      .selectFrom('books')
+      .select('value')
+      .where('kind', '=', kind)
+      .where('name', '>=', `${name}/`)
+      .where('name', '<', `${name}0`)
       .orderBy('name')
       .execute()
     return rows.map(({ value }) => decode<Value>(value))

@@ -12,6 +12,7 @@ import { sqlDirectories } from './directories.js'
 import { sqlDirectory } from './directory.js'
 import { sqlIdentity } from './identity.js'
 import { migrations } from './migrations/index.js'
+import { sqlNotices } from './notices.js'
 import { sqlOperatorLog } from './operator-log.js'
 import { sqlOutbox } from './outbox.js'
 import { sqlPayers } from './payers.js'
@@ -24,6 +25,7 @@ import { sqlSightings } from './sightings.js'
 import { sqlStops } from './stops.js'
 import type { Tables } from './tables.js'
 import { sqlTotals } from './totals.js'
+import { sqlViews } from './views.js'
 import { sqlWatch } from './watch.js'
 
 /** All slices over one database. */
@@ -51,6 +53,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     controls: sqlControls(db),
     sealedUsages: sqlSealedUsages(db),
     reportFacts: sqlReportFacts(db),
+    notices: sqlNotices(db, clock),
     corrections: sqlCorrections(db, clock),
     operatorLog: sqlOperatorLog(db, clock),
     stops: sqlStops(db, clock),
@@ -59,6 +62,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     sightings: sqlSightings(db, clock),
     watch: sqlWatch(db, clock),
     accessTokens: sqlAccessTokens(db, clock),
+    views: sqlViews(db),
   }
 }
 

@@ -1,4 +1,5 @@
 import type { AccessTokensTable } from './access-tokens.js'
+import type { NoticeTables } from './notice-tables.js'
 
 /**
  * The rows. Integers are bigint; account numbers reach 2^64 and are text of 20 digits, so that they
@@ -356,7 +357,7 @@ export interface IdentityTable {
   value: string
 }
 
-export interface Tables {
+export interface Tables extends NoticeTables {
   sources: SourcesTable
   usage_records: UsageRecordsTable
   rejects: RejectsTable

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Crowd, openingUnits } from '../../bench/settle/crowd.js'
 import { KINDS, measureBatch, measureRun, measureTransfer } from '../../bench/settle/measure.js'
+import { brokenOf } from '../../bench/settle/run.js'
 import { Settlement } from '../cadence/settlement.js'
 
 // Goal: nothing is lost when many vaults are settled in few transactions, and what `npm run bench --
@@ -57,4 +58,13 @@ test('a payment costs a fee and is metered', async () => {
   const { fee, computation } = await measureTransfer(crowd)
   expect(fee).toBeGreaterThan(0n)
   expect(computation).toBeGreaterThan(0n)
+})
+
+test('a promise that is not kept is told, with what was measured', () => {
+  const kept = { kind: 'first' as const, entries: 300, units: 9_999, feeOfTransfer: 0.45 }
+  expect(brokenOf(kept)).toEqual([])
+  expect(brokenOf({ ...kept, entries: 299, feeOfTransfer: 0.451 })).toEqual([
+    'of first entries the longest run has 299, not 300',
+    'of first entries the longest run costs 0.451 of a transfer a vault, not 0.45',
+  ])
 })

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import {
   address,
@@ -13,6 +12,7 @@ import type { FlowAccount } from '../../devnet/flow/client.js'
 import { flowVaultType } from '../../devnet/flow/deploy.js'
 import { DEFAULT_PLAN } from '../../devnet/flow/plan.js'
 import { eventsNamed } from '../../devnet/flow/results.js'
+import { DOLLAR_RECEIVER, DOLLAR_STORAGE, deployDollar, holdDollars } from './dollars.js'
 import {
   type Customer,
   expectConservation,
@@ -55,7 +55,7 @@ const unitsOf = (value: bigint): bigint => (value * FLOW) / FLOW_WAD
 async function cardOf(customer: Pick<Customer, 'number'>) {
   const page = (await settlement.world.run('get_vaults', [
     ...[u64(1), uint('Int', 0), uint('Int', 1_000)],
-  ])) as { account: bigint; state: string; openingPeriod: bigint; floor: bigint }[]
+  ])) as { account: bigint; state: string; openingPeriod: bigint; floor: bigint; endsAt: bigint }[]
   const card = page.find(({ account }) => account === customer.number)
   if (card === undefined) throw new Error(`no vault ${customer.number}`)
   return card
@@ -259,6 +259,63 @@ test('a provider who closes a vault gets no more than its customer’s limits al
   })
 })
 
+describe('a customer who takes the notice back', () => {
+  test('owes and is limited as before, and may leave again', async () => {
+    const bob = await settlement.open('1.0')
+    await bob.send('set_autopay', { type: 'Bool', value: false })
+    await bob.send('set_cap', optional(wad(5n)))
+    await settlement.use(bob, 1_000)
+    const before = await bob.balances()
+    expect(await bob.refused('stay_in_vault')).toMatch('is not its customer’s'.replace('’', "'"))
+    await bob.send('leave_vault')
+    const stayed = await bob.send('stay_in_vault')
+    expect(eventsNamed(stayed, 'SubscriptionVaults.VaultStaying')).toEqual([
+      { provider: 1n, account: bob.number },
+    ])
+    expect(await cardOf(bob)).toMatchObject({ state: 'open', isOpen: true, endsAt: null })
+    expect(await bob.balances()).toEqual(before)
+    await settlement.moveClock(DAY + 60)
+    expect(await strangerRefused('end_vault', ...bob.ids)).toMatch('nobody has asked')
+    // The debt still locks its worth of the balance.
+    const free = FLOW - unitsOf(1_000n * TOKEN_WAD)
+    expect(await bob.refused('request_withdrawal', ufix64(free + 1n))).toMatch('is above the free')
+    // A new notice counts from now on.
+    await bob.send('leave_vault')
+    expect(await strangerRefused('end_vault', ...bob.ids)).toMatch('can be ended from')
+    await settlement.moveClock(DAY + 60)
+    await byStranger('end_vault', ...bob.ids)
+    expect(await bob.refused('stay_in_vault')).toMatch('to take back')
+    expect(await bob.balances()).toMatchObject({ paid: 1_000n * TOKEN_WAD, owed: 0n })
+  })
+
+  test('keeps nobody from closing the vault by leaving and staying by turns', async () => {
+    const bob = await settlement.open('1.0')
+    await bob.send('set_autopay', { type: 'Bool', value: false })
+    await settlement.use(bob, 1_000)
+    await bob.send('leave_vault')
+    const closed = await byProvider('close_vault', u64(bob.number))
+    expect(eventsNamed(closed, 'SubscriptionVaults.VaultEnding')).toMatchObject([
+      { account: bob.number, isByCustomer: false, endsAt: (await cardOf(bob)).endsAt },
+    ])
+    expect(await cardOf(bob)).toMatchObject({ state: 'leaving' })
+    expect(await bob.refused('stay_in_vault')).toMatch('to take back')
+    expect(await bob.refused('leave_vault')).toMatch('is closed, or will be')
+    await settlement.moveClock(DAY + 60)
+    await byStranger('end_vault', ...bob.ids)
+    // The customer's own notice came first, so all that is owed is paid.
+    expect(await bob.balances()).toMatchObject({ paid: 1_000n * TOKEN_WAD, writtenOff: 0n })
+  })
+
+  test('takes none back that is the provider’s', async () => {
+    const bob = await settlement.open('1.0')
+    await byProvider('close_vault', u64(bob.number))
+    expect(await bob.refused('stay_in_vault')).toMatch('to take back')
+    await bob.send('set_cap', optional(wad(0n)))
+    await settlement.moveClock(DAY + 60)
+    await byStranger('end_vault', ...bob.ids)
+  })
+})
+
 describe('a dead price feed', () => {
   afterAll(() => settlement.setPrice(FLOW_WAD))
 
@@ -345,20 +402,20 @@ describe('the storage deposit', () => {
 })
 
 describe('a second token', () => {
-  const DOLLARS = [string('testDollars'), string('testDollarReceiver')]
+  const DOLLARS = [string(DOLLAR_STORAGE), string(DOLLAR_RECEIVER)]
 
   test('is opened in, paid with at par, withdrawn and collected', async () => {
     const { world, provider } = settlement
     const { client, account } = world
-    await deployDollar()
-    const type = string(`A.${account.address.replace(/^0x/, '')}.TestDollar.Vault`)
-    const token = [address(account.address), string('TestDollar')]
+    const type = string(await deployDollar(world))
+    const token = [address(account.address), string('TestDollar'), ufix64('0.02')]
     const bob = await client.createAccount({ fundFlow: '5.0' })
-    for (const holder of [bob, provider.account]) await hold(holder, '100.0')
+    for (const holder of [bob, provider.account]) await holdDollars(world, holder, '100.0')
     const open = [u64(1), u64(provider.planId), optional(null), ufix64('20.0'), ...DOLLARS]
     expect(await world.refused('customer/open_token_vault', open, bob)).toMatch('is not allowed')
     await world.send('governor/allow_token', token)
-    await world.send('governor/set_storage_deposit', [type, ufix64('0.02')])
+    const free = [...token.slice(0, 2), ufix64('0.0')]
+    expect(await world.refused('governor/allow_token', free)).toMatch('is allowed already')
     await world.send('governor/set_token_at_par', [type, string('USD')])
     const opened = await world.send('customer/open_token_vault', open, bob)
     const number = eventsNamed(opened, 'SubscriptionVaults.VaultOpened')[0]?.account as bigint
@@ -384,31 +441,6 @@ describe('a second token', () => {
     const dollars = pools.find(({ token }) => token.includes('TestDollar'))
     expect(dollars).toMatchObject({ balance: 0n })
   })
-
-  async function deployDollar(): Promise<void> {
-    const code = readFileSync(new URL('./contracts/TestDollar.cdc', import.meta.url), 'utf8')
-    const { world } = settlement
-    const args = [string('TestDollar'), string(world.client.resolveImports(code))]
-    await world.send('governor/deploy_contract', args)
-  }
-
-  async function hold(holder: FlowAccount, amount: string): Promise<void> {
-    const { client, account } = settlement.world
-    const cadence = `
-      import FungibleToken from 0xee82856bf20e2aa6
-      import TestDollar from ${account.address}
-      transaction(amount: UFix64) {
-        prepare(signer: auth(SaveValue, IssueStorageCapabilityController, PublishCapability) &Account) {
-          signer.storage.save(<-TestDollar.mint(amount), to: /storage/testDollars)
-          signer.capabilities.publish(
-            signer.capabilities.storage.issue<&{FungibleToken.Receiver}>(/storage/testDollars),
-            at: /public/testDollarReceiver
-          )
-        }
-      }`
-    const { error } = await client.send({ cadence, args: [ufix64(amount)], signers: [holder] })
-    expect(error).toBeNull()
-  }
 })
 
 test('appending to the model table can be given away alone, and taken back', async () => {
@@ -423,6 +455,18 @@ test('appending to the model table can be given away alone, and taken back', asy
   const names = [address(own), array([string('delegated-model')])]
   await world.send('delegate/register_models', names, stranger)
   expect(await world.run('get_models', [u64(1)])).toContain('delegated-model')
+  // A delegate who goes astray fills no more than the first part of the table.
+  const count = ((await world.run('get_models', [u64(1)])) as string[]).length
+  const fill = Array.from({ length: 4_096 - count }, (_, i) => string(`m${i}`))
+  for (let from = 0; from < fill.length; from += 1_000) {
+    await byProvider('register_models', array(fill.slice(from, from + 1_000)))
+  }
+  const one = [address(own), array([string('one-too-many')])]
+  expect(await world.refused('delegate/register_models', one, stranger)).toMatch(
+    'From 4096 models on only the provider itself registers more',
+  )
+  await world.send('delegate/register_models', names, stranger)
+  await byProvider('register_models', array([string('one-too-many')]))
   await byProvider('revoke_model_registration')
   expect(await world.refused('delegate/register_models', names, stranger)).toMatch('took back')
 })

@@ -268,7 +268,11 @@ describe('the wrong token', () => {
 
   test('keeps a part of what is moved, even where governance allowed it', async () => {
     const { world, provider } = settlement
-    await world.send('governor/allow_token', [address(attacker.address), string('Thief')])
+    await world.send('governor/allow_token', [
+      address(attacker.address),
+      string('Thief'),
+      ufix64('0.01'),
+    ])
     const type = `A.${attacker.address.replace(/^0x/, '')}.Thief.Vault`
     await world.send('governor/set_token_at_par', [string(type), string('USD')])
     const open = `

@@ -7,7 +7,9 @@ import {
   ufix64,
   uint,
 } from '../../devnet/flow/cadence-json.js'
+import { DEFAULT_PLAN } from '../../devnet/flow/plan.js'
 import { eventsNamed } from '../../devnet/flow/results.js'
+import type { Entry } from '../../src/domain/entry.js'
 import {
   type Customer,
   expectConservation,
@@ -123,6 +125,46 @@ describe('what was charged too much', () => {
   })
 })
 
+describe('a period without usage', () => {
+  const minimum = 10n ** 17n
+  const fee = 10n ** 16n
+  const nothing = { promptTokens: 0 }
+  const unused = { cachedPromptTokens: 0n, completionTokens: 0n, requests: 0n }
+
+  /** All models' rows as they were, with nothing left in them: what the daemon states then. */
+  const emptied = (customer: Customer): Entry => {
+    const entry = settlement.entry(customer, nothing)
+    return { ...entry, rows: entry.rows.map((row) => ({ ...row, promptTokens: 0n, ...unused })) }
+  }
+
+  test('costs neither minimum nor fee, and gives back what a correction takes to nothing', async () => {
+    const plan = await settlement.publish({ ...DEFAULT_PLAN, minimum, fee })
+    const bob = await settlement.open('1.0', plan)
+    expect(await settlement.bring(emptied(bob))).toMatchObject([{ result: 'applied', charge: 0n }])
+    expect(await settlement.use(bob, 1_000)).toMatchObject({ charge: minimum + fee })
+    expect(await correct(bob, { tokens: 1n })).toMatchObject({ charged: minimum + fee })
+    expect(await correct(bob, { tokens: 0n, afterSeq: 1n })).toMatchObject({ charged: 0n })
+    expect(await bob.balances()).toMatchObject({ charged: 0n, paid: 0n, balance: FLOW })
+    // The next batch states the totals that are left.
+    expect(await settlement.bring(emptied(bob))).toMatchObject([{ result: 'applied', charge: 0n }])
+    // A late row is usage.
+    expect(await settlement.use(bob, 1)).toMatchObject({ charge: minimum + fee })
+    await expectConservation(settlement)
+  })
+
+  test('is not one whose usage weighs nothing: a request is usage', async () => {
+    const none = { prompt: 0, cachedPrompt: 0, completion: 0, request: 0 }
+    const plan = await settlement.publish({ ...DEFAULT_PLAN, fee, rates: { 0: none } })
+    const bob = await settlement.open('1.0', plan)
+    const [flat] = await settlement.bring(settlement.entry(bob, nothing))
+    expect(flat).toMatchObject({ result: 'applied', charge: fee })
+    // A correction gives the fee back, and what is left of the usage is charged it again.
+    expect(await correct(bob, { tokens: 0n })).toMatchObject({ charged: 0n })
+    const [again] = await settlement.bring(settlement.entry(bob, nothing))
+    expect(again).toMatchObject({ result: 'applied', charge: fee })
+  })
+})
+
 describe('a corrected period', () => {
   test('is raised by no batch up to afterSeq, however late it comes', async () => {
     const bob = await settlement.open('1.0')
@@ -177,12 +219,12 @@ describe('a correction is refused', () => {
     const { highestSeq } = (await settlement.world.run('get_stream', [u64(1)])) as {
       highestSeq: bigint
     }
-    const wrong = highestSeq + 257n
+    const wrong = highestSeq + 17n
     expect(await refused(bob, { tokens: 900n, afterSeq: wrong })).toMatch(
-      `afterSeq ${wrong} is more than 256 above ${highestSeq}, the highest batch accepted`,
+      `afterSeq ${wrong} is more than 16 above ${highestSeq}, the highest batch accepted`,
     )
-    expect(await refused(bob, { tokens: 900n, afterSeq: 2n ** 64n - 1n })).toMatch('more than 256')
-    const afterSeq = highestSeq + 256n
+    expect(await refused(bob, { tokens: 900n, afterSeq: 2n ** 64n - 1n })).toMatch('more than 16')
+    const afterSeq = highestSeq + 16n
     expect(await correct(bob, { tokens: 900n, afterSeq })).toMatchObject({ afterSeq })
   })
 

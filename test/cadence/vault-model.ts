@@ -9,7 +9,7 @@ export const STORAGE_DEPOSIT = FLOW / 100n
 export const NOTICE_S = DAY
 export const FEE = 10n ** 15n
 
-/** The price of a day in wad: 1000 tokens at the first tier, the rest at half of it. */
+/** The price of a day with usage in wad: 1000 tokens at the first tier, the rest at half of it. */
 export function priceOf(tokens: bigint): bigint {
   const first = least(tokens, 1_000n)
   return first * 20_000_000_000_000n + (tokens - first) * 10_000_000_000_000n + FEE
@@ -17,6 +17,8 @@ export function priceOf(tokens: bigint): bigint {
 
 export interface VaultModel {
   state: 'open' | 'leaving' | 'closing' | 'closed'
+  /** Its customer leaves, and the provider gave notice too. */
+  isHeldToNotice: boolean
   balance: bigint
   storageDeposit: bigint
   charged: bigint
@@ -64,7 +66,13 @@ export class DeskModel {
       ...{ state: 'open', balance, storageDeposit: STORAGE_DEPOSIT, charged: 0n, paid: 0n },
       ...{ owed: 0n, writtenOff: 0n, isAutopayOn: true, isPaused: false, cap: null },
       ...{ entitled: null, validUntil: null, spent: 0n, spentOn: this.today, withdrawal: null },
-      ...{ endsAt: 0, records: new Map(), approvals: new Map(), openedOn: this.today },
+      ...{
+        isHeldToNotice: false,
+        endsAt: 0,
+        records: new Map(),
+        approvals: new Map(),
+        openedOn: this.today,
+      },
     })
   }
 
@@ -151,9 +159,19 @@ export class DeskModel {
   }
 
   beginEnding(vault: VaultModel, state: 'leaving' | 'closing'): boolean {
+    if (state === 'closing' && vault.state === 'leaving' && !vault.isHeldToNotice) {
+      vault.isHeldToNotice = true
+      return true
+    }
     if (vault.state !== 'open') return false
     vault.state = state
     vault.endsAt = this.now + NOTICE_S
+    return true
+  }
+
+  stay(vault: VaultModel): boolean {
+    if (vault.state !== 'leaving' || vault.isHeldToNotice) return false
+    vault.state = 'open'
     return true
   }
 
@@ -185,7 +203,7 @@ export class DeskModel {
     if (periodStart < vault.openedOn || periodStart > this.now) return false
     const last = vault.records.get(periodStart) ?? { tokens: 0n, charged: 0n, seq: 0n }
     if (tokens > last.tokens) return false
-    const cost = priceOf(tokens)
+    const cost = tokens === 0n ? 0n : priceOf(tokens)
     const charged = least(cost, last.charged)
     const relief = last.charged - charged
     const owed = least(relief, vault.owed)

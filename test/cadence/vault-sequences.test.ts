@@ -21,7 +21,8 @@ import { u64 } from './world.js'
 // Method: a random sequence of all public calls, compared with the model after each. A failure names
 // its seed and step: `VAULT_SEED=7 VAULT_STEPS=200 npx vitest run test/cadence/vault-sequences`.
 vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 300_000 })
-const SEED = Number(process.env.VAULT_SEED ?? 20_261_129)
+/** One in which a customer stays, another is held to the notice, and much is used. */
+const SEED = Number(process.env.VAULT_SEED ?? 20_262_125)
 const STEPS = Number(process.env.VAULT_STEPS ?? 40)
 
 const VAULTS = 3
@@ -41,7 +42,8 @@ const PLAN: Plan = {
 
 const KINDS = [
   ...['use', 'use', 'use', 'use', 'replay', 'deposit', 'payOwed', 'end', 'refund', 'clock'],
-  ...['price', 'autopay', 'pause', 'cap', 'entitle', 'request', 'execute', 'leave', 'takeRest'],
+  ...['price', 'autopay', 'pause', 'cap', 'entitle', 'request', 'execute', 'leave', 'stay'],
+  'takeRest',
   ...['correct', 'correct', 'credit', 'approve', 'maxCharge', 'collect', 'close'],
   ...['stealAsCustomer', 'stealAsProvider'],
 ] as const
@@ -231,6 +233,8 @@ function actionOf({ kind, vault: index, size, isBig }: Step): Action {
       return { isTaken: model.executeWithdrawal(vault), send: own('execute_withdrawal') }
     case 'leave':
       return { isTaken: model.beginEnding(vault, 'leaving'), send: own('leave_vault') }
+    case 'stay':
+      return { isTaken: model.stay(vault), send: own('stay_in_vault') }
     case 'close':
       return { isTaken: model.beginEnding(vault, 'closing'), send: byProvider('close_vault') }
     case 'correct': {
@@ -261,7 +265,9 @@ function actionOf({ kind, vault: index, size, isBig }: Step): Action {
       }
     }
     case 'stealAsCustomer': {
-      const verbs = ['execute_withdrawal', 'leave_vault', 'set_autopay', 'take_refund'] as const
+      const verbs = [
+        ...['execute_withdrawal', 'leave_vault', 'stay_in_vault', 'set_autopay', 'take_refund'],
+      ] as const
       const verb = verbs[size % verbs.length] ?? 'leave_vault'
       const rest = { set_autopay: [bool(true)], take_refund: [string('flowTokenVault')] }
       const args = [...ids, ...(verb in rest ? rest[verb as keyof typeof rest] : [])]

@@ -356,9 +356,39 @@ describe('what is a provider’s', () => {
     expect(await world.refused('governor/set_token_price', price, stranger)).toMatch('holds no')
     const unknown = [flow, string('EUR'), uint('UInt128', 1)]
     expect(await world.refused('governor/set_token_price', unknown)).toMatch('has no feed in EUR')
-    const token = [address('0x0ae53cb6e3f42a79'), string('FlowToken')]
+    const token = [address('0x0ae53cb6e3f42a79'), string('FlowToken'), ufix64('0.01')]
     expect(await world.refused('governor/allow_token', token, stranger)).toMatch('holds no')
     expect(await world.refused('governor/allow_token', token)).toMatch('is allowed already')
+    const fee = [ufix64('0.02')]
+    expect(await world.refused('governor/set_provider_fee', fee, stranger)).toMatch('holds no')
+  })
+
+  test('becoming a provider costs what the contracts’ account then has for storage', async () => {
+    const { world } = settlement
+    const { client, account } = world
+    const poor = await client.createAccount({ fundFlow: '0.001' })
+    expect(await world.refused('provider/set_up_provider', [], poor)).not.toBe('')
+    const cheap = `
+      import "FungibleToken"
+      import "FlowToken"
+      import "SubscriptionVaults"
+      transaction {
+        prepare(signer: auth(BorrowValue) &Account) {
+          let flow = signer.storage
+            .borrow<auth(FungibleToken.Withdraw) &FlowToken.Vault>(from: /storage/flowTokenVault)!
+          let fee <- flow.withdraw(amount: 0.009) as! @FlowToken.Vault
+          destroy SubscriptionVaults.createProvider(fee: <-fee)
+        }
+      }`
+    const { error } = await client.send({ cadence: cheap, signers: [stranger] })
+    expect(error).toMatch('It costs 0.01000000 FLOW, not 0.00900000')
+    expect(await world.refused('governor/set_provider_fee', [ufix64('0.0')])).toMatch('fill')
+    await world.send('governor/set_provider_fee', [ufix64('0.02')])
+    const before = await client.balance(account.address)
+    const paying = await client.createAccount({ fundFlow: '1.0' })
+    await world.send('provider/set_up_provider', [], paying)
+    expect(await client.balance(account.address)).toBe(before + FLOW / 50n)
+    await world.send('governor/set_provider_fee', [ufix64('0.01')])
   })
 })
 

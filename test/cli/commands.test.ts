@@ -36,6 +36,8 @@ async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
     receipts: unused,
     operations: unused,
     reports: unused,
+    notices: unused,
+    tokens: unused,
     config: unused,
     examine: unused,
     demo: unused,

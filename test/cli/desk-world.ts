@@ -46,7 +46,8 @@ export async function runDesk(
     ...{ version: '1.2.3', print: (line: string) => void out.push(line) },
     ...{ start: unused, mapUser: unused, readStatus: unused, withDirectory: unused },
     ...{ examine: unused, demo: unused, metering: unused },
-    ...{ receipts: unused, operations: unused, reports: unused, config: unused },
+    ...{ receipts: unused, operations: unused, reports: unused, notices: unused },
+    ...{ config: unused, tokens: unused },
     desks: deskParts({ env, folder: root, tell, shutdownSignal }),
   })
   for (const group of program.commands) {

@@ -189,7 +189,7 @@ describe.sequential('a quote', () => {
     [['plans', 'publish', '1'], 'plan 1 is published already'],
     [['vaults', 'show', '5'], 'Set FLOW_PROVIDER_ID'],
     [['vaults', 'show', '5', '--provider', '1'], 'provider 1 has no vault 5'],
-    [['provider', 'collect', '1,5'], 'is no amount of FLOW'],
+    [['provider', 'collect', '1,5'], 'is no amount of tokens'],
     [['provider', 'set-meter', '0x12'], 'is no address of 40 hex digits'],
     [['provider', 'reserve', '-1', '0x1'], 'is no number from 0 to 2^64 - 1'],
     [['provider', 'approve', '1', '--period', '2026-11-01', '--up-to', 'none'], 'up to what?'],

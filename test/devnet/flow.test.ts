@@ -19,11 +19,12 @@ import {
   ufix64,
   uint,
 } from '../../devnet/flow/cadence-json.js'
-import type { FlowAccount, FlowClient } from '../../devnet/flow/client.js'
+import { type FlowAccount, FlowClient } from '../../devnet/flow/client.js'
 import { type Emulator, startEmulator } from '../../devnet/flow/emulator.js'
 import { SERVICE_ACCOUNT, TRANSFER_FLOW } from '../../devnet/flow/system.js'
 import { newPrivateKey, publicKeyOf } from '../../devnet/flow/transaction.js'
 import { freePorts } from '../../devnet/ports.js'
+import { startFaultProxy } from '../settlers/flow/fault-proxy.js'
 
 const FLOW = 10n ** 8n
 const DAY_MS = 86_400_000
@@ -337,3 +338,32 @@ function isAlive(pid: number): boolean {
 async function balances(...accounts: readonly FlowAccount[]): Promise<bigint[]> {
   return Promise.all(accounts.map(({ address }) => client.balance(address)))
 }
+
+describe('a connection that is closed without an answer', () => {
+  test('loses no transaction and does none twice', async () => {
+    const proxy = await startFaultProxy(emulator.restUrl)
+    try {
+      const asked: string[] = []
+      const lost = new Set<string>()
+      // Every first answer of a kind is lost, after the work was done.
+      proxy.faultOf = (method, path) => {
+        const kind = `${method} ${path.split('/').slice(0, 3).join('/')}`
+        asked.push(kind)
+        if (lost.has(kind)) return 'none'
+        lost.add(kind)
+        return 'lost answer'
+      }
+      const [from, to] = [await client.createAccount(), await client.createAccount()]
+      const before = await client.balance(to.address)
+      const args = [address(to.address), ufix64('0.25')]
+      const through = new FlowClient({ restUrl: proxy.url })
+      await through.sendOrThrow({ cadence: TRANSFER_FLOW, args, signers: [from] })
+      expect(asked.filter((kind) => kind === 'POST /v1/transactions')).toHaveLength(2)
+      expect(await client.balance(to.address)).toBe(before + FLOW / 4n)
+      proxy.faultOf = () => 'lost answer'
+      await expect(through.block()).rejects.toThrow('fetch failed')
+    } finally {
+      await proxy.stop()
+    }
+  })
+})

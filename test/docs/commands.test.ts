@@ -13,7 +13,10 @@ const DOCUMENTS = [
   ...markdownIn('docs/adr'),
 ]
 /** What a newcomer and an operator type. Other pages show calls that need a setting of their own. */
-const TYPED = ['README.md', 'AGENTS.md', 'docs/operating.md', 'docs/receipts.md']
+const TYPED = [
+  ...['README.md', 'AGENTS.md', 'docs/operating.md', 'docs/receipts.md'],
+  ...['docs/reports.md', 'docs/notifications.md'],
+]
 const CI_SCRIPTS = ['.ci/run', '.ci/walk']
 /** Run by CI as steps of their own, under the same name. */
 const STEPS = [

@@ -25,7 +25,7 @@ beforeEach(async () => {
   server = await startServer({
     config: { host: '127.0.0.1', port: 0 },
     ...{ status, readiness: new Readiness(clock), metrics: metricsOf(status) },
-    ...{ accessTokens: store.accessTokens, clock },
+    ...{ accessTokens: store.accessTokens, shown: store, clock },
     reports: {
       make: async (question, signal) => {
         begin()

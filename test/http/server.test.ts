@@ -30,6 +30,7 @@ beforeEach(async () => {
     readiness,
     metrics,
     accessTokens: store.accessTokens,
+    shown: store,
     clock,
   })
 })
@@ -223,7 +224,7 @@ describe('/metrics', () => {
 })
 
 describe('everything else', () => {
-  test.each(['/nowhere', '/', '/Status', '/status/', '/%'])(
+  test.each(['/nowhere', '/Status', '/status/', '/%', '/web/', '/web/..%2fpackage.json'])(
     'GET %s: 404 with the way',
     async (path) => {
       const answer = await get(path)
@@ -231,10 +232,17 @@ describe('everything else', () => {
       if (path === '/%') return
       expect(await answer.json()).toEqual({
         error: 'not_found',
-        message: 'ask for /health, /ready, /status or /metrics',
+        message: 'ask for /, /health, /ready, /status or /metrics',
       })
     },
   )
+
+  test('a runbook is one of ours, and no path', async () => {
+    expect((await get('/runbooks/batch_parked')).status).toBe(200)
+    for (const name of ['..%2f..%2fREADME', 'nothing', '__proto__']) {
+      expect((await get(`/runbooks/${name}`)).status).toBe(404)
+    }
+  })
 
   test.each(['POST', 'PUT', 'DELETE'])(
     '%s /status: 404, nothing here can be written',

@@ -7,7 +7,7 @@ import { wad } from '../../src/domain/money.js'
 import type { UsageTotal } from '../../src/domain/usage-total.js'
 import type { PlanTerms, Rate, Tier } from '../../src/pricing/plan.js'
 import { planHash } from '../../src/pricing/plan-hash.js'
-import { type Billable, billableOf, priceOf } from '../../src/pricing/price.js'
+import { type Billable, billableOf, dueOf } from '../../src/pricing/price.js'
 import { startWorld, type World } from '../cadence/world.js'
 import { anyRows, anyTerms, entryOf, fullRows, termsArguments, U32_MAX, U64_MAX } from './plans.js'
 
@@ -53,10 +53,10 @@ test('weight, price and hash are the same in TypeScript and Cadence', {
     const terms = { ...plan, rates: new Map([...plan.rates, ...scales]) }
     const edges = boundRows(terms)
     const anywhere = fc.sample(anyRows, { numRuns: ENTRIES, seed: SEED + i })
-    const usages = [...edges, fullRows, ...anywhere]
+    const usages = [...edges, fullRows, ...unused, ...anywhere]
     const ours = usages.map((rows) => {
       const billable = billableOf(terms, rows)
-      return { billable, price: priceOf(terms, billable) }
+      return { billable, price: dueOf(terms, rows) }
     })
     const entries = usages.map((rows) => uint('UInt', BigInt(entryBytes(entryOf(rows)))))
     const args = [...termsArguments(terms), array(entries)]
@@ -108,6 +108,9 @@ function boundRows({ tiers }: PlanTerms): UsageTotal[][] {
     [-10_000n, -1n, 0n, 1n, 10_000n].map((by) => rowsWeighing(bound * 10_000n + by)),
   )
 }
+
+/** No usage at all: neither minimum nor fee. A request alone is usage, whatever it weighs. */
+const unused = [[row(0, 0n)], [row(0, 0n), row(FINE, 0n)], [{ ...row(FINE, 0n), requests: 1n }]]
 
 function rowsWeighing(weight: bigint): UsageTotal[] {
   return [row(FINE, weight % 10_000n), row(COARSE, weight / 10_000n)]

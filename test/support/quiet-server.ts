@@ -14,6 +14,7 @@ export function quietServerParts(store: Store, clock: ManualClock): ServerParts 
     readiness: new Readiness(clock),
     metrics: metricsOf(status),
     accessTokens: store.accessTokens,
+    shown: store,
     clock,
   }
 }

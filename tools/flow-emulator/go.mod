@@ -11,6 +11,7 @@ require (
 	github.com/psiemens/sconfig v0.1.0
 	github.com/rs/zerolog v1.34.0
 	github.com/spf13/cobra v1.10.2
+	modernc.org/sqlite v1.46.1
 )
 
 require (
@@ -214,6 +215,5 @@ require (
 	modernc.org/libc v1.67.6 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.11.0 // indirect
-	modernc.org/sqlite v1.46.1 // indirect
 	nhooyr.io/websocket v1.8.7 // indirect
 )

@@ -28,6 +28,7 @@ import (
 )
 
 func main() {
+	withoutSync()
 	if err := command().Execute(); err != nil {
 		os.Exit(2)
 	}

@@ -14,6 +14,11 @@ transaction(provider: UInt64, number: UInt64, storage: String) {
         let receiver = signer.storage
             .borrow<&{FungibleToken.Receiver}>(from: StoragePath(identifier: storage)!)
             ?? panic("execute_token_withdrawal: The signer has no token vault at \(storage)")
-        receiver.deposit(from: <-subscription.executeWithdrawal())
+        let tokens <- subscription.executeWithdrawal()
+        assert(
+            receiver.isSupportedVaultType(type: tokens.getType()),
+            message: "execute_token_withdrawal: Vault \(number) holds \(tokens.getType().identifier), which \(storage) does not take"
+        )
+        receiver.deposit(from: <-tokens)
     }
 }

@@ -12,6 +12,11 @@ transaction(provider: UInt64, number: UInt64) {
             ?? panic("execute_withdrawal: The signer holds no subscription \(number) of provider \(provider)")
         let receiver = signer.storage.borrow<&FlowToken.Vault>(from: /storage/flowTokenVault)
             ?? panic("execute_withdrawal: The signer has no FLOW vault")
-        receiver.deposit(from: <-subscription.executeWithdrawal())
+        let tokens <- subscription.executeWithdrawal()
+        assert(
+            receiver.isSupportedVaultType(type: tokens.getType()),
+            message: "execute_withdrawal: Vault \(number) holds \(tokens.getType().identifier), not FLOW: see execute_token_withdrawal"
+        )
+        receiver.deposit(from: <-tokens)
     }
 }

@@ -13,6 +13,6 @@ transaction(provider: Address, names: [String]) {
             ) ?? panic("register_models: The signer claimed nothing of \(provider)")
         let borrowed = capability.borrow()
             ?? panic("register_models: \(provider) took back what it had allowed")
-        borrowed.registerModels(names)
+        borrowed.appendModels(names)
     }
 }

@@ -4,8 +4,9 @@ import "SubscriptionVaults"
 /// Lets vaults be opened in a token. FLOW is allowed from the start.
 ///
 /// @param address, name the token's contract
+/// @param storageDeposit tokens that opening a vault takes for its storage; they come back at the end
 ///
-transaction(address: Address, name: String) {
+transaction(address: Address, name: String, storageDeposit: UFix64) {
     prepare(signer: auth(BorrowValue) &Account) {
         let governor = signer.storage
             .borrow<auth(SubscriptionVaults.Govern) &SubscriptionVaults.Governor>(
@@ -16,6 +17,9 @@ transaction(address: Address, name: String) {
         let hex = address.toString().slice(from: 2, upTo: 18)
         let type = CompositeType("A.\(hex).\(name).Vault")
             ?? panic("allow_token: \(name) of \(address) has no Vault")
-        governor.allowToken(pool: <-token.createEmptyVault(vaultType: type))
+        governor.allowToken(
+            pool: <-token.createEmptyVault(vaultType: type),
+            storageDeposit: storageDeposit
+        )
     }
 }

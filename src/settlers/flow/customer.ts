@@ -1,10 +1,9 @@
 import { RetryableError } from '../../domain/errors.js'
-import type { Ufix64Units } from '../../domain/money.js'
-import type { CustomerDesk, Done, VaultChange, VaultOrder } from '../../ports/desk.js'
+import type { CustomerDesk, DepositOrder, Done, VaultChange, VaultOrder } from '../../ports/desk.js'
 import { optional, ufix64 } from './arguments.js'
 import { customerSettings, type PersonDeskConfig } from './desk-config.js'
 import { Errands } from './errand.js'
-import { uint } from './json-cadence.js'
+import { string, uint } from './json-cadence.js'
 import type { Telling } from './provider.js'
 import { FlowPublicDesk } from './public-desk.js'
 import { changeTransaction } from './vault-change.js'
@@ -26,26 +25,27 @@ export class FlowCustomerDesk extends FlowPublicDesk implements CustomerDesk {
   }
 
   async open(order: VaultOrder, signal: AbortSignal): Promise<Done & { readonly account: bigint }> {
-    const { provider, plan, account, deposit } = order
+    const { provider, plan, account, deposit, at } = order
     const args = [
       ...[provider, plan].map((number) => uint('UInt64', number)),
       optional(account === undefined ? undefined : uint('UInt64', account)),
       ufix64(deposit),
+      ...(at === undefined ? [] : [at.storage, at.receiver ?? '']).map(string),
     ]
-    const transaction = 'customer/open_vault'
+    const transaction = at === undefined ? 'customer/open_vault' : 'customer/open_token_vault'
     const done = await this.#errands.run({ what: 'open a vault', transaction, args }, signal)
     return { ...done, account: account ?? (await this.#opened(done, signal)) }
   }
 
-  deposit(
-    provider: bigint,
-    account: bigint,
-    amount: Ufix64Units,
-    signal: AbortSignal,
-  ): Promise<Done> {
-    const args = [...[provider, account].map((number) => uint('UInt64', number)), ufix64(amount)]
+  deposit({ provider, account, amount, at }: DepositOrder, signal: AbortSignal): Promise<Done> {
+    const args = [
+      ...[provider, account].map((number) => uint('UInt64', number)),
+      ufix64(amount),
+      ...(at === undefined ? [] : [string(at.storage)]),
+    ]
     const what = `deposit into vault ${account}`
-    return this.#errands.run({ what, transaction: 'anybody/deposit', args }, signal)
+    const transaction = at === undefined ? 'anybody/deposit' : 'anybody/deposit_token'
+    return this.#errands.run({ what, transaction, args }, signal)
   }
 
   change(

@@ -1,7 +1,14 @@
 import type { Hash, Hex } from '../../domain/bytes.js'
 import { assert, TerminalError } from '../../domain/errors.js'
 import type { Ufix64Units, Wad } from '../../domain/money.js'
-import type { Approval, Correction, Done, ProviderDesk } from '../../ports/desk.js'
+import type {
+  Approval,
+  Correction,
+  Done,
+  Gift,
+  ProviderDesk,
+  TokenPlace,
+} from '../../ports/desk.js'
 import type { PlanTerms } from '../../pricing/plan.js'
 import { address, column, optional, ufix64 } from './arguments.js'
 import type { Script } from './cadence.js'
@@ -31,8 +38,16 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
     this.#errands = new Errands({ client, files, config, variables, ...telling })
   }
 
-  async ownId(signal: AbortSignal, atHeight?: number): Promise<bigint | undefined> {
-    const { accountAddress, contractsAddress } = this.#config
+  ownId(signal: AbortSignal, atHeight?: number): Promise<bigint | undefined> {
+    return this.#idOf(this.#config.accountAddress, signal, atHeight)
+  }
+
+  async #idOf(
+    accountAddress: string,
+    signal: AbortSignal,
+    atHeight?: number,
+  ): Promise<bigint | undefined> {
+    const { contractsAddress } = this.#config
     const args = [address(accountAddress)]
     const found = await this.client.script(ownIdScript(contractsAddress), args, signal, atHeight)
     return readCadence(found, view.ownIdView, 'the provider of an account') ?? undefined
@@ -50,20 +65,46 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
     )
   }
 
-  async registerModels(names: readonly string[], signal: AbortSignal): Promise<Done> {
-    const own = await this.#own(signal)
+  async registerModels(
+    names: readonly string[],
+    signal: AbortSignal,
+    owner?: string,
+  ): Promise<Done> {
+    const provider = await this.#own(signal, owner)
+    const models = array(names.map(string))
     return this.#errands.run(
       {
         what: `register ${names.length} models`,
-        transaction: 'provider/register_models',
-        args: [array(names.map(string))],
+        ...(owner === undefined
+          ? { transaction: 'provider/register_models', args: [models] }
+          : { transaction: 'delegate/register_models', args: [address(owner), models] }),
         isDone: async (height, same) => {
-          const table = new Set(await this.models(own, same, height))
+          const table = new Set(await this.models(provider, same, height))
           return names.every((name) => table.has(name))
         },
       },
       signal,
     )
+  }
+
+  async shareModels(delegate: string, signal: AbortSignal): Promise<Done> {
+    await this.#own(signal)
+    const transaction = 'provider/share_model_registration'
+    const what = `let ${delegate} register models`
+    return this.#errands.run({ what, transaction, args: [address(delegate)] }, signal)
+  }
+
+  async revokeModels(signal: AbortSignal): Promise<Done> {
+    await this.#own(signal)
+    const transaction = 'provider/revoke_model_registration'
+    const what = 'let nobody else register models'
+    return this.#errands.run({ what, transaction, args: [] }, signal)
+  }
+
+  claimModels(owner: string, signal: AbortSignal): Promise<Done> {
+    const transaction = 'delegate/claim_model_registration'
+    const what = `take what ${owner} offered`
+    return this.#errands.run({ what, transaction, args: [address(owner)] }, signal)
   }
 
   async publish(
@@ -161,8 +202,8 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
     return this.#errands.run({ what: 'set the greatest charge', transaction, args }, signal)
   }
 
-  credit(account: bigint, amount: Ufix64Units, reason: string, signal: AbortSignal): Promise<Done> {
-    const tokens = [ufix64(amount), string('flowTokenVault')]
+  credit({ account, amount, reason, at }: Gift, signal: AbortSignal): Promise<Done> {
+    const tokens = [ufix64(amount), string(at?.storage ?? 'flowTokenVault')]
     const args = [uint('UInt64', account), ...tokens, string(reason)]
     const transaction = 'provider/credit_vault'
     return this.#errands.run({ what: `credit account ${account}`, transaction, args }, signal)
@@ -174,9 +215,16 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
     return this.#errands.run({ what: `close account ${account}`, transaction, args }, signal)
   }
 
-  collect(currency: string, amount: Ufix64Units, signal: AbortSignal): Promise<Done> {
-    const args = [string(currency), ufix64(amount)]
-    const transaction = 'provider/collect_earnings'
+  collect(
+    currency: string,
+    amount: Ufix64Units,
+    signal: AbortSignal,
+    at?: TokenPlace,
+  ): Promise<Done> {
+    const place = at === undefined ? [] : [string(at.storage)]
+    const args = [string(currency), ufix64(amount), ...place]
+    const verb = at === undefined ? 'collect_earnings' : 'collect_token_earnings'
+    const transaction = `provider/${verb}`
     return this.#errands.run({ what: 'collect earnings', transaction, args }, signal)
   }
 
@@ -193,11 +241,13 @@ export class FlowProviderDesk extends FlowPublicDesk implements ProviderDesk {
     )
   }
 
-  async #own(signal: AbortSignal): Promise<bigint> {
-    const own = await this.ownId(signal)
+  /** @param owner another provider's address */
+  async #own(signal: AbortSignal, owner?: string): Promise<bigint> {
+    const who = owner ?? this.#config.accountAddress
+    const own = await this.#idOf(who, signal)
     if (own !== undefined) return own
-    const fix = 'Run flowmeter provider set-up first.'
-    throw new TerminalError('no_provider', `${this.#config.accountAddress} is no provider. ${fix}`)
+    const fix = owner === undefined ? ' Run flowmeter provider set-up first.' : ''
+    throw new TerminalError('no_provider', `${who} is no provider.${fix}`)
   }
 
   /** The newest first: it is most often the one. */

@@ -29,15 +29,23 @@ function partsOf(change: VaultChange): { transaction: string; rest?: readonly Ca
     case 'request_withdrawal':
       return { transaction: 'customer/request_withdrawal', rest: [ufix64(change.amount)] }
     case 'execute_withdrawal':
-      return { transaction: 'customer/execute_withdrawal' }
+      if (change.at === undefined) return { transaction: 'customer/execute_withdrawal' }
+      return {
+        transaction: 'customer/execute_token_withdrawal',
+        rest: [string(change.at.storage)],
+      }
     case 'leave':
       return { transaction: 'customer/leave_vault' }
+    case 'stay':
+      return { transaction: 'customer/stay_in_vault' }
     case 'refund_receiver': {
-      const rest = [address(change.receiver), string('flowTokenReceiver')]
+      const rest = [address(change.receiver), string(change.at?.receiver ?? 'flowTokenReceiver')]
       return { transaction: 'customer/set_refund_receiver', rest }
     }
-    case 'take_refund':
-      return { transaction: 'customer/take_refund', rest: [string('flowTokenVault')] }
+    case 'take_refund': {
+      const rest = [string(change.at?.storage ?? 'flowTokenVault')]
+      return { transaction: 'customer/take_refund', rest }
+    }
     case 'end':
       return { transaction: 'anybody/end_vault' }
     case 'refund':

@@ -18,6 +18,8 @@ import { stops } from './0032_stops.js'
 import { unrecordedCorrections } from './0033_unrecorded_corrections.js'
 import { accessTokens } from './0040_access_tokens.js'
 import { reports } from './0050_reports.js'
+import { views } from './0050_views.js'
+import { notices } from './0051_notices.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -40,4 +42,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0033_unrecorded_corrections': unrecordedCorrections,
   '0040_access_tokens': accessTokens,
   '0050_reports': reports,
+  '0051_notices': notices,
+  '0050_views': views,
 }

@@ -3,7 +3,7 @@ import { assert } from '../../../src/domain/errors.js'
 import { periodAt } from '../../../src/domain/period.js'
 import type { UsageRecord } from '../../../src/domain/usage-record.js'
 import { addUsage, NO_USAGE, type Usage } from '../../../src/domain/usage-total.js'
-import { billableOf, priceOf } from '../../../src/pricing/price.js'
+import { dueOf } from '../../../src/pricing/price.js'
 import { planIn, type VaultState } from './models/vault.js'
 import type { World } from './world.js'
 
@@ -129,8 +129,7 @@ function compareApplied(
     assert(plan !== undefined, 'every period has a plan')
     const rows = [...used].map(([modelId, usage]) => ({ modelId: modelId as never, ...usage }))
     const charged = record?.charged ?? 0n
-    // All of it corrected away: a minimum and a fee that were charged stay.
-    const price = rows.length === 0 && charged === 0n ? 0n : priceOf(plan, billableOf(plan, rows))
+    const price = dueOf(plan, rows)
     if (charged > price) {
       verdict.overcharged += 1
       tell(`overcharged: ${name} was charged ${charged}, and its usage costs ${price}`)

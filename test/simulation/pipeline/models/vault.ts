@@ -3,7 +3,7 @@ import { type PeriodKind, periodAt } from '../../../../src/domain/period.js'
 import type { EntryKey } from '../../../../src/domain/usage-total.js'
 import type { EntryResult } from '../../../../src/ports/settler.js'
 import type { Plan } from '../../../../src/pricing/plan.js'
-import { type Billable, billableOf, priceOf } from '../../../../src/pricing/price.js'
+import { type Billable, billableOf, dueOf, priceOf } from '../../../../src/pricing/price.js'
 
 /** What was applied of one period. `rows` are kept for the judge: the contract has only sums. */
 export interface PeriodRecord {
@@ -70,7 +70,7 @@ export function settleEntry(vault: VaultState, entry: Entry, terms: SettleTerms)
   if (plan === undefined) return refused('malformed')
   const billable = billableOf(plan, entry.rows)
   if (billable < last.billable) return refused('regressed')
-  const price = priceOf(plan, billable)
+  const price = dueOf(plan, entry.rows)
   if (price >= PRICE_END) return refused('malformed')
   const charged = most(price, last.charged)
   const record = { meterEpoch, lastSeq: seq, billable, charged, rows: entry.rows }
@@ -121,7 +121,9 @@ export function correctVault(
   if (billable > last.billable) throw new Error(`correct: ${billable} is not lower`)
   const plan = plans.get(planIn(vault, periodStart) ?? '')
   if (plan === undefined) throw new Error('correct: no plan')
-  const charged = least(priceOf(plan, billable as Billable), last.charged)
+  // Nothing was used after all, so neither minimum nor fee is due.
+  const cost = billable === 0n ? 0n : priceOf(plan, billable as Billable)
+  const charged = least(cost, last.charged)
   const isLater = last.meterEpoch < meterEpoch || last.lastSeq < afterSeq
   const lastSeq = isLater ? afterSeq : last.lastSeq
   const records = new Map(vault.records)
