@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 /** The daemon as a process among engines that fail. They wait for rounds, restarts and time-outs. */
 export const FAULT_SUITES = [
   'test/e2e/flare-faults.test.ts',
+  'test/e2e/flare-outages.test.ts',
   'test/e2e/engines.test.ts',
   'test/e2e/recovery.test.ts',
 ]

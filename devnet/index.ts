@@ -14,6 +14,7 @@ import {
   setUpProvider,
 } from './flow/deploy.js'
 import { type Emulator, startEmulator } from './flow/emulator.js'
+import type { Signer } from './flow/transaction.js'
 import { type Litellm, startLitellm } from './litellm/index.js'
 import { DEVNET_USERS, type DevnetUser } from './users.js'
 
@@ -28,6 +29,10 @@ export interface DevnetOptions {
   readonly flowBlockMs?: number
   /** False leaves LiteLLM to the user. */
   readonly hasLitellm?: boolean
+  /** See `FlareOptions`. The light client takes the older digests until then. */
+  readonly olderRelayEpochs?: number
+  /** A day unless told. */
+  readonly checkpointDelaySeconds?: number
   /** Calls that LiteLLM has already served; 300 unless told. */
   readonly calls?: number
   /** Two proxies before each chain, which the daemon is told to ask; they misbehave by this plan. */
@@ -52,6 +57,8 @@ export interface FlowDevnet {
   /** Resolves imports of the contracts. */
   readonly client: FlowClient
   readonly contractsAddress: string
+  /** The account of the contracts. */
+  readonly governor: Signer
   readonly provider: Provider
   /** The daemon's account. */
   readonly relayer: FlowAccount
@@ -95,7 +102,12 @@ async function assemble(
   releases.push(() => emulator.stop())
   progress('Flare: starting anvil, the contracts and the data providers')
   const roundSeconds = options.roundSeconds ?? ROUND_SECONDS
-  const flare = await startFlare({ dir: join(dir, 'flare'), roundSeconds })
+  const { olderRelayEpochs, checkpointDelaySeconds } = options
+  const flareDir = join(dir, 'flare')
+  const flare = await startFlare({
+    ...{ dir: flareDir, roundSeconds },
+    ...(olderRelayEpochs !== undefined && { olderRelayEpochs }),
+  })
   releases.push(() => flare.stop())
 
   progress('Flow: deploying the contracts')
@@ -105,6 +117,9 @@ async function assemble(
     firstEpochStartRound: flare.params.firstRewardEpochStartVotingRoundId,
     roundsPerEpoch: flare.params.rewardEpochDurationInVotingEpochs,
     epochsKept: EPOCHS_KEPT,
+    boundMessageFromRound: flare.boundFrom?.round ?? null,
+    boundPolicyFromEpoch: flare.boundFrom?.policyEpoch ?? null,
+    ...(checkpointDelaySeconds !== undefined && { checkpointDelaySeconds }),
     anchor: flare.anchorAddress,
     sourceId: 'testFLR',
   })
@@ -135,7 +150,8 @@ async function assemble(
 
   const litellm = options.hasLitellm === false ? undefined : await startTraffic(options)
   if (litellm !== undefined) releases.push(() => litellm.stop())
-  const flow = { emulator, client, contractsAddress: account.address, provider, relayer }
+  const contractsAddress = account.address
+  const flow = { emulator, client, contractsAddress, governor: account, provider, relayer }
   const env = {
     ...settingsOf({ flare, flow, litellm }),
     METER_KEY: meter.privateKey,

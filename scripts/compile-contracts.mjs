@@ -15,7 +15,9 @@ const outDir = join(root, 'contracts', 'out', 'solc')
 const settings = {
   evmVersion: 'cancun',
   optimizer: { enabled: true, runs: 200 },
-  outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] } },
+  outputSelection: {
+    '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode'] },
+  },
 }
 
 /** @returns {Record<string, string>} what is ours to compile, by its path from the root */
@@ -91,6 +93,11 @@ export function compileContracts() {
         abi,
         bytecode: `0x${evm.bytecode.object}`,
         deployedBytecode: `0x${evm.deployedBytecode.object}`,
+        // Where the constructor writes what it was told, as [first byte, length].
+        immutables: Object.values(evm.deployedBytecode.immutableReferences ?? {})
+          .flat()
+          .map(({ start, length }) => [start, length])
+          .sort(([a], [b]) => a - b),
       }
       writeWhole(join(outDir, `${name}.json`), `${JSON.stringify(artifact)}\n`)
     }
@@ -99,7 +106,7 @@ export function compileContracts() {
   return true
 }
 
-/** @returns {{ abi: object[], bytecode: string, deployedBytecode: string }} of an up-to-date contract */
+/** @returns {{ abi: object[], bytecode: string, deployedBytecode: string, immutables: [number, number][] }} of an up-to-date contract */
 export function readArtifact(name) {
   return JSON.parse(readFileSync(join(outDir, `${name}.json`), 'utf8'))
 }

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Interface } from 'ethers'
+import { Interface, keccak256 } from 'ethers'
 import { compileContracts, readArtifact } from './compile-contracts.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -83,9 +83,14 @@ function abiFile() {
 }
 
 function codeFile() {
-  const { bytecode } = readArtifact('UsageAnchor')
+  const { bytecode, deployedBytecode, immutables } = readArtifact('UsageAnchor')
+  const masked = Buffer.from(deployedBytecode.slice(2), 'hex')
+  for (const [start, length] of immutables) masked.fill(0, start, start + length)
   const comment = '/** What deploys contracts/UsageAnchor.sol, which takes no arguments. */'
-  return `${NOTICE}\n\n${comment}\nexport const usageAnchorCreationCode =\n  '${bytecode}'\n`
+  const creation = `export const usageAnchorCreationCode =\n  '${bytecode}'\n`
+  const deployed = `/** What then lies on chain: its keccak without what the constructor wrote into it, and where. */
+export const usageAnchorDeployed = { hash: '${keccak256(masked)}', immutables: ${JSON.stringify(immutables)} } as const\n`
+  return `${NOTICE}\n\n${comment}\n${creation}\n${deployed}`
 }
 
 /** As Biome writes it, so that the generated file passes the same check as all others. */

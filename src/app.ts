@@ -1,30 +1,34 @@
 import { createAttestor, createMeterKey } from './attestors/index.js'
 import type { Config } from './config.js'
 import { ConfigError, RetryableError } from './domain/errors.js'
+import type { PaymentEvent } from './domain/payment.js'
 import { metricsOf } from './http/metrics.js'
 import { Readiness } from './http/ready.js'
 import { startServer } from './http/server.js'
 import type { UsageHint } from './http/usage-hints.js'
 import { createNotifiers } from './notifiers/index.js'
 import { createDirectories, createRecordRule } from './operator/index.js'
+import { createPaymentProviders, packagesOf } from './payments/index.js'
 import { acceptNext } from './pipeline/accept.js'
 import { anchorNext } from './pipeline/anchor.js'
 import { attestNext } from './pipeline/attest.js'
 import { attributeNext } from './pipeline/attribute.js'
 import { attributionSettings } from './pipeline/attribution-settings.js'
 import type { ChargeBounds } from './pipeline/bounds.js'
+import { chargeCreditsNext } from './pipeline/charge-credits.js'
 import { type CollectPass, collectNext, rescanNext } from './pipeline/collect.js'
 import { bindIdentity, identityOf } from './pipeline/identity.js'
 import { checkMeter, checkMeterLevel } from './pipeline/meter-guard.js'
 import { meteringWorkers } from './pipeline/metering-workers.js'
-import { type NotifyParts, notifyNext } from './pipeline/notify.js'
+import { notifyWorkers } from './pipeline/notify-worker.js'
 import { policiesNext } from './pipeline/policies.js'
 import { type PricesParts, type PricesPass, priceStatus, pricesNext } from './pipeline/prices.js'
 import { receiveUsage } from './pipeline/receive.js'
 import { type ReconcilePass, reconcileNext } from './pipeline/reconcile.js'
 import { sealNext } from './pipeline/seal.js'
 import { settleNext } from './pipeline/settle.js'
-import { readStatus, type Status } from './pipeline/status.js'
+import { readStatus } from './pipeline/status.js'
+import { takePayment } from './pipeline/take-payment.js'
 import { walletsNext } from './pipeline/wallets.js'
 import type { UsageReceiver } from './ports/usage-receiver.js'
 import type { UsageSource } from './ports/usage-source.js'
@@ -45,7 +49,6 @@ import { version } from './version.js'
 const POLICIES_IDLE_MS = 2_000
 const WALLETS_IDLE_MS = 60_000
 const PRICES_IDLE_MS = 30_000
-const NOTIFY_IDLE_MS = 15_000
 
 /** The composition root: the only file that knows every adapter. Reads from top to bottom. */
 export async function runApp(config: Config, log: Logger, shutdown: AbortSignal): Promise<void> {
@@ -137,6 +140,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         },
       },
       usageHints: [...hints.values()],
+      ...paymentsOf(config, store),
     })
     resources.add(() => server.close())
     log.info({ version, ...identity, url: server.url }, 'flowmeter is running')
@@ -281,7 +285,13 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         next: bells.attribute,
       },
     ]
-    if (config.notify.length > 0) workers.push(notifyWorker(config, store, status, log))
+    const notifiers = createNotifiers(config.notify, config.secretOf, () => clock.now())
+    const alarms = async () => (await status()).alarms
+    workers.push(...notifyWorkers({ store, clock, notifiers, alarms }, log))
+    if (config.credits !== undefined) {
+      const step = () => chargeCreditsNext({ store, clock })
+      workers.push({ name: 'credits', step, idleMs, bell: new Bell() })
+    }
     readiness.expect(workers)
     await runWorkers(workers, log, shutdown, (worker, result) => {
       readiness.note(worker, result)
@@ -292,23 +302,12 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
   }
 }
 
-function notifyWorker(
-  { notify, secretOf }: Config,
-  store: ReturnType<typeof openStore>,
-  status: () => Promise<Status>,
-  log: Logger,
-): Worker {
-  const parts: NotifyParts = {
-    ...{ store, clock },
-    notifiers: createNotifiers(notify, secretOf, () => clock.now()),
-    alarms: async () => (await status()).alarms,
-    onTried: ({ id: message, target, tries }, told) => {
-      if (told.ok) log.info({ message, target, tries }, 'somebody was told of alarms')
-      else log.warn({ message, target, tries, why: told.why }, 'a target could not be told')
-    },
-  }
-  const step = (signal: AbortSignal) => notifyNext(parts, signal)
-  return { name: 'notify', step, idleMs: NOTIFY_IDLE_MS, bell: new Bell() }
+/** Where prepaid credits can be bought. */
+function paymentsOf({ credits, secretOf }: Config, store: ReturnType<typeof openStore>) {
+  if (credits === undefined) return {}
+  const packages = packagesOf(credits)
+  const take = (event: PaymentEvent) => takePayment({ store, clock, packages }, event)
+  return { payments: { providers: createPaymentProviders(credits, secretOf), take, clock } }
 }
 
 function rescanStep({

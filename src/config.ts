@@ -5,6 +5,7 @@ import { type HttpConfig, httpConfig, httpSettings } from './http/config.js'
 import { mappingConfig } from './mapping/index.js'
 import { notifyConfig, secretsOfTarget } from './notifiers/index.js'
 import { aggregationConfig } from './operator/index.js'
+import { creditsConfig } from './payments/config.js'
 import { defaultPlanAliases } from './pricing/default-plan.js'
 import { modelAliases } from './pricing/model-aliases.js'
 import {
@@ -124,6 +125,7 @@ const fileConfig = z.strictObject({
   aggregation: aggregationConfig.optional(),
   notify: notifyConfig.default([]),
   modelAliases: modelAliases.default(defaultPlanAliases),
+  credits: creditsConfig.optional(),
 })
 
 export type Config = z.infer<typeof coreConfig> &
@@ -140,6 +142,8 @@ export type Config = z.infer<typeof coreConfig> &
     readonly secrets: readonly string[]
     /** What may be a mistake, without the value of any setting. */
     readonly warnings: readonly string[]
+    /** Paths of the files that secrets were read from. */
+    readonly secretFiles: readonly string[]
   }
 
 /** Every setting that the program knows, by where it belongs. */
@@ -170,7 +174,7 @@ export const allSchemas: Readonly<Record<string, Readonly<Record<string, z.ZodTy
  */
 export function loadConfig(processEnv: Environment, folder: string): Config {
   const layers = new SettingLayers(processEnv, folder)
-  const { problems, warnings } = layers
+  const { problems, warnings, secretFiles } = layers
   const secrets: string[] = []
   const secretOf = (variable: string): string => {
     const value = layers.secret(variable)
@@ -192,7 +196,10 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   const named = [...sources.flatMap(secretVariablesOf), ...targets]
   for (const variable of named) secretOf(variable)
   for (const one of file?.mapping.chain ?? []) if (one.kind === 'sql') secretOf(one.databaseUrlEnv)
-  checkNames(layers, named)
+  const { stripeSecretEnv, paystackSecretEnv } = file?.credits ?? {}
+  const paying = [stripeSecretEnv, paystackSecretEnv].filter((name) => name !== undefined)
+  for (const variable of paying) secretOf(variable)
+  checkNames(layers, [...named, ...paying])
   layers.check()
   if (file === undefined) throw settingsError(problems)
   return {
@@ -206,6 +213,7 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
     secretOf,
     secrets,
     warnings,
+    secretFiles,
   }
 }
 
@@ -255,7 +263,7 @@ export function loadAttributionConfig(
   folder: string,
 ): Pick<
   Config,
-  | ('mapping' | 'modelAliases' | 'aggregation' | 'holdUnknownModels')
+  | ('mapping' | 'modelAliases' | 'aggregation' | 'credits' | 'holdUnknownModels')
   | ('databaseUrl' | 'sealIntervalMs' | 'secretOf')
 > & {
   /** Undefined where the file names none: then it is the one of the environment. */
@@ -276,8 +284,8 @@ export function loadAttributionConfig(
   }
   layers.check()
   if (file === undefined) throw settingsError(problems)
-  const { mapping, modelAliases: aliases, aggregation, sources: fileSources } = file
-  return { mapping, modelAliases: aliases, aggregation, fileSources, ...core, secretOf }
+  const { mapping, modelAliases: aliases, aggregation, credits, sources: fileSources } = file
+  return { mapping, modelAliases: aliases, aggregation, credits, fileSources, ...core, secretOf }
 }
 
 /** The settings of a person's own command, by the variables that they name. Same errors. */

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { inspect } from 'node:util'
+import { terminalAsker } from './cli/asker.js'
 import { lazyDesks } from './cli/desk-parts.js'
 import { exitCodeOf, isTold } from './cli/exit-code.js'
 import { createProgram } from './cli/index.js'
@@ -49,6 +50,11 @@ const program = createProgram({
     const { configTools } = await import('./cli/config-tools.js')
     return configTools(process.env, folder)
   },
+  async init() {
+    const { initTools } = await import('./cli/init-tools.js')
+    return initTools(process.env, folder)
+  },
+  asker: terminalAsker,
   async operations() {
     const { operationsTools } = await import('./cli/operations.js')
     return operationsTools(process.env, folder, shutdownSignal())
@@ -64,6 +70,10 @@ const program = createProgram({
   async tokens() {
     const { tokensTools } = await import('./cli/tokens-tools.js')
     return tokensTools(process.env, folder)
+  },
+  async credits() {
+    const { creditsTools } = await import('./cli/credits-tools.js')
+    return creditsTools(process.env, folder)
   },
   async demo(options) {
     const { runDemo } = await import('./cli/demo.js')

@@ -42,6 +42,8 @@ const settingsSection = z.record(
 export class SettingLayers {
   readonly problems: string[] = []
   readonly warnings: string[] = []
+  /** Files that secrets were read from. */
+  readonly secretFiles: string[] = []
   /** `flowmeter.config.json` without its settings; undefined where it cannot be read. */
   readonly file: unknown
   readonly folder: string
@@ -104,8 +106,11 @@ export class SettingLayers {
     const from = `${name}_FILE`
     const path = values[from]
     if (path === undefined) return []
+    const whole = resolve(this.folder, path)
     try {
-      return [{ value: readFileSync(resolve(this.folder, path), 'utf8').trim(), origin, from }]
+      const value = readFileSync(whole, 'utf8').trim()
+      if (!this.secretFiles.includes(whole)) this.secretFiles.push(whole)
+      return [{ value, origin, from }]
     } catch {
       this.problems.push(`${from}: the file cannot be read`)
       return []

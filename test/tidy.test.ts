@@ -19,6 +19,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   sources: ['domain/', 'ports/', 'runtime/'],
   attestors: ['domain/', 'ports/', 'runtime/'],
   settlers: ['domain/', 'ports/', 'runtime/', 'pricing/plan.js'],
+  // Who takes a customer's money, and tells by webhook.
+  payments: ['domain/', 'ports/'],
   // What operators bring: modules, queries.
   operator: ['domain/', 'ports/', 'runtime/', 'mapping/config.js'],
   store: ['domain/', 'ports/', 'runtime/'],
@@ -32,6 +34,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ...['config.js', 'settings.js', 'version.js', 'store/index.js'],
     ...['sources/index.js', 'attestors/index.js', 'settlers/index.js', 'operator/index.js'],
     'notifiers/index.js',
+    'payments/index.js',
   ],
 }
 
@@ -59,7 +62,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   zod: [
     ...['config.ts', 'settings.ts', 'http/config.ts', 'mapping/', 'pricing/model-aliases.ts'],
     ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
-    ...['sources/', 'attestors/', 'settlers/', 'notifiers/'],
+    ...['sources/', 'attestors/', 'settlers/', 'payments/', 'notifiers/'],
   ],
 }
 

@@ -93,7 +93,7 @@ contract Relay is IRelay {
         }
         SigningPolicies.checkLimits(policy.voters.length, total, policy.threshold);
         bytes memory packed = SigningPolicies.encode(policy);
-        policyHash = packed.hash(block.chainid);
+        policyHash = hashOfPolicy(packed);
         installPolicy(policy.rewardEpochId, policy.startVotingRoundId, policyHash);
         emit SigningPolicyInitialized(
             policy.rewardEpochId,
@@ -110,7 +110,7 @@ contract Relay is IRelay {
     /// @inheritdoc IRelay
     function relay() external returns (bytes memory) {
         (bytes calldata policy, bytes calldata rest) = SigningPolicies.split(msg.data[4:]);
-        bytes32 policyHash = policy.hash(block.chainid);
+        bytes32 policyHash = hashOfPolicy(policy);
         require(policyHashes[policy.rewardEpochId()] == policyHash, SigningPolicyHashMismatch());
         require(rest.length > 0, TooShortMessage());
         if (uint8(rest[0]) == 0) relayPolicy(policy, rest[1:]);
@@ -205,6 +205,16 @@ contract Relay is IRelay {
         revert NotOnLocalNetwork();
     }
 
+    /// @dev What names a policy and is signed for it.
+    function hashOfPolicy(bytes memory policy) internal view virtual returns (bytes32) {
+        return keccak256(abi.encodePacked(block.chainid, policy));
+    }
+
+    /// @dev What is signed for a message.
+    function hashOfMessage(bytes memory message) internal view virtual returns (bytes32) {
+        return keccak256(abi.encodePacked(block.chainid, message));
+    }
+
     function relayMessage(bytes calldata policy, bytes calldata rest) private {
         require(rest.length >= MESSAGE_SIZE, TooShortMessage());
         bytes calldata message = rest[:MESSAGE_SIZE];
@@ -218,8 +228,7 @@ contract Relay is IRelay {
         require(roots[protocolId][votingRoundId] == 0, AlreadyRelayed());
 
         uint256 threshold = thresholdFor(policy, votingRoundId);
-        bytes32 pre = keccak256(abi.encodePacked(block.chainid, message));
-        checkSignatures(policy, pre, rest[MESSAGE_SIZE:], threshold);
+        checkSignatures(policy, hashOfMessage(message), rest[MESSAGE_SIZE:], threshold);
 
         roots[protocolId][votingRoundId] = root;
         emit ProtocolMessageRelayed(protocolId, votingRoundId, isSecureRandom, root);
@@ -241,7 +250,7 @@ contract Relay is IRelay {
             total += weight;
         }
         SigningPolicies.checkLimits(count, total, policy.threshold());
-        policyHash = policy.hash(block.chainid);
+        policyHash = hashOfPolicy(policy);
         installPolicy(policy.rewardEpochId(), policy.startVotingRoundId(), policyHash);
     }
 

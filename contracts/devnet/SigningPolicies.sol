@@ -64,11 +64,6 @@ library SigningPolicies {
         return (address(bytes20(entry[0:20])), uint16(bytes2(entry[20:22])));
     }
 
-    /// @notice The hash that names a policy and that the previous voters sign: bound to its chain.
-    function hash(bytes memory policy, uint256 chainId) internal pure returns (bytes32) {
-        return keccak256(abi.encodePacked(chainId, policy));
-    }
-
     function encode(SigningPolicy calldata policy) internal pure returns (bytes memory packed) {
         uint256 count = policy.voters.length;
         require(count == policy.weights.length, SizeMismatch());

@@ -4,7 +4,7 @@ import { type Artifact, compiledContracts } from './artifacts.js'
 import type { Chain } from './chain.js'
 import type { EpochParams } from './epochs.js'
 import { EVM_TRANSACTION, nameBytes, TEST_FLARE } from './evm-transaction.js'
-import { boundHash, policyBytes, type SigningPolicy } from './formats.js'
+import { type Digests, policyBytes, policyHash, type SigningPolicy } from './formats.js'
 
 /** On all of Flare's networks. */
 export const REGISTRY_ADDRESS = '0xaD67FE66660Fb8dFE9d6b1b4240d8650e30F6019'
@@ -25,6 +25,8 @@ export interface DeployParts {
   /** Rounds between setting a policy and its start, at least. */
   readonly startDelayRounds: number
   readonly finalizationWindowEpochs?: number
+  /** Of the Relay; bound to the chain id unless told. */
+  readonly digests?: Digests
 }
 
 /** A contract with the address and the ABI to call it. */
@@ -33,13 +35,17 @@ export interface Deployed {
   readonly abi: Interface
 }
 
+export interface DeployedRelay extends Deployed {
+  readonly digests: Digests
+}
+
 export interface Contracts {
   readonly registry: Deployed
   readonly systemsManager: Deployed
   /** The one in the registry. Another takes its place when it is replaced. */
-  relay: Deployed
+  relay: DeployedRelay
   /** Earlier ones, each with the first round that it does not take. */
-  readonly pastRelays: { readonly relay: Deployed; readonly untilRound: number }[]
+  readonly pastRelays: { readonly relay: DeployedRelay; readonly untilRound: number }[]
   readonly feeConfigurations: Deployed
   readonly fdcHub: Deployed
   readonly fdcVerification: Deployed
@@ -59,7 +65,7 @@ export async function deployContracts(parts: DeployParts): Promise<Contracts> {
     clockOf(parts),
     structOf(parts.initial),
   ])
-  const relay = await deploy('Relay', [relayConfig(parts), systemsManager.address])
+  const relay = await deployRelay(parts, systemsManager.address, artifact)
   const feeConfigurations = await deploy('FdcRequestFeeConfigurations')
   const fdcHub = await deploy('FdcHub', [feeConfigurations.address])
   const fdcVerification = await deploy('FdcVerification', [registry.address])
@@ -89,7 +95,7 @@ export async function deployContracts(parts: DeployParts): Promise<Contracts> {
 }
 
 /** Where the providers bring a round's root. */
-export function relayFor({ relay, pastRelays }: Contracts, round: number): Deployed {
+export function relayFor({ relay, pastRelays }: Contracts, round: number): DeployedRelay {
   return pastRelays.find(({ untilRound }) => round < untilRound)?.relay ?? relay
 }
 
@@ -101,11 +107,21 @@ export async function replaceRelay(contracts: Contracts, parts: DeployParts): Pr
   const { chain, governance, initial } = parts
   const artifact = await compiledContracts()
   const { systemsManager, registry, pastRelays, relay: old } = contracts
-  const args = [relayConfig(parts), systemsManager.address]
-  const relay = await deployContract(chain, governance, artifact('Relay'), args)
+  const relay = await deployRelay(parts, systemsManager.address, artifact)
   await send(chain, governance, registry, 'register', ['Relay', relay.address])
   pastRelays.push({ relay: old, untilRound: initial.startVotingRoundId })
   contracts.relay = relay
+}
+
+async function deployRelay(
+  parts: DeployParts,
+  setter: string,
+  artifact: (name: string) => Artifact,
+): Promise<DeployedRelay> {
+  const { chain, governance, digests = 'bound' } = parts
+  const name = digests === 'bound' ? 'Relay' : 'OlderRelay'
+  const args = [relayConfig(parts), setter]
+  return { ...(await deployContract(chain, governance, artifact(name), args)), digests }
 }
 
 /** The numbers of a Relay as vectors and Flare's own configuration name them. */
@@ -174,11 +190,12 @@ function clockOf({ params, startDelayRounds }: DeployParts): unknown {
   return { ...params, startDelayRounds }
 }
 
-function relayConfig({ params, initial, finalizationWindowEpochs }: DeployParts): RelayConfig {
+function relayConfig(parts: DeployParts): RelayConfig {
+  const { params, initial, finalizationWindowEpochs, digests = 'bound' } = parts
   return {
     initialRewardEpochId: initial.rewardEpochId,
     startingVotingRoundIdForInitialRewardEpochId: initial.startVotingRoundId,
-    initialSigningPolicyHash: boundHash(CHAIN_ID, policyBytes(initial)),
+    initialSigningPolicyHash: policyHash(digests, CHAIN_ID, policyBytes(initial)),
     randomNumberProtocolId: RANDOM_NUMBER_PROTOCOL_ID,
     ...params,
     thresholdIncreaseBIPS: THRESHOLD_INCREASE_BIPS,

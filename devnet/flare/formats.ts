@@ -57,6 +57,24 @@ export function messageBytes(message: RoundMessage): string {
   ])
 }
 
+/** `bound` to a chain id since Flare's second Relay; `older` before. */
+export type Digests = 'older' | 'bound'
+
+/** What is signed for a policy's bytes, before the EIP-191 prefix. */
+export function policyHash(digests: Digests, chainId: number, policy: string): string {
+  if (digests === 'bound') return boundHash(chainId, policy)
+  const digits = policy.slice(2)
+  const words = digits.padEnd(Math.ceil(digits.length / 64) * 64, '0').match(/.{64}/g) ?? []
+  return words
+    .map((word) => `0x${word}`)
+    .reduce((folded, word) => keccak256(concat([folded, word])))
+}
+
+/** What is signed for a message's bytes, before the EIP-191 prefix. */
+export function messageHash(digests: Digests, chainId: number, message: string): string {
+  return digests === 'bound' ? boundHash(chainId, message) : keccak256(message)
+}
+
 /** What is signed for a policy or a message, before the EIP-191 prefix. Names the chain. */
 export function boundHash(chainId: number, bytes: string): string {
   return keccak256(concat([toBeHex(chainId, 32), bytes]))

@@ -5,7 +5,7 @@ import { startDaServer } from './da-server.js'
 import { deployContracts, REGISTRY_ADDRESS, replaceRelay } from './deploy.js'
 import type { EpochParams } from './epochs.js'
 import { FaultPlan } from './faults.js'
-import { policyBytes, type SigningPolicy } from './formats.js'
+import { type Digests, policyBytes, type SigningPolicy } from './formats.js'
 import { Neighbours } from './neighbours.js'
 import { Policies } from './policies.js'
 import { Proofs } from './proofs.js'
@@ -28,6 +28,11 @@ export interface FlareOptions {
   readonly blockSeconds?: number
   /** Requests of other users a round, up to 4; 3 unless told. With 0, empty rounds get no root. */
   readonly neighbours?: number
+  /**
+   * For so many reward epochs the Relay is the older one, whose digests no chain id binds; then it is
+   * replaced, as Flare did. None unless told.
+   */
+  readonly olderRelayEpochs?: number
 }
 
 /** A running local Flare: a node, the contracts, the providers, a verifier and a DA layer. */
@@ -47,8 +52,10 @@ export interface LocalFlare {
   readonly faults: FaultPlan
   /** The policy that is set last; it may still be in the making. */
   lastPolicy(): SigningPolicy
+  /** From where on digests are bound to the chain id, where an older Relay is replaced on the way. */
+  readonly boundFrom: { readonly round: number; readonly policyEpoch: number } | undefined
   /** Relay calldata for any root of a round, signed by all voters: what no honest round has. */
-  signRoot(round: number, merkleRoot: string): string
+  signRoot(round: number, merkleRoot: string, digests?: Digests): string
   /**
    * Waits until nobody but the one under test has a transaction under way, and keeps it so: what is
    * taken back with a block then is its own. Returns what lifts it.
@@ -104,6 +111,7 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
     params,
     initial,
     startDelayRounds: START_DELAY_ROUNDS,
+    digests: options.olderRelayEpochs === undefined ? 'bound' : 'older',
   })
   await chain.rpc('evm_setIntervalMining', [options.blockSeconds ?? 1])
 
@@ -111,7 +119,18 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
   const proofs = new Proofs()
   const shared = { chain, contracts, params, faults, proofs }
   const senders = { governance: governance.address, sender: finalizer.address }
-  const policies = new Policies({ ...shared, ...senders }, initial)
+  const governed = { chain, governance: governance.address, params }
+  const { olderRelayEpochs } = options
+  const cutOverEpoch =
+    olderRelayEpochs === undefined ? undefined : initial.rewardEpochId + olderRelayEpochs
+  const replaceLast = async (): Promise<SigningPolicy> => {
+    const { last } = policies
+    const startDelayRounds = START_DELAY_ROUNDS
+    await replaceRelay(contracts, { ...governed, initial: last, startDelayRounds })
+    return last
+  }
+  const policiesParts = { ...shared, ...senders, cutOverEpoch, cutOver: replaceLast }
+  const policies = new Policies(policiesParts, initial)
   const count = options.neighbours ?? 3
   const neighbours = new Neighbours({ ...shared, account: neighbour.address, count })
   const isNeighbours = (request: string): boolean => neighbours.isTheirs(request)
@@ -134,7 +153,9 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
     ...{ anchorAddress: contracts.usageAnchor.address, accounts, params, faults, running },
     checkpoint: { rewardEpochId: initial.rewardEpochId, policyBytes: policyBytes(initial) },
     lastPolicy: () => policies.last,
-    signRoot: (round, root) => signedRoot(policies.forRound(round), round, root),
+    boundFrom: cutOverEpoch === undefined ? undefined : boundFrom(cutOverEpoch),
+    signRoot: (round, root, digests = 'bound') =>
+      signedRoot(policies.forRound(round), round, root, digests),
     async hush() {
       const lift = faults.add({ kind: 'quiet', times: Number.POSITIVE_INFINITY })
       const before = new Map(steps)
@@ -149,13 +170,8 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
     replaceRelay: async () => {
       const lift = faults.add({ kind: 'policyLate', times: Number.POSITIVE_INFINITY })
       try {
-        const governed = { chain, governance: governance.address, params }
         for (;;) {
-          const last = policies.last
-          await replaceRelay(contracts, {
-            ...{ ...governed, initial: last },
-            startDelayRounds: START_DELAY_ROUNDS,
-          })
+          const last = await replaceLast()
           // One was being set when we began: that one has to be the new Relay's first.
           if (policies.last !== last) continue
           return { address: contracts.relay.address, boundaryRound: last.startVotingRoundId }
@@ -166,6 +182,11 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
     },
     stop: life.stop,
   }
+}
+
+/** The policy of the epoch itself is still signed for the older Relay. */
+function boundFrom(cutOverEpoch: number): LocalFlare['boundFrom'] {
+  return { round: cutOverEpoch * ROUNDS_PER_EPOCH, policyEpoch: cutOverEpoch + 1 }
 }
 
 /** The present is the first round: of two networks started one after the other, ids are alike. */

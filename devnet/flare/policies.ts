@@ -3,7 +3,7 @@ import type { Chain, Head } from './chain.js'
 import type { Contracts } from './deploy.js'
 import { type EpochParams, nominalEpoch, roundAt } from './epochs.js'
 import type { FaultPlan } from './faults.js'
-import { boundHash, policyBytes, type SigningPolicy, signHash } from './formats.js'
+import { policyBytes, policyHash, type SigningPolicy, signHash } from './formats.js'
 import { keyOf, presentVoters, seedOf, votersOf } from './voters.js'
 
 export interface PolicyParts {
@@ -15,6 +15,10 @@ export interface PolicyParts {
   readonly governance: string
   /** Unlocked. Sends the voters' signatures: whose gas it is does not matter. */
   readonly sender: string
+  /** The policy with which an older Relay gives way to one whose digests are bound. */
+  readonly cutOverEpoch: number | undefined
+  /** Puts another Relay in its place; the last policy is its first. */
+  readonly cutOver: () => Promise<unknown>
 }
 
 /** Sets and signs the policy of each next reward epoch, from the middle of the one before. */
@@ -51,6 +55,7 @@ export class Policies {
     const isDue = nominalEpoch(params, round + half) > this.last.rewardEpochId
     if (faults.isOn('paused') || faults.isOn('policyLate') || faults.isOn('quiet')) return
     if (!this.#isSigned) return this.#sign()
+    if (this.#isCutOverDue) await this.#parts.cutOver()
     if (!isDue) return
     const next = await this.#initialise()
     // From here on the Relay knows it, signed or not.
@@ -58,6 +63,11 @@ export class Policies {
     this.#isSigned = false
     this.#voted.clear()
     await this.#sign()
+  }
+
+  get #isCutOverDue(): boolean {
+    const { contracts, cutOverEpoch } = this.#parts
+    return contracts.relay.digests === 'older' && this.last.rewardEpochId === cutOverEpoch
   }
 
   async #initialise(): Promise<SigningPolicy> {
@@ -99,7 +109,7 @@ export class Policies {
     const weightOf = (addresses: ReadonlySet<string>): number =>
       voters.reduce((sum, { address, weight }) => sum + (addresses.has(address) ? weight : 0), 0)
     const { abi, address: to } = contracts.systemsManager
-    const hash = boundHash(CHAIN_ID, policyBytes(next))
+    const hash = policyHash(contracts.relay.digests, CHAIN_ID, policyBytes(next))
     const sent: Promise<unknown>[] = []
     for (const voter of inAnyOrder(voters, next.rewardEpochId)) {
       if (weightOf(this.#voted) > threshold) break

@@ -15,9 +15,10 @@ import {
 import { examine } from './examine.js'
 import type { FaultPlan } from './faults.js'
 import {
-  boundHash,
+  type Digests,
   FDC_PROTOCOL_ID,
   messageBytes,
+  messageHash,
   policyBytes,
   relayCalldata,
   type SigningPolicy,
@@ -105,8 +106,8 @@ export class Rounds {
 
     const { root, attestations } = attest(round, confirmed)
     const present = presentVoters(policy.voters, faults.absentVoters())
-    const data = signedRoot(policy, round, root, present)
-    const to = relayFor(contracts, round).address
+    const { address: to, digests } = relayFor(contracts, round)
+    const data = signedRoot(policy, round, root, digests, present)
     await chain.transact({ from: finalizer, to, data })
     const delayMs = faults.take('lateProofs')?.delayMs ?? 0
     proofs.publish(round, attestations, delayMs)
@@ -188,6 +189,7 @@ export function signedRoot(
   policy: SigningPolicy,
   round: number,
   merkleRoot: string,
+  digests: Digests = 'bound',
   present?: ReadonlySet<string>,
 ): string {
   const message = messageBytes({
@@ -196,7 +198,7 @@ export function signedRoot(
     isSecureRandom: false,
     merkleRoot,
   })
-  const hash = boundHash(CHAIN_ID, message)
+  const hash = messageHash(digests, CHAIN_ID, message)
   const signatures = policy.voters.flatMap(({ address }, index) =>
     present?.has(address) === false ? [] : { ...signHash(keyOf(address), hash), index },
   )

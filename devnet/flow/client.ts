@@ -169,15 +169,24 @@ export class FlowClient {
     parts: { keys?: number; fundFlow?: string; privateKey?: Uint8Array } = {},
   ): Promise<FlowAccount> {
     const { keys = 1, fundFlow = '1.0', privateKey = newPrivateKey() } = parts
+    const at = await this.createAccountFor(publicKeyOf(privateKey), { keys, fundFlow })
+    return flowAccount(at, privateKey, keys)
+  }
+
+  /** The same for somebody else's key, x ‖ y in hex, of which no private part is known. */
+  async createAccountFor(
+    publicKey: string,
+    { keys, fundFlow }: { readonly keys: number; readonly fundFlow: string },
+  ): Promise<string> {
     const result = await this.sendOrThrow({
       cadence: CREATE_ACCOUNT,
-      args: [string(publicKeyOf(privateKey)), uint('Int', keys), ufix64(fundFlow)],
+      args: [string(publicKey), uint('Int', keys), ufix64(fundFlow)],
       signers: [SERVICE_ACCOUNT],
     })
     const created = result.events.find(({ type }) => type === 'flow.AccountCreated')
     const at = created?.fields.address
     if (typeof at !== 'string') throw new Error(`transaction ${result.id} made no account`)
-    return flowAccount(at, privateKey, keys)
+    return at
   }
 
   /** Gives FLOW of the service account. */

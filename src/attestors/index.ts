@@ -1,5 +1,7 @@
+import type { AnchorDeployer } from '../ports/anchor-deployer.js'
 import type { AnchorHistory, Attestor, AttestorMemory, PolicyFollower } from '../ports/attestor.js'
 import type { Finding } from '../ports/finding.js'
+import type { Network, SetUpNeeds } from '../ports/made-key.js'
 import type { MeterKey } from '../ports/meter-key.js'
 import { type FlareConfig, flareConfig, flareSettings } from './flare/config.js'
 
@@ -37,5 +39,18 @@ export async function attestorDoctor(
   switch (config.kind) {
     case 'flare':
       return (await import('./flare/doctor.js')).examineFlare(config, signal)
+  }
+}
+
+/** The keys and settings that a set-up on a network needs of this adapter. */
+export async function attestorSetUp(network: Network): Promise<SetUpNeeds> {
+  return (await import('./flare/set-up.js')).flareSetUp(network)
+}
+
+/** Puts the place of anchors on chain. Asks nothing yet. */
+export async function openAnchorDeployer(config: AttestorConfig): Promise<AnchorDeployer> {
+  switch (config.kind) {
+    case 'flare':
+      return new (await import('./flare/anchor-deployer.js')).FlareAnchorDeployer(config)
   }
 }

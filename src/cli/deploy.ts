@@ -1,26 +1,39 @@
 import { Command } from 'commander'
 import { formatUfix64 } from '../domain/money.js'
 import type { DeploymentTerms, Survey } from '../ports/deployer.js'
-import { type DeskParts, told } from './desk-parts.js'
+import { reportText } from './deploy-all.js'
+import { flowAddress } from './desk-arguments.js'
+import { type DeskParts, told, wholeNumber } from './desk-parts.js'
 import { type CliParts, toJson } from './parts.js'
 
-type DeployParts = Pick<CliParts, 'print'> & Pick<DeskParts, 'readDeployment' | 'openDeployer'>
+type DeployParts = Pick<CliParts, 'print'> &
+  Pick<DeskParts, 'readDeployment' | 'openDeployer' | 'deployAll'>
+
+const EPOCHS_KEPT_MAX = 100_000
 
 interface Options {
   readonly network?: string
+  readonly deployer?: string
+  readonly epochsKept: string
   readonly dryRun?: true
   readonly json?: true
 }
 
 /** Looks first, and stops where what is there is not what is meant to be there. */
-export function deployCommand({ print, readDeployment, openDeployer }: DeployParts): Command {
+export function deployCommand(parts: DeployParts): Command {
+  const { print, readDeployment, openDeployer } = parts
   return new Command('deploy')
-    .description('Put the contracts on an account, with FLOW_DEPLOYER_ADDRESS and …_PRIVATE_KEY')
-    .argument('<file>', 'the terms of the deployment: see docs/vaults.md')
+    .description(
+      'Put the anchor on Flare, the contracts and accounts on Flow; run again, it goes on',
+    )
+    .argument('[file]', 'terms of your own for the contracts on Flow alone: see docs/vaults.md')
+    .option('--deployer <address>', 'account on Flow for the contracts; FLOW_DEPLOYER_ADDRESS')
+    .option('--epochs-kept <number>', 'signing policies that the light client keeps', '28')
     .option('--network <network>', 'testnet, mainnet or emulator; FLOW_NETWORK unless told')
     .option('--dry-run', 'only look, and say what would be done; needs no key')
     .option('--json', 'print one JSON object')
-    .action(async (file: string, options: Options, command: Command) => {
+    .action(async (file: string | undefined, options: Options, command: Command) => {
+      if (file === undefined) return deployEverything(parts, options, command)
       const parsed = await readDeployment(file)
       if (!parsed.ok) {
         const problems = parsed.problems.map((problem) => `  - ${problem}`).join('\n')
@@ -50,6 +63,31 @@ export function deployCommand({ print, readDeployment, openDeployer }: DeployPar
         }
       })
     })
+}
+
+async function deployEverything(
+  { print, deployAll }: DeployParts,
+  options: Options,
+  command: Command,
+): Promise<void> {
+  const { deployer, epochsKept, network } = options
+  if (network !== undefined) {
+    const fix = 'The network is that of the settings: see "flowmeter init --network".'
+    command.error(`error: --network goes with a file. ${fix}`, { exitCode: 2 })
+  }
+  const kept = Number(wholeNumber(epochsKept, command))
+  if (kept < 2 || kept > EPOCHS_KEPT_MAX) {
+    command.error(`error: --epochs-kept is from 2 to ${EPOCHS_KEPT_MAX}`, { exitCode: 2 })
+  }
+  const address = deployer === undefined ? undefined : flowAddress(deployer, command)
+  const isDry = options.dryRun === true
+  const report = await told(command, () =>
+    deployAll({ isDry, epochsKept: kept, ...(address === undefined ? {} : { deployer: address }) }),
+  )
+  print(options.json ? toJson(report) : reportText(report))
+  if (report.problems.length > 0) {
+    command.error('error: it would be refused: see above', { exitCode: 78 })
+  }
 }
 
 /** As Flow itself names them, or without its `flow-`. */

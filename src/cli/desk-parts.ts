@@ -5,6 +5,7 @@ import type { CustomerDesk, LaneKeys, ProviderDesk, PublicDesk } from '../ports/
 import type { PriceDesk, PriceKeeperDesk } from '../ports/price-desk.js'
 import type { DeploymentFile, PlanFile } from '../settlers/index.js'
 import type { Checkpoint } from './checkpoint.js'
+import type { DeployAllOptions, DeployReport } from './deploy-all.js'
 
 /** A desk with what the settings say of it. */
 export interface Opened<Desk> {
@@ -35,6 +36,8 @@ export interface DeskParts {
     readonly hasKey: boolean
     readonly network?: string
   }) => Promise<Opened<Deployer>>
+  /** Anchor, contracts, accounts and provider, by the settings. */
+  readonly deployAll: (options: DeployAllOptions) => Promise<DeployReport>
   readonly openPriceDesk: () => Promise<Opened<PriceDesk>>
   /** With the contract account's key, or a provider's. */
   readonly openPriceKeeperDesk: (
@@ -55,6 +58,7 @@ export function lazyDesks(load: () => Promise<DeskParts>): DeskParts {
     readDeployment: async (path) => (await load()).readDeployment(path),
     openDeployer: async (options) => (await load()).openDeployer(options),
     ensureLaneKeys: async (count) => (await load()).ensureLaneKeys(count),
+    deployAll: async (options) => (await load()).deployAll(options),
     openPriceDesk: async () => (await load()).openPriceDesk(),
     openPriceKeeperDesk: async (role, options) => (await load()).openPriceKeeperDesk(role, options),
     readCheckpoint: async (epoch) => (await load()).readCheckpoint(epoch),

@@ -60,6 +60,10 @@ export function deskParts(surroundings: DeskSurroundings): DeskParts {
       const desk = await openDeployer(config, { tell })
       return { desk, providerId: undefined, signal: shutdownSignal() }
     },
+    async deployAll(options) {
+      const { Deployment } = await import('./deploy-tools.js')
+      return new Deployment(surroundings, options).run()
+    },
     async openPublicDesk() {
       const config = loadSettings(publicDeskConfig, publicDeskSettings, env, folder)
       const desk = await openPublicDesk(config)

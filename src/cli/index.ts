@@ -4,12 +4,14 @@ import { backfillCommand } from './backfill.js'
 import { checkpointCommand } from './checkpoint.js'
 import { configCommand } from './config-command.js'
 import { correctCommand } from './correct.js'
+import { creditsCommand } from './credits.js'
 import { decisionsCommand } from './decisions.js'
 import { demoCommand } from './demo-command.js'
 import { deployCommand } from './deploy.js'
 import { directoryCommand } from './directory.js'
 import { doctorCommand } from './doctor.js'
 import { flowCommand } from './flow.js'
+import { initCommand } from './init.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
 import { noticesCommand } from './notices.js'
@@ -43,6 +45,7 @@ export function createProgram(parts: CliParts): Command {
     decisionsCommand(parts),
     quarantineCommand(parts),
     correctCommand(parts),
+    creditsCommand(parts),
     backfillCommand(parts),
     auditCommand(parts),
     receiptsCommand({ print: parts.print, receipts: parts.receipts, ...parts.desks }),
@@ -57,6 +60,7 @@ export function createProgram(parts: CliParts): Command {
     noticesCommand(parts),
     doctorCommand(parts),
     configCommand(parts),
+    initCommand(parts),
     plansCommand({ print: parts.print, ...parts.desks }),
     pricesCommand({ print: parts.print, ...parts.desks }),
     vaultsCommand({ print: parts.print, ...parts.desks }),

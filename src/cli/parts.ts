@@ -4,7 +4,9 @@ import type { Status } from '../pipeline/status.js'
 import type { Finding } from '../ports/finding.js'
 import type { Directory } from '../ports/stores.js'
 import type { ConfigTools } from './config-command.js'
+import type { CreditsTools } from './credits-tools.js'
 import type { DeskParts } from './desk-parts.js'
+import type { Asker, InitTools } from './init.js'
 import type { MeteringTools } from './metering-tools.js'
 import type { NoticeTools } from './notices.js'
 import type { OperationsTools } from './operations-tools.js'
@@ -31,6 +33,10 @@ export interface CliParts {
   readonly notices: () => Promise<NoticeTools>
   readonly tokens: () => Promise<TokensTools>
   readonly config: () => Promise<ConfigTools>
+  readonly init: () => Promise<InitTools>
+  /** Undefined: nobody can be asked. */
+  readonly asker: () => Asker | undefined
+  readonly credits: () => Promise<CreditsTools>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** For people with keys of their own: plans, vaults, provider. */
   readonly desks: DeskParts

@@ -11,6 +11,7 @@ import { addGuard } from './guard.js'
 import { setSecurityHeaders } from './headers.js'
 import type { Metrics } from './metrics.js'
 import { addPage } from './page.js'
+import { addPayments, type PaymentsParts } from './payments.js'
 import type { Readiness } from './ready.js'
 import { addReports, type ReportsParts } from './reports.js'
 import { addUsageEvents, type UsageEventsParts } from './usage-events.js'
@@ -36,6 +37,8 @@ export interface ServerParts {
   readonly usageEvents?: UsageEventsParts
   /** Sources that may wake their reading. Without one there is no POST /v1/hints. */
   readonly usageHints?: readonly UsageHint[]
+  /** Payment providers. Without one there is no POST /v1/payments. */
+  readonly payments?: PaymentsParts
 }
 
 export interface Server {
@@ -70,6 +73,7 @@ const READ = { config: { access: { role: 'read', accounts: 'all' } } } as const
  * GET /v1/reports  what usage looks like, costs and will cost: reports.ts
  * POST /v1/usage, /v1/hints/<source>  where the settings have sources that send: usage-events.ts,
  *   usage-hints.ts
+ * POST /v1/payments/<provider>  where the settings name payment providers: payments.ts
  *
  * guard.ts stands in front of all of them: what it needs to know of a route is in its `access`.
  */
@@ -99,13 +103,14 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   server.get('/metrics', READ, async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.text()),
   )
-  const { reports, usageEvents, usageHints = [], onBug } = parts
+  const { reports, usageEvents, usageHints = [], payments, onBug } = parts
   if (reports) addReports(server, reports)
   addPage(server)
   addViews(server, { stores: parts.shown, clock: parts.clock })
   addEvents(server, parts)
   if (usageEvents && usageEvents.receivers.length > 0) addUsageEvents(server, usageEvents)
   if (usageHints.length > 0) addUsageHints(server, usageHints)
+  if (payments && payments.providers.length > 0) addPayments(server, payments)
   server.setErrorHandler<FastifyError>(async (error, request, reply) => {
     const refusal = REFUSALS[error.statusCode ?? 500]
     if (refusal !== undefined) return answer(reply, error.statusCode ?? 400, ...refusal)

@@ -48,4 +48,12 @@ export interface Deployer {
   survey(terms: DeploymentTerms, signal: AbortSignal): Promise<Survey>
   /** Deploys one that is missing; the ones before it have to be there. */
   deploy(name: string, terms: DeploymentTerms, signal: AbortSignal): Promise<Done>
+  /**
+   * The account that was made for a key; undefined: none yet.
+   *
+   * @param publicKey as the key's adapter shows it
+   */
+  accountOf(publicKey: string, signal: AbortSignal): Promise<string | undefined>
+  /** Makes an account for a key, with FLOW of the deployer's. That there is one is a success. */
+  makeAccount(publicKey: string, funds: Ufix64Units, signal: AbortSignal): Promise<Done>
 }

@@ -10,9 +10,11 @@ import type { Controls } from './control-totals.js'
 import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
 import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
+import type { Ledger } from './ledger.js'
 import type { Notices } from './notices.js'
 import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
+import type { Payments } from './payments.js'
 import type { ReportFacts } from './report-facts.js'
 import type { SealedUsages } from './sealed-usage.js'
 import type { SetAsides } from './set-asides.js'
@@ -317,6 +319,8 @@ export interface Stores {
   readonly corrections: Corrections
   readonly operatorLog: OperatorLog
   readonly stops: Stops
+  readonly ledger: Ledger
+  readonly payments: Payments
   readonly books: Books
   readonly identity: Identity
   readonly sightings: Sightings

@@ -1,6 +1,7 @@
 import type { Deployer } from '../ports/deployer.js'
 import type { CustomerDesk, LaneKeys, ProviderDesk, PublicDesk } from '../ports/desk.js'
 import type { Finding } from '../ports/finding.js'
+import type { Network, SetUpNeeds } from '../ports/made-key.js'
 import type { PriceDesk, PriceKeeperDesk } from '../ports/price-desk.js'
 import type { Prices } from '../ports/prices.js'
 import type { Settler } from '../ports/settler.js'
@@ -12,6 +13,7 @@ import type {
   PersonDeskConfig,
   PublicDeskConfig,
 } from './flow/desk-config.js'
+import type { ExpectedElsewhere } from './flow/doctor.js'
 import type { PlanFile } from './flow/plan-file.js'
 import type { Telling } from './flow/provider.js'
 
@@ -65,10 +67,11 @@ export async function createPrices(config: SettlerConfig): Promise<Prices> {
 export async function settlerDoctor(
   config: SettlerConfig,
   signal: AbortSignal,
+  expected: ExpectedElsewhere = {},
 ): Promise<readonly Finding[]> {
   switch (config.kind) {
     case 'flow':
-      return (await import('./flow/doctor.js')).examineFlow(config, signal)
+      return (await import('./flow/doctor.js')).examineFlow(config, signal, expected)
   }
 }
 
@@ -125,4 +128,9 @@ export async function ensureLaneKeys(
   signal: AbortSignal,
 ): Promise<LaneKeys> {
   return (await import('./flow/keys.js')).ensureKeys(config, count, tell, signal)
+}
+
+/** The keys and settings that a set-up on a network needs of this adapter. */
+export async function settlerSetUp(network: Network): Promise<SetUpNeeds> {
+  return (await import('./flow/set-up.js')).flowSetUp(network)
 }

@@ -5,11 +5,14 @@ import type { Finding } from '../ports/finding.js'
 import type { Readings, SourceKind } from '../ports/source-kind.js'
 import type { ReceiverKind, UsageReceiver } from '../ports/usage-receiver.js'
 import type { UsageSource } from '../ports/usage-source.js'
+import { systemClock } from '../runtime/clock.js'
 import * as kinds from './kinds.js'
 
 export { litellmSettings } from './litellm/config.js'
 
 import { problemsAmong } from './neighbours.js'
+
+const CLOCK_SECONDS_MAX = 30
 
 type Kind = (typeof kinds)[keyof typeof kinds]
 
@@ -108,12 +111,22 @@ export async function examineSource(
     const source = await createSource(config, secretOf)
     const { version = 'of unknown version', warnings } = await source.probe(signal)
     const fine: Finding = { check, verdict: 'ok', says: `${config.kind} ${version} can be read` }
-    return [fine, ...warnings.map((says): Finding => ({ check, verdict: 'warning', says }))]
+    const told = warnings.map((says): Finding => ({ check, verdict: 'warning', says }))
+    return [fine, ...told, clockFinding(`${check} clock`, await source.now(signal))]
   } catch (error) {
     if (!(error instanceof RetryableError)) throw error
     const fix = readKind(config).fixOf(error.code, config)
     return [{ check, verdict: 'broken', says: error.message, fix }]
   }
+}
+
+/** Rows are stamped by the source's clock: one that is far ahead or behind makes them late or hidden. */
+function clockFinding(check: string, nowMs: number): Finding {
+  const seconds = Math.round((systemClock.now() - nowMs) / 1_000)
+  const says = `this clock is ${seconds} s from its`
+  if (Math.abs(seconds) <= CLOCK_SECONDS_MAX) return { check, verdict: 'ok', says }
+  const fix = 'Set the clocks of both machines (NTP).'
+  return { check, verdict: 'warning', says, fix }
 }
 
 /** What an operator does about a code of the port's errors. Shows no secret. */

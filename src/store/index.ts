@@ -4,6 +4,7 @@ import { openSqlite } from './sqlite.js'
 import { sqlStore } from './store.js'
 
 export { backupStore } from './backup.js'
+export { examineStore } from './examine.js'
 export { lockStore } from './sqlite.js'
 export { storageOf } from './storage.js'
 

@@ -11,11 +11,13 @@ import { sqlDecisions } from './decisions.js'
 import { sqlDirectories } from './directories.js'
 import { sqlDirectory } from './directory.js'
 import { sqlIdentity } from './identity.js'
+import { sqlLedger } from './ledger.js'
 import { migrations } from './migrations/index.js'
 import { sqlNotices } from './notices.js'
 import { sqlOperatorLog } from './operator-log.js'
 import { sqlOutbox } from './outbox.js'
 import { sqlPayers } from './payers.js'
+import { sqlPayments } from './payments.js'
 import { sqlReadings } from './readings.js'
 import { sqlRecords } from './records.js'
 import { sqlReportFacts } from './report-facts.js'
@@ -57,6 +59,8 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     corrections: sqlCorrections(db, clock),
     operatorLog: sqlOperatorLog(db, clock),
     stops: sqlStops(db, clock),
+    ledger: sqlLedger(db),
+    payments: sqlPayments(db, clock),
     books: sqlBooks(db),
     identity: sqlIdentity(db),
     sightings: sqlSightings(db, clock),

@@ -1,4 +1,5 @@
 import type { AccessTokensTable } from './access-tokens.js'
+import type { LedgerTables } from './ledger-tables.js'
 import type { NoticeTables } from './notice-tables.js'
 
 /**
@@ -357,7 +358,7 @@ export interface IdentityTable {
   value: string
 }
 
-export interface Tables extends NoticeTables {
+export interface Tables extends LedgerTables, NoticeTables {
   sources: SourcesTable
   usage_records: UsageRecordsTable
   rejects: RejectsTable

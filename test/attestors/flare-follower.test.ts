@@ -182,6 +182,9 @@ test('a policy goes on being proven when the Relay is replaced, on both sides of
   for (let epoch = before; epoch <= first + 1; epoch += 1) {
     expect((await attestor.policyProof(epoch, signal))?.rewardEpoch).toBe(epoch)
   }
+  // A store of after the change knows no Relay of before: that is told, not waited for.
+  const late = attestorOf(await newStore()).policyProof(flare.checkpoint.rewardEpochId + 1, signal)
+  await expect(late).rejects.toThrow('FLARE_PAST_RELAYS')
   const { newest, inForce } = await attestor.epochs(signal)
   expect(newest).toBeGreaterThanOrEqual(first + 2)
   expect(inForce).toBeLessThanOrEqual(newest)

@@ -3,14 +3,13 @@ import { join } from 'node:path'
 import { CommanderError } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { exitCodeOf } from '../../src/cli/exit-code.js'
-import { createProgram } from '../../src/cli/index.js'
 import type { OperationsTools } from '../../src/cli/operations-tools.js'
-import type { CliParts } from '../../src/cli/parts.js'
 import { ConfigError, RetryableError, TerminalError } from '../../src/domain/errors.js'
 import { accountNumber, batchSeq } from '../../src/domain/ids.js'
 import type { Status } from '../../src/pipeline/status.js'
 import type { Finding } from '../../src/ports/finding.js'
 import { root, runCli, runNode, tempFolder } from './run-cli.js'
+import { runProgram } from './run-program.js'
 import { COMPLETE_ENV, REQUIRED } from './settings.js'
 
 const fine: Finding = { check: 'node', verdict: 'ok', says: 'v20' }
@@ -19,48 +18,6 @@ const broken: Finding = {
   verdict: 'broken',
   says: 'silent',
   fix: 'Look there.',
-}
-
-/** Runs a command in this process, with parts of the test's own. */
-async function runProgram(args: readonly string[], parts: Partial<CliParts>) {
-  const lines: string[] = []
-  const unused = () => Promise.reject(new Error('this command needs nothing of that kind'))
-  const program = createProgram({
-    version: '1.2.3',
-    print: (line) => lines.push(line),
-    start: unused,
-    mapUser: unused,
-    readStatus: unused,
-    withDirectory: unused,
-    metering: unused,
-    receipts: unused,
-    operations: unused,
-    reports: unused,
-    notices: unused,
-    tokens: unused,
-    config: unused,
-    examine: unused,
-    demo: unused,
-    desks: {
-      readPlans: unused,
-      openPublicDesk: unused,
-      openProviderDesk: unused,
-      openCustomerDesk: unused,
-      readDeployment: unused,
-      openDeployer: unused,
-      ensureLaneKeys: unused,
-      openPriceDesk: unused,
-      openPriceKeeperDesk: unused,
-      readCheckpoint: unused,
-    },
-    ...parts,
-  })
-  const groups = program.commands.flatMap(({ commands }) => commands)
-  for (const command of [program, ...program.commands, ...groups]) {
-    command.configureOutput({ writeErr: (text) => lines.push(`stderr: ${text.trimEnd()}`) })
-  }
-  const code = await program.parseAsync(['node', 'flowmeter', ...args]).then(() => 0, exitCodeOf)
-  return { code, lines }
 }
 
 describe('exit codes', () => {

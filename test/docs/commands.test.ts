@@ -16,6 +16,7 @@ const DOCUMENTS = [
 const TYPED = [
   ...['README.md', 'AGENTS.md', 'docs/operating.md', 'docs/receipts.md'],
   ...['docs/reports.md', 'docs/notifications.md'],
+  ...['docs/troubleshooting.md', 'docs/upgrading.md'],
 ]
 const CI_SCRIPTS = ['.ci/run', '.ci/walk']
 /** Run by CI as steps of their own, under the same name. */

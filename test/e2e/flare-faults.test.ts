@@ -132,7 +132,7 @@ describe('the data providers', () => {
   test('policies rotate while a batch is in flight', async () => {
     const batch = await nextBatch()
     const { rewardEpochId } = world.network.flare.lastPolicy()
-    world.network.flare.faults.add({ kind: 'lateProofs', delayMs: 16_000 })
+    world.network.flare.faults.add({ kind: 'lateProofs', delayMs: 8_000 })
     await world.until('another policy', async () =>
       world.network.flare.lastPolicy().rewardEpochId > rewardEpochId ? true : undefined,
     )

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type RpcProxy, startRpcProxy } from '../../devnet/faults.js'
 import { Chain } from '../../devnet/flare/chain.js'
-import { type Devnet, startDevnet } from '../../devnet/index.js'
+import { type Devnet, type DevnetOptions, startDevnet } from '../../devnet/index.js'
 import { callAgain } from '../../devnet/more-calls.js'
 import { freePorts } from '../../devnet/ports.js'
 import { type Reckoning, reckon } from '../../devnet/reckoning.js'
@@ -19,7 +19,7 @@ import { openStore } from '../../src/store/index.js'
 const MAIN = resolve(import.meta.dirname, '../../dist/src/main.js')
 const POLL_MS = 100
 /** Where the machine is shared, all of it takes ten times as long. */
-const SETTLED_MS_MAX = 180_000
+const SETTLED_MS_MAX = 360_000
 
 /** A whole local network, the daemon as a process of its own, and nodes between that can lie. */
 export interface FlareWorld {
@@ -44,16 +44,27 @@ export interface FlareWorld {
   settled(): Promise<{ readonly status: Status; readonly reckoning: Reckoning }>
   /** A new process of the daemon, after the one before was killed as by a power cut. */
   restart(): Promise<void>
+  /** Kills the daemon, and leaves it so until `restart`. */
+  kill(): Promise<void>
+  /** Time passes on Flare until so many more reward epochs have a policy. */
+  passEpochs(count: number): Promise<void>
+  /** What the daemon was started with, for commands beside it. */
+  readonly env: Readonly<Record<string, string>>
+  readonly dir: string
   stop(): Promise<void>
 }
 
-/** @param more settings of the daemon beside those that the local network gives */
-export async function startFlareWorld(
-  more: Readonly<Record<string, string>> = {},
-): Promise<FlareWorld> {
+/** Flare's last 90 seconds; the fewer, the sooner everything here is over. */
+const ROUND_SECONDS = 1
+
+/** @param options of the network */
+export async function startFlareWorld(options: Partial<DevnetOptions> = {}): Promise<FlareWorld> {
   if (!existsSync(MAIN)) throw new Error(`${MAIN} is not there: npm run build`)
   const dir = mkdtempSync(join(tmpdir(), 'flowmeter-flare-'))
-  const network = await startDevnet({ dir, progress: () => {}, calls: 60 })
+  const network = await startDevnet({
+    ...{ dir, progress: () => {}, calls: 60, roundSeconds: ROUND_SECONDS },
+    ...options,
+  })
   const [first, second] = [
     await startRpcProxy(network.flare.rpcUrl),
     await startRpcProxy(network.flare.rpcUrl),
@@ -73,7 +84,6 @@ export async function startFlareWorld(
     SEAL_INTERVAL: '1000',
     HOST: '127.0.0.1',
     PORT: String(port),
-    ...more,
   }
   const store = openStore(join(dir, 'flowmeter.sqlite'), systemClock)
   await store.migrate()
@@ -100,6 +110,8 @@ class World implements FlareWorld {
   readonly nodes: readonly [RpcProxy, RpcProxy]
   readonly chain: Chain
   readonly store: Store
+  readonly env: Parts['env']
+  readonly dir: string
   readonly #parts: Parts
   readonly #end: AbortController
   #daemon: ReturnType<typeof spawn> | undefined
@@ -110,6 +122,8 @@ class World implements FlareWorld {
     this.network = parts.network
     this.nodes = parts.nodes
     this.store = parts.store
+    this.env = parts.env
+    this.dir = parts.dir
     this.chain = new Chain(parts.network.flare.rpcUrl, end.signal)
   }
 
@@ -158,6 +172,7 @@ class World implements FlareWorld {
   async until<Found>(what: string, look: () => Promise<Found | undefined>): Promise<Found> {
     const deadlineMs = performance.now() + SETTLED_MS_MAX
     for (;;) {
+      // Killed by us, it has a signal instead.
       const { exitCode } = this.#daemon ?? {}
       if (typeof exitCode === 'number') throw new Error(`the daemon ended with ${exitCode}`)
       const found = await look()
@@ -187,12 +202,25 @@ class World implements FlareWorld {
   }
 
   async restart(): Promise<void> {
-    await this.#kill()
+    await this.kill()
     await this.start()
   }
 
+  /** The chain's clock is set forward: by an epoch whenever the next policy is there. */
+  async passEpochs(count: number): Promise<void> {
+    const { params, lastPolicy } = this.network.flare
+    const seconds = params.rewardEpochDurationInVotingEpochs * params.votingEpochDurationSeconds
+    for (let passed = 0; passed < count; passed += 1) {
+      const { rewardEpochId } = lastPolicy()
+      await this.chain.rpc('evm_increaseTime', [seconds])
+      await this.until('the next policy', async () =>
+        lastPolicy().rewardEpochId > rewardEpochId ? true : undefined,
+      )
+    }
+  }
+
   async stop(): Promise<void> {
-    await this.#kill()
+    await this.kill()
     this.#end.abort()
     await this.#parts.store.close()
     for (const node of this.nodes) await node.stop()
@@ -200,7 +228,7 @@ class World implements FlareWorld {
     rmSync(this.#parts.dir, { recursive: true, force: true })
   }
 
-  async #kill(): Promise<void> {
+  async kill(): Promise<void> {
     const daemon = this.#daemon
     if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return
     const gone = once(daemon, 'exit')

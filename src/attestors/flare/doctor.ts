@@ -2,12 +2,14 @@ import type { Hex } from '../../domain/bytes.js'
 import { ConfigError, RetryableError } from '../../domain/errors.js'
 import type { Finding } from '../../ports/finding.js'
 import { systemClock } from '../../runtime/clock.js'
+import { isAnchorCode } from './anchor-code-check.js'
 import { FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
-import type { FlareConfig } from './config.js'
+import { FLARE_NETWORKS, type FlareConfig } from './config.js'
 import { ContractBook, interfaces } from './contracts.js'
 import { DaLayer } from './da-layer.js'
 import { FlareLane } from './lane.js'
+import { feeQuestion } from './request.js'
 import { Verifier } from './verifier.js'
 
 const WEI_PER_MILLI_FLR = 10n ** 15n
@@ -82,6 +84,11 @@ function chainLooks(config: FlareConfig, chain: FlareChain, signal: AbortSignal)
       find: () => findAnchorContract(chain, anchorAddress, signal),
     },
     {
+      check: 'flare fees',
+      fix: 'Raise FLARE_GAS_PRICE_MAX_GWEI or FLARE_DAILY_FEE_BUDGET, or wait for a lower price.',
+      find: () => findFees(config, chain, book, signal),
+    },
+    {
       check: 'flare gas wallet',
       fix: `Send FLR to ${lane.address}; on Coston2, https://faucet.flare.network/coston2 gives some.`,
       find: async () => {
@@ -108,13 +115,44 @@ async function findAnchorContract(
   anchorAddress: Hex,
   signal: AbortSignal,
 ): Promise<Seen> {
-  if ((await chain.code(anchorAddress, signal)) === '0x') {
+  const code = await chain.code(anchorAddress, signal)
+  if (code === '0x') {
     return { isFine: false, says: `there is no contract at ${anchorAddress}` }
   }
   const method = 'eip712Domain'
   const domain = await chain.view(interfaces.anchor, anchorAddress, method, [], signal)
-  const isFine = domain.name === 'Flowmeter' && domain.version === '1'
-  return { isFine, says: `${anchorAddress} is ${domain.name} ${domain.version}` }
+  if (domain.name !== 'Flowmeter' || domain.version !== '1') {
+    return { isFine: false, says: `${anchorAddress} is ${domain.name} ${domain.version}` }
+  }
+  const isFine = isAnchorCode(code)
+  const says = isFine ? 'with the code of this release' : 'BUT NOT THE CODE OF THIS RELEASE'
+  return { isFine, says: `${anchorAddress} is ${domain.name} ${domain.version}, ${says}` }
+}
+
+/** An anchor and a request, as measured. */
+const BATCH_GAS = 160_000n
+const GWEI = 1_000_000_000n
+
+/** What a batch costs now, and whether the settings let it be paid. */
+async function findFees(
+  config: FlareConfig,
+  chain: FlareChain,
+  book: ContractBook,
+  signal: AbortSignal,
+): Promise<Seen> {
+  const { feeConfigurations } = await book.current(signal)
+  const { sourceId } = FLARE_NETWORKS[config.chainId]
+  const { feeConfigurations: abi } = interfaces
+  const asked = [feeQuestion(sourceId)]
+  const view = [abi, feeConfigurations, 'getRequestFee', asked, signal] as const
+  const fee = BigInt(await chain.agreed(...view))
+  const price = await chain.gasPrice(signal)
+  const cost = (fee + BATCH_GAS * price) / WEI_PER_MILLI_FLR
+  const says =
+    `a batch costs about ${cost / 1000n}.${pad(cost % 1000n)} FLR: ${fee} wei for the attestation, ` +
+    `gas at ${price / GWEI} gwei`
+  const isPriceFine = price <= BigInt(config.gasPriceMaxGwei) * GWEI
+  return { isFine: isPriceFine && fee <= config.dailyFeeBudgetFlr, says }
 }
 
 function serverLooks(config: FlareConfig, signal: AbortSignal): Look[] {

@@ -28,6 +28,11 @@ export interface EvmCall {
   readonly value: bigint
 }
 
+/** Makes a contract of the data. */
+export interface EvmCreation extends Omit<EvmCall, 'to'> {
+  readonly to: null
+}
+
 export interface FlareLaneParts {
   readonly chain: FlareChain
   readonly config: Pick<FlareConfig, 'chainId' | 'gasKey' | 'gasPriceMaxGwei' | 'stuckAfterMs'>
@@ -61,7 +66,7 @@ export class FlareLane implements Lane {
   }
 
   async sign(call: Call, signal: AbortSignal): Promise<SignedTx> {
-    const { to, data, value } = call.body as EvmCall
+    const { to, data, value } = call.body as EvmCall | EvmCreation
     const { chain } = this.#parts
     const [nonce, fees, gas] = await Promise.all([
       this.#nonce(signal),
@@ -178,8 +183,9 @@ export class FlareLane implements Lane {
   }
 
   async #estimate(call: Call, signal: AbortSignal): Promise<bigint> {
-    const { to, data, value } = call.body as EvmCall
-    const params = [{ from: this.address, to, data, value: toQuantity(value) }, 'latest']
+    const { to, data, value } = call.body as EvmCall | EvmCreation
+    const target = to === null ? {} : { to }
+    const params = [{ from: this.address, ...target, data, value: toQuantity(value) }, 'latest']
     try {
       return await this.#parts.chain.ask(bigQuantity, 'eth_estimateGas', params, signal)
     } catch (error) {
@@ -202,14 +208,14 @@ interface Fees {
   readonly maxPriorityFeePerGas: bigint
 }
 
-interface TxFields extends Fees, EvmCall {
+interface TxFields extends Fees, Omit<EvmCall, 'to'> {
+  readonly to: Hex | null
   readonly nonce: number
   readonly gasLimit: bigint
 }
 
 function fieldsOf({ nonce, to, data, value, gasLimit }: Transaction): Omit<TxFields, keyof Fees> {
-  if (to === null) throw new Error('a lane deploys nothing')
-  return { nonce, to: to as Hex, data: data as Hex, value, gasLimit }
+  return { nonce, to: to as Hex | null, data: data as Hex, value, gasLimit }
 }
 
 /** Rounded up: a wei less than a tenth would not be taken. */

@@ -135,7 +135,11 @@ export class Policies {
     signersOf = (epoch: number): Promise<PolicySigners> => this.#shown(epoch, signal),
   ): Promise<PolicyProof | undefined> {
     const hashes = await this.#hashes(rewardEpoch, signal)
-    if (hashes.length === 0) return undefined
+    if (hashes.length === 0) {
+      const [newest] = await this.#lastEpoch(signal)
+      if (rewardEpoch < newest) throw ofAnotherRelay(rewardEpoch)
+      return undefined
+    }
     const previous = await signersOf(rewardEpoch - 1)
     const remembered = await this.#remembered(rewardEpoch, hashes)
     if (remembered !== undefined) {
@@ -351,6 +355,13 @@ function notServed(hash: Hash): RetryableError {
 function notFound(rewardEpoch: number): RetryableError {
   const fix = 'Add an RPC URL that keeps older logs.'
   const what = `nobody shows the signing policy of reward epoch ${rewardEpoch}`
+  return new RetryableError('policy_not_found', `${what}. ${fix}`)
+}
+
+/** The newest policy is set on a Relay that never knew this one. */
+function ofAnotherRelay(rewardEpoch: number): RetryableError {
+  const fix = 'Name the Relay that it replaced in FLARE_PAST_RELAYS, or recover by a checkpoint.'
+  const what = `no known Relay has the signing policy of reward epoch ${rewardEpoch}`
   return new RetryableError('policy_not_found', `${what}. ${fix}`)
 }
 

@@ -1,6 +1,6 @@
 import { AbiCoder, encodeBytes32String, type ParamType } from 'ethers'
 import type { BatchHeader } from '../../domain/batch.js'
-import { type Hash, type Hex, hash, join, keccak } from '../../domain/bytes.js'
+import { type Hash, type Hex, hash, join, keccak, ZERO_HASH } from '../../domain/bytes.js'
 import type { AttestedAnchor } from '../../domain/proof.js'
 import { interfaces } from './contracts.js'
 
@@ -54,6 +54,12 @@ export function requestBytes(
   const code = integrityCode(attested, event, sourceId)
   const body = abi.encode([BODY], [bodyOf(attested)]) as Hex
   return join(EVM_TRANSACTION as Hex, encodeBytes32String(sourceId) as Hex, code, body)
+}
+
+/** A request as far as its fee goes: type and network are all that it hangs on. */
+export function feeQuestion(sourceId: string): Hex {
+  const source = encodeBytes32String(sourceId) as Hex
+  return join(EVM_TRANSACTION as Hex, source, ZERO_HASH)
 }
 
 /** The hash of the expected response of no round, and a salt. */

@@ -1,11 +1,8 @@
-import { constants } from 'node:fs'
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { type Hash, hash } from '../../domain/bytes.js'
 import { ConfigError } from '../../domain/errors.js'
-
-const OWNER_ONLY = 0o600
+import { writeDurably } from '../../runtime/durable-file.js'
 
 /** `signer` names key, chain and anchor: with another one of them a digest means another thing. */
 const signerMemory = z.strictObject({
@@ -44,27 +41,11 @@ export async function readSignerFile(path: string): Promise<SignerMemory | undef
 
 /** On the disk, name included, when this returns: a power cut later does not take it back. */
 export async function writeSignerFile(path: string, memory: SignerMemory): Promise<void> {
-  const folder = dirname(path)
-  const fresh = `${path}.tmp`
   const { signer, seq, digest } = memory
   try {
-    await mkdir(folder, { recursive: true })
-    await synced(fresh, `${JSON.stringify({ signer, seq: String(seq), digest })}\n`)
-    await rename(fresh, path)
-    const handle = await open(folder, constants.O_RDONLY)
-    await handle.sync().finally(() => handle.close())
+    await writeDurably(path, `${JSON.stringify({ signer, seq: String(seq), digest })}\n`)
   } catch (error) {
     throw unusable(path, error instanceof Error ? error.message : String(error))
-  }
-}
-
-async function synced(path: string, text: string): Promise<void> {
-  const handle = await open(path, 'w', OWNER_ONLY)
-  try {
-    await handle.writeFile(text)
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

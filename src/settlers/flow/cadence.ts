@@ -74,6 +74,11 @@ export class CadenceFiles {
     return this.#load(join('transactions', `${name}.cdc`))
   }
 
+  /** `contract('UsageBatches')` */
+  contract(name: string): string {
+    return this.#load(join('contracts', `${name}.cdc`))
+  }
+
   #load(path: string): string {
     const known = this.#read.get(path)
     if (known !== undefined) return known

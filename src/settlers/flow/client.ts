@@ -140,10 +140,16 @@ export class FlowClient {
 
   /** Names of the contracts on an account. The node sends their sources too: not for every step. */
   async contractNames(address: string, signal: AbortSignal): Promise<readonly string[]> {
+    return [...(await this.contracts(address, signal)).keys()]
+  }
+
+  /** The sources of an account's contracts, by their names. */
+  async contracts(address: string, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
     const query = { block_height: 'sealed', expand: 'contracts' }
     const request = { path: `/v1/accounts/${bare(address)}`, query }
     const { contracts } = await this.#get(request, rest.accountAnswer, signal)
-    return Object.keys(contracts ?? {})
+    const entries = Object.entries(contracts ?? {})
+    return new Map(entries.map(([name, code]) => [name, Buffer.from(code, 'base64').toString()]))
   }
 
   /** `flow-mainnet`, `flow-testnet`, `flow-emulator` */

@@ -1,11 +1,10 @@
-import { join } from 'node:path'
 import { z } from 'zod'
 import { assert, ConfigError, RetryableError } from '../../domain/errors.js'
-import type { Ufix64Units } from '../../domain/money.js'
+import { formatUfix64, type Ufix64Units } from '../../domain/money.js'
 import type { ContractFound, Deployer, DeploymentTerms, Survey } from '../../ports/deployer.js'
 import type { Done } from '../../ports/desk.js'
 import { HttpClient } from '../../runtime/http-client.js'
-import { optional, ufix64 } from './arguments.js'
+import { address, optional, ufix64 } from './arguments.js'
 import { CadenceFiles, contractsOn } from './cadence.js'
 import { FlowClient } from './client.js'
 import { type FlowConfig, nodesOf } from './config.js'
@@ -21,6 +20,7 @@ const RESPONSE_BYTES_MAX = 64 * 1024 * 1024
 const UNITS_PER_TOKEN = 100_000_000n
 
 const uintView = z.bigint().nonnegative()
+const createdAccountView = z.string().nullable()
 const lightClientTerms = z.object({
   chainId: uintView,
   firstEpochStartRound: uintView,
@@ -61,7 +61,7 @@ export class FlowDeployer implements Deployer {
     await this.#checkNetwork(signal)
     const { balance, contracts: there } = await this.#account(signal)
     const contracts = contractsOn(this.#config.network).map((name): ContractFound => {
-      const source = this.#source(name)
+      const source = this.#files.contract(name)
       const found = there.get(name)
       const state = found === undefined ? 'missing' : found === source ? 'same' : 'other'
       return { name, bytes: Buffer.byteLength(source), state }
@@ -70,13 +70,13 @@ export class FlowDeployer implements Deployer {
       ...(there.has('FlareLightClient') ? await this.#lightClientDifferences(terms, signal) : []),
       ...(there.has('UsageBatches') ? await this.#targetDifferences(terms, signal) : []),
     ]
-    const { network, accountAddress: address } = this.#config
-    return { network, address, balance, contracts, differences }
+    const { network, accountAddress } = this.#config
+    return { network, address: accountAddress, balance, contracts, differences }
   }
 
   async deploy(name: string, terms: DeploymentTerms, signal: AbortSignal): Promise<Done> {
     await this.#checkNetwork(signal)
-    const source = this.#source(name)
+    const source = this.#files.contract(name)
     return this.#errands.run(
       {
         what: `deploy ${name}`,
@@ -88,10 +88,29 @@ export class FlowDeployer implements Deployer {
     )
   }
 
-  /** As it is sent: every import names an address. */
-  #source(name: string): string {
-    // Beside cadence/transactions, which `transaction` starts from.
-    return this.#files.transaction(join('..', 'contracts', name))
+  async accountOf(
+    publicKey: string,
+    signal: AbortSignal,
+    atHeight?: number,
+  ): Promise<string | undefined> {
+    const script = this.#files.script('get_created_account')
+    const args = [address(this.#config.accountAddress), string(publicKey)]
+    const found = await this.#client.script(script, args, signal, atHeight)
+    return readCadence(found, createdAccountView, 'the account of a key') ?? undefined
+  }
+
+  async makeAccount(publicKey: string, funds: Ufix64Units, signal: AbortSignal): Promise<Done> {
+    await this.#checkNetwork(signal)
+    return this.#errands.run(
+      {
+        what: `make an account with ${formatUfix64(funds)} FLOW`,
+        transaction: 'governor/create_account',
+        args: [string(publicKey), ufix64(funds)],
+        isDone: async (height, same) =>
+          (await this.accountOf(publicKey, same, height)) !== undefined,
+      },
+      signal,
+    )
   }
 
   async #checkNetwork(signal: AbortSignal): Promise<void> {

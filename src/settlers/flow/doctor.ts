@@ -1,4 +1,5 @@
 import { targetOf } from '../../domain/batch.js'
+import type { Hex } from '../../domain/bytes.js'
 import { ConfigError, RetryableError } from '../../domain/errors.js'
 import { formatUfix64 } from '../../domain/money.js'
 import type { Finding } from '../../ports/finding.js'
@@ -16,11 +17,19 @@ const STORAGE_PERCENT_MAX = 80n
 /** A settlement that fills a transaction costs 0.4 FLOW; this is a handful of them. */
 const BALANCE_MIN = 200_000_000n
 
+/** What the settings of the attestor say of what the contracts were told; undefined: not known. */
+export interface ExpectedElsewhere {
+  /** 20 bytes. */
+  readonly anchor?: Hex | undefined
+  readonly meter?: Hex | undefined
+}
+
 interface Patient {
   readonly client: FlowClient
   readonly files: CadenceFiles
   readonly config: FlowConfig
   readonly signal: AbortSignal
+  readonly expected: ExpectedElsewhere
 }
 
 /** What one look found. A `fix` says that it is not well, or with `isWarning` that it may be. */
@@ -52,10 +61,11 @@ const LOOKS: readonly (readonly [name: string, look: Look])[] = [
 export async function examineFlow(
   config: FlowConfig,
   signal: AbortSignal,
+  expected: ExpectedElsewhere = {},
 ): Promise<readonly Finding[]> {
   const { keyIndexes } = config
   const client = new FlowClient(nodesOf(config))
-  const patient: Patient = { client, files: new CadenceFiles(config), config, signal }
+  const patient: Patient = { client, files: new CadenceFiles(config), config, signal, expected }
   const keyLooks = keyIndexes.map((keyIndex) => {
     const look: Look = (same) => lookAtKey(same, keyIndex)
     return [`flow key ${keyIndex}`, look] as const
@@ -105,19 +115,31 @@ async function lookAtKey({ client, config, signal }: Patient, keyIndex: number):
   return { detail: `${algorithms}, sequence number ${key.sequenceNumber}` }
 }
 
-async function lookAtContracts({ client, config, signal }: Patient): Promise<Found> {
+async function lookAtContracts({ client, files, config, signal }: Patient): Promise<Found> {
   const { contractsAddress: address } = config
-  const names = await client.contractNames(address, signal)
-  const missing = CONTRACTS.filter((name) => !names.includes(name))
-  if (missing.length === 0) return { detail: `all are on ${address}` }
-  const fix = 'Set FLOW_CONTRACTS_ADDRESS, or deploy them.'
-  return { detail: `${address} has no ${missing.join(', ')}`, fix }
+  const there = await client.contracts(address, signal)
+  const missing = CONTRACTS.filter((name) => !there.has(name))
+  if (missing.length > 0) {
+    const fix = 'Set FLOW_CONTRACTS_ADDRESS, or deploy them ("flowmeter deploy").'
+    return { detail: `${address} has no ${missing.join(', ')}`, fix }
+  }
+  const other = CONTRACTS.filter((name) => there.get(name) !== files.contract(name))
+  if (other.length === 0) return { detail: `all are on ${address}, with the code of this release` }
+  const fix =
+    'Compare them with cadence/contracts of the release that was deployed. If nobody of yours ' +
+    'updated them, stop the daemon.'
+  return { detail: `${other.join(', ')} on ${address}: not the code of this release`, fix }
 }
 
 async function lookAtTarget(patient: Patient): Promise<Found> {
   const { network, contractsAddress } = patient.config
   const { name, hash, anchor } = await run(patient, 'get_target', [], view.targetView)
   const detail = `${name}, anchored by 0x${anchor}`
+  const { anchor: expected } = patient.expected
+  if (expected !== undefined && expected !== `0x${anchor}`) {
+    const fix = 'Set FLARE_ANCHOR_ADDRESS to the anchor that the contracts were deployed for.'
+    return { detail: `${detail}, but the settings name ${expected}`, fix }
+  }
   if (hash === targetOf(network, contractsAddress)) return { detail }
   const fix = 'Set FLOW_NETWORK to the network that UsageBatches was deployed for.'
   return { detail, fix }
@@ -139,6 +161,11 @@ async function lookAtProvider(patient: Patient): Promise<Found> {
 async function lookAtMeter(patient: Patient): Promise<Found> {
   const args = [uint('UInt64', patient.config.providerId)]
   const { meter, meterEpoch } = await run(patient, 'get_stream', args, view.streamView)
+  const { meter: own } = patient.expected
+  if (meter !== undefined && own !== undefined && meter !== own) {
+    const fix = 'Use the meter’s key, or send "flowmeter provider set-meter" as the provider.'
+    return { detail: `the provider’s meter is ${meter}, METER_KEY is of ${own}`, fix }
+  }
   if (meter !== undefined) return { detail: `${meter}, meter epoch ${meterEpoch}` }
   return { detail: 'the provider has set no meter', fix: 'Send set_meter as the provider.' }
 }

@@ -20,6 +20,8 @@ import { accessTokens } from './0040_access_tokens.js'
 import { reports } from './0050_reports.js'
 import { views } from './0050_views.js'
 import { notices } from './0051_notices.js'
+import { ledger } from './0060_ledger.js'
+import { payments } from './0061_payments.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -43,5 +45,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0040_access_tokens': accessTokens,
   '0050_reports': reports,
   '0051_notices': notices,
+  '0060_ledger': ledger,
+  '0061_payments': payments,
   '0050_views': views,
 }

@@ -1,0 +1,68 @@
+import type { AccountNumber } from '../domain/ids.js'
+import {
+  chargeInMillicredits,
+  customerAccount,
+  type Millicredits,
+  millicredits,
+  transfer,
+} from '../domain/ledger.js'
+import type { Clock } from '../ports/clock.js'
+import type { AppliedRecord } from '../ports/settler.js'
+import type { Store } from '../ports/stores.js'
+import type { StepOutcome } from '../runtime/worker.js'
+
+export interface ChargeCreditsParts {
+  readonly store: Store
+  readonly clock: Clock
+}
+
+/**
+ * Posts what Flow has charged to accounts that live on credits and the ledger has not: one
+ * transaction for each (vault, period) of a settled batch, a counter-entry where a correction
+ * lowered it. What is posted is always the difference to the whole charge, so that a repetition, a
+ * crash, or a batch that was passed over changes nothing.
+ */
+export async function chargeCreditsNext({
+  store,
+  clock,
+}: ChargeCreditsParts): Promise<StepOutcome> {
+  let posted = 0
+  for (const record of await store.books.applied()) {
+    const isPosted = await store.transaction(async (stores) => {
+      if (!(await stores.payments.isAccount(record.accountNumber))) return false
+      const customer = customerAccount(record.accountNumber)
+      const charged = await stores.ledger.charged(customer, record.periodStart)
+      const amount = millicredits(chargeInMillicredits(record.charged) - charged)
+      if (amount === 0n) return false
+      const fact = { ...factOf(record), atMs: clock.now() }
+      return stores.ledger.post(transfer(fact, { from: customer, to: 'usage', amount }))
+    })
+    if (isPosted) posted += 1
+  }
+  return posted === 0 ? 'idle' : 'advanced'
+}
+
+/** At one `lastSeq` a charge only falls, by corrections: so the two together are told once. */
+function factOf({ accountNumber, periodStart, lastSeq, charged }: AppliedRecord) {
+  const day = new Date(periodStart * 1000).toISOString().slice(0, 10)
+  return {
+    id: `charge/${accountNumber}/${periodStart}/${lastSeq}/${charged}`,
+    kind: 'charge',
+    memo: `usage of the period from ${day}, batch ${lastSeq}`,
+  } as const
+}
+
+/** Gives credits, once for each reason. False, and nothing, where that was done. */
+export async function grantCredits(
+  { store, clock }: ChargeCreditsParts,
+  { account, amount, reason }: { account: AccountNumber; amount: Millicredits; reason: string },
+): Promise<boolean> {
+  const fact = {
+    id: `grant/${account}/${reason}`,
+    kind: 'grant',
+    atMs: clock.now(),
+    memo: `granted: ${reason}`,
+  } as const
+  const to = customerAccount(account)
+  return store.ledger.post(transfer(fact, { from: 'grants', to, amount }))
+}
