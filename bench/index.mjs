@@ -4,6 +4,7 @@ const BENCHES = {
   ingest: () => import('./ingest.mjs'),
   vaults: () => import('./vaults.mjs'),
   settle: () => import('../dist/bench/settle/run.js'),
+  overload: () => import('../dist/bench/overload/run.js'),
   prove: () => import('./prove.mjs'),
 }
 

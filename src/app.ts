@@ -106,6 +106,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         }),
       })
     const metrics = metricsOf(status)
+    resources.add(() => metrics.end())
     const bells = {
       attribute: new Bell(),
       seal: new Bell(),

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { HDNodeWallet, Mnemonic } from 'ethers'
 import { freePorts } from '../ports.js'
 import { type Service, startService } from '../process.js'
@@ -32,6 +33,11 @@ export interface Anvil {
   /** Funded and unlocked. */
   readonly accounts: readonly Account[]
   readonly exited: Promise<string>
+  /**
+   * The node dies as by a power cut and begins again at the same place, with the blocks it had: what
+   * waited for a block is gone. Nobody may ask it meanwhile.
+   */
+  restart(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -47,21 +53,40 @@ export async function startAnvil(dir: string): Promise<Anvil> {
   for (let tries = 1; ; tries += 1) {
     const [port = 0] = await freePorts(1)
     try {
-      return anvilOf(port, logFile, await startOn(port, logFile))
+      return anvilOf(port, dir, await startOn(port, logFile))
     } catch (error) {
       if (tries === START_TRIES_MAX) throw error
     }
   }
 }
 
-function anvilOf(port: number, logFile: string, service: Service): Anvil {
-  const unguard = endWithUs(service.pid)
+function anvilOf(port: number, dir: string, first: Service): Anvil {
+  const logFile = join(dir, 'anvil.log')
+  let service = first
+  let unguard = endWithUs(service.pid)
   return {
     rpcUrl: urlOf(port),
-    pid: service.pid,
+    get pid() {
+      return service.pid
+    },
     logFile,
     accounts: accounts(),
-    exited: service.exited,
+    get exited() {
+      return service.exited
+    },
+    async restart() {
+      const state = join(dir, 'state.json')
+      // No block of the old node may come after what it says it has.
+      await ask(port, 'evm_setIntervalMining', [0])
+      writeFileSync(
+        state,
+        gunzipSync(Buffer.from((await ask(port, 'anvil_dumpState')).slice(2), 'hex')),
+      )
+      unguard()
+      await service.kill9()
+      service = await startOn(port, logFile, ['--load-state', state])
+      unguard = endWithUs(service.pid)
+    },
     async stop() {
       unguard()
       await service.stop()
@@ -69,7 +94,7 @@ function anvilOf(port: number, logFile: string, service: Service): Anvil {
   }
 }
 
-function startOn(port: number, logFile: string): Promise<Service> {
+function startOn(port: number, logFile: string, more: readonly string[] = []): Promise<Service> {
   return startService({
     name: 'anvil',
     command: binary(),
@@ -82,6 +107,7 @@ function startOn(port: number, logFile: string): Promise<Service> {
       ...['--prune-history', String(STATES_MAX)],
       ...['--transaction-block-keeper', String(BLOCKS_MAX)],
       '--quiet',
+      ...more,
     ],
     logFile,
     isReady: (signal) => isReady(port, signal),
@@ -90,14 +116,23 @@ function startOn(port: number, logFile: string): Promise<Service> {
 }
 
 async function isReady(port: number, signal: AbortSignal): Promise<boolean> {
+  return Number(await ask(port, 'eth_chainId', [], signal)) === CHAIN_ID
+}
+
+async function ask(
+  port: number,
+  method: string,
+  params: readonly unknown[] = [],
+  signal = AbortSignal.timeout(READY_MS_MAX),
+): Promise<string> {
   const response = await fetch(urlOf(port), {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_chainId', params: [] }),
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
     signal,
   })
-  const { result } = (await response.json()) as { result?: string }
-  return Number(result) === CHAIN_ID
+  const { result } = (await response.json()) as { result?: unknown }
+  return String(result)
 }
 
 /**

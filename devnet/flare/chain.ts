@@ -53,6 +53,8 @@ export class Chain {
   readonly rpcUrl: string
   readonly #signal: AbortSignal
   #id = 0
+  #gate: Promise<void> = Promise.resolve()
+  readonly #underWay = new Set<Promise<unknown>>()
   /** The last send, because anvil gives two transactions at once the same nonce. */
   #lastSend: Promise<unknown> = Promise.resolve()
 
@@ -62,7 +64,32 @@ export class Chain {
     this.#signal = signal
   }
 
+  /** Nothing is asked while the work is done, and what was under way has its answer before. */
+  async pause(work: () => Promise<void>): Promise<void> {
+    let open = (): void => {}
+    this.#gate = new Promise((resolve) => {
+      open = resolve
+    })
+    try {
+      await Promise.allSettled(this.#underWay)
+      await work()
+    } finally {
+      open()
+    }
+  }
+
   async rpc(method: string, params: readonly unknown[]): Promise<unknown> {
+    await this.#gate
+    const asked = this.#ask(method, params)
+    this.#underWay.add(asked)
+    try {
+      return await asked
+    } finally {
+      this.#underWay.delete(asked)
+    }
+  }
+
+  async #ask(method: string, params: readonly unknown[]): Promise<unknown> {
     this.#id += 1
     const response = await fetch(this.rpcUrl, {
       method: 'POST',

@@ -62,6 +62,13 @@ export interface LocalFlare {
    */
   hush(): Promise<() => void>
   /**
+   * The node dies as by a power cut and begins again with the blocks it had. Transactions that waited
+   * for a block are gone, but for the network's own, which are mined before.
+   *
+   * @param when it dies then, while nothing of the network's own is under way
+   */
+  restartNode(when?: Promise<unknown>): Promise<void>
+  /**
    * Puts another Relay into the registry, as Flare does every few months. The old one takes rounds
    * up to the start of the policy that is set last, the new one those from there on.
    */
@@ -113,7 +120,8 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
     startDelayRounds: START_DELAY_ROUNDS,
     digests: options.olderRelayEpochs === undefined ? 'bound' : 'older',
   })
-  await chain.rpc('evm_setIntervalMining', [options.blockSeconds ?? 1])
+  const mineBlocks = () => chain.rpc('evm_setIntervalMining', [options.blockSeconds ?? 1])
+  await mineBlocks()
 
   const faults = new FaultPlan()
   const proofs = new Proofs()
@@ -145,6 +153,17 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
   life.releases.push(() => verifier.stop())
 
   const steps = new Map<Stepper, number>()
+  const hush = async (): Promise<() => void> => {
+    const lift = faults.add({ kind: 'quiet', times: Number.POSITIVE_INFINITY })
+    const before = new Map(steps)
+    // The step after the one that is under way has begun with the fault on.
+    const isBusy = (): boolean =>
+      [rounds, policies, neighbours].some(
+        (stepper) => (steps.get(stepper) ?? 0) < (before.get(stepper) ?? 0) + 2,
+      )
+    while (isBusy()) await sleep(HEAD_POLL_MS, undefined, { signal: life.signal })
+    return lift
+  }
   const running = runAll(chain, [rounds, policies, neighbours], steps, life.signal)
   life.releases.push(() => running)
   return {
@@ -156,16 +175,16 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
     boundFrom: cutOverEpoch === undefined ? undefined : boundFrom(cutOverEpoch),
     signRoot: (round, root, digests = 'bound') =>
       signedRoot(policies.forRound(round), round, root, digests),
-    async hush() {
-      const lift = faults.add({ kind: 'quiet', times: Number.POSITIVE_INFINITY })
-      const before = new Map(steps)
-      // The step after the one that is under way has begun with the fault on.
-      const isBusy = (): boolean =>
-        [rounds, policies, neighbours].some(
-          (stepper) => (steps.get(stepper) ?? 0) < (before.get(stepper) ?? 0) + 2,
-        )
-      while (isBusy()) await sleep(HEAD_POLL_MS, undefined, { signal: life.signal })
-      return lift
+    hush,
+    async restartNode(when) {
+      const lift = await hush()
+      try {
+        await when
+        await chain.pause(() => anvil.restart())
+        await mineBlocks()
+      } finally {
+        lift()
+      }
     },
     replaceRelay: async () => {
       const lift = faults.add({ kind: 'policyLate', times: Number.POSITIVE_INFINITY })

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { type Config, loadAttributionConfig, loadConfig } from '../config.js'
 import { ConfigError, RetryableError } from '../domain/errors.js'
+import { accountNumber } from '../domain/ids.js'
 import { payerFieldOf } from '../mapping/index.js'
 import type { DirectoryAnswers, MappingData } from '../mapping/strategy.js'
 import { createDirectories, createRecordRule } from '../operator/index.js'
@@ -172,7 +173,7 @@ async function vaultText(
   if (store === undefined || (await store.books.version()) === '') {
     return 'not known: the daemon has not read the vaults from Flow yet'
   }
-  const vault = (await store.books.vaults()).find((one) => one.account === account)
+  const [vault] = await store.books.vaults([accountNumber(account)])
   if (vault === undefined) return 'there is none with this number: its usage would wait'
   const since = new Date(vault.openedPeriodStart * 1000).toISOString().slice(0, 10)
   return vault.isOpen ? `open, usage counts from ${since} on` : 'closed: its usage would wait'

@@ -7,7 +7,7 @@ import type { Receipts } from '../domain/receipts.js'
 import { makeReceipts, statedPeriods } from '../pipeline/receipts.js'
 import type { ReceiptsTools } from './parts.js'
 import { parseReceipts } from './receipts-file.js'
-import { withOpenedStore } from './stored.js'
+import { withStore } from './stored.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -16,7 +16,7 @@ export function receiptsTools(env: Environment, folder: string): ReceiptsTools {
   return {
     async make(account, periodStart) {
       const { databaseUrl, receiptSecret, settler } = loadConfig(env, folder)
-      return withOpenedStore(databaseUrl, async (store) => {
+      return withStore(databaseUrl, async (store) => {
         const periods = await statedPeriods(store, account)
         const [only] = periodStart === undefined ? periods : [periodStart]
         const isClear = periodStart !== undefined || periods.length === 1

@@ -9,10 +9,21 @@ export type ModelId = Brand<number, 'ModelId'>
 
 const U64_END = 1n << 64n
 
+/** Accounts from one number to another, both included. */
+export interface AccountRange {
+  readonly from: AccountNumber
+  readonly to: AccountNumber
+}
+
 /** The one place where a number becomes an account: it has to fit Cadence's UInt64. */
 export function accountNumber(value: bigint): AccountNumber {
   assert(value >= 0n && value < U64_END, `not an account number: ${value}`)
   return value as AccountNumber
+}
+
+export const ALL_ACCOUNTS: AccountRange = {
+  from: accountNumber(0n),
+  to: accountNumber(U64_END - 1n),
 }
 
 export function batchSeq(value: bigint): BatchSeq {

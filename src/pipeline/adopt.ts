@@ -1,4 +1,5 @@
 import type { BatchHeader } from '../domain/batch.js'
+import type { Hash } from '../domain/bytes.js'
 import { TerminalError } from '../domain/errors.js'
 import { batchSeq } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
@@ -8,6 +9,7 @@ import type { MeterKey } from '../ports/meter-key.js'
 import type { AppliedRecord, Balance, Settler } from '../ports/settler.js'
 import type { Store, Stores } from '../ports/stores.js'
 import { applyCorrections } from './apply-correction.js'
+import { accountRanges, allBatches } from './in-parts.js'
 import type { Ordered } from './record-correction.js'
 import { nameOf } from './restate.js'
 
@@ -81,7 +83,8 @@ async function foreignHeaders(
   { store, attestor, meterKey }: AdoptParts,
   signal: AbortSignal,
 ): Promise<BatchHeader[]> {
-  const known = new Map((await store.batches.all()).map(({ header }) => [header.seq, header.root]))
+  const known = new Map<bigint, Hash>()
+  for await (const { header } of allBatches(store)) known.set(header.seq, header.root)
   const isKnown = (header: BatchHeader): boolean => known.get(header.seq) === header.root
   return [...(await attestor.anchoredHeaders(meterKey.address, isKnown, signal))]
 }
@@ -102,7 +105,9 @@ interface ReadOfFlow {
 async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Promise<ReadOfFlow> {
   const sealed = await settler.sealedHeight(signal)
   const keys = new Map<string, EntryKey>()
-  for (const key of await store.totals.all()) keys.set(nameOf(key), key)
+  for await (const range of accountRanges(store)) {
+    for (const key of await store.totals.all(range)) keys.set(nameOf(key), key)
+  }
   let entries = 0
   let from = (await store.books.readHeight()) ?? sealed
   for (let window = 0; from <= sealed && window < WINDOWS_MAX; window += 1) {
@@ -150,15 +155,20 @@ export async function whyAdoptionWaits(
     }
   }
   if ((await stores.records.counts()).unattributed > 0) return 'rows are not attributed yet'
-  for (const record of await stores.books.applied()) {
-    const total = (await totalOf(record)) ?? 0n
-    if (total >= record.billable) continue
-    return (
-      `account ${record.accountNumber}, period ${record.periodStart}: Flow has applied ` +
-      `${record.billable} and the rows that were read add up to ${total} (1e-4 tokens). The ` +
-      'missing rows are looked for again; if they are gone for good, or belong to another vault by ' +
-      'now, the provider lowers what Flow holds: flowmeter provider correct'
-    )
+  for await (const range of accountRanges(stores)) {
+    for (const record of await stores.books.applied(range)) {
+      const total = (await totalOf(record)) ?? 0n
+      if (total < record.billable) return whyBehind(record, total)
+    }
   }
   return undefined
+}
+
+function whyBehind(record: AppliedRecord, total: bigint): string {
+  return (
+    `account ${record.accountNumber}, period ${record.periodStart}: Flow has applied ` +
+    `${record.billable} and the rows that were read add up to ${total} (1e-4 tokens). The ` +
+    'missing rows are looked for again; if they are gone for good, or belong to another vault by ' +
+    'now, the provider lowers what Flow holds: flowmeter provider correct'
+  )
 }

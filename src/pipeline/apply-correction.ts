@@ -16,6 +16,7 @@ export async function applyCorrections(
   const { corrections, totals } = stores
   for (const event of events) await corrections.saveSeen(event)
   const seen = await corrections.unmatched()
+  if (seen.length === 0) return
   for (const recorded of await corrections.pending()) {
     const event = seen.findLast((one) => isMeant(recorded, one))
     if (event === undefined) continue

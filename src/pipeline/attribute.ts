@@ -4,20 +4,19 @@ import { periodAt } from '../domain/period.js'
 import type { PayerField, UsageRecord } from '../domain/usage-record.js'
 import { type Mapped, type MappingConfig, payerFieldOf, whyUnmapped } from '../mapping/index.js'
 import type { MappingData } from '../mapping/strategy.js'
-import type { Decision, Decisions } from '../ports/decisions.js'
-import { type Directories, nameOfRecord, type Payers } from '../ports/payers.js'
+import type { Decision } from '../ports/decisions.js'
+import { type Directories, nameOfRecord } from '../ports/payers.js'
 import type { Vault } from '../ports/settler.js'
-import type { Books, Directory, RecordAttribution, Records } from '../ports/stores.js'
+import type { RecordAttribution, Store, Stores } from '../ports/stores.js'
 import { type ModelAliases, planModel } from '../pricing/model-aliases.js'
 import type { StepOutcome } from '../runtime/worker.js'
 
-export interface AttributeParts {
-  readonly records: Records
-  readonly directory: Directory
-  readonly directories: Directories
-  readonly payers: Payers
-  readonly decisions: Decisions
-  readonly books: Books
+type AttributeStores = Pick<
+  Stores,
+  'records' | 'directory' | 'directories' | 'payers' | 'decisions' | 'books'
+>
+
+interface AttributeParts extends AttributeStores {
   readonly settings: AttributeSettings
 }
 
@@ -48,13 +47,29 @@ const RECORDS_A_STEP = 1_000
  * Finds the vault, period and model of records that are in no batch. All of it is looked up again
  * whenever mapping, vaults or models change, so nothing has to be sent through a queue twice.
  */
-export async function attributeNext(parts: AttributeParts): Promise<StepOutcome> {
-  const version = await mappingVersion(parts)
-  if (version === undefined) return 'idle'
-  const { records, settings } = parts
-  const waiting = await records.unattributed(version, RECORDS_A_STEP)
-  if (waiting.length === 0) return 'idle'
+export async function attributeNext(
+  parts: AttributeParts & Pick<Store, 'transaction'>,
+): Promise<StepOutcome> {
+  if ((await nextWaiting(parts, 1)) === undefined) return 'idle'
+  const { settings } = parts
+  // What is saved under a version has to be what that version says: a directory that another process
+  // changes meanwhile, and changes back, would else leave an answer of the time between.
+  return parts.transaction((stores) => attributeSome({ ...stores, settings }))
+}
 
+/** Records to be looked at, and under which version; undefined where there are none. */
+async function nextWaiting(parts: AttributeParts, limit: number) {
+  const version = await mappingVersion(parts)
+  if (version === undefined) return undefined
+  const waiting = await parts.records.unattributed(version, limit)
+  return waiting.length === 0 ? undefined : { version, waiting }
+}
+
+async function attributeSome(parts: AttributeParts): Promise<StepOutcome> {
+  const { records, settings } = parts
+  const next = await nextWaiting(parts, RECORDS_A_STEP)
+  if (next === undefined) return 'idle'
+  const { version, waiting } = next
   if (settings.isRivalryRefused && (await saveClaims(waiting, parts))) return 'advanced'
   const mapped = await mapAll(waiting, parts)
   const accounts = mapped.flatMap(({ account }) => (account === undefined ? [] : [account]))

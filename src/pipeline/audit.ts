@@ -1,11 +1,13 @@
 import type { Hex } from '../domain/bytes.js'
 import { entryBytes } from '../domain/entry.js'
+import type { AccountRange } from '../domain/ids.js'
 import { receiptSalt, recordLeaf, recordsRoot } from '../domain/receipt.js'
 import type { UsageTotal } from '../domain/usage-total.js'
 import type { AnchorHistory } from '../ports/attestor.js'
 import type { Settler } from '../ports/settler.js'
 import type { AttributedRecord, Checks, StoredBatch, Stores } from '../ports/stores.js'
 import { computeChecks, type SeenOfFlow } from './checks.js'
+import { allBatches } from './in-parts.js'
 import { verifyLog } from './operator-log.js'
 import { keyOf, nameOf } from './restate.js'
 import { addRecords, takeFrom } from './totals.js'
@@ -19,7 +21,7 @@ export interface AuditParts {
 }
 
 /** Flow keeps the roots of the newest batches only. */
-const ROOTS_ASKED = 256n
+const ROOTS_ASKED = 256
 
 /** What each difference is about, and which of the design's invariants it belongs to. */
 export const AUDITED: Readonly<Record<string, readonly [invariant: number, says: string]>> = {
@@ -50,40 +52,37 @@ export const AUDITED: Readonly<Record<string, readonly [invariant: number, says:
  */
 export async function audit(parts: AuditParts, signal: AbortSignal): Promise<Checks> {
   const { stores } = parts
-  const batches = await stores.batches.all()
-  const seen = await readFlow(parts, signal)
   return {
-    ...(await computeChecks(stores, seen, true)),
-    records_vs_entries: await replayDifference(batches, parts),
-    prev_roots: BigInt(batches.filter((batch, i) => !follows(batch, batches[i - 1])).length),
-    signatures: BigInt(batches.filter((batch) => isUnsigned(batch, parts)).length),
+    ...(await computeChecks(stores, await seenOfFlow(parts, signal), true)),
+    records_vs_entries: await replayDifference(parts),
+    ...(await headerDifferences(parts, signal)),
     operator_log: BigInt((await verifyLog(stores)).length),
-    anchors: await anchorsDifference(batches, parts, signal),
-    accepted_roots: await acceptedDifference(batches, parts, signal),
+    accepted_roots: await acceptedDifference(parts, signal),
   }
 }
 
 /** Of one sealed block, for everything that was ever stated. */
-async function readFlow({ stores, settler }: AuditParts, signal: AbortSignal): Promise<SeenOfFlow> {
-  const keys = await stores.totals.all()
+async function seenOfFlow(
+  { stores, settler }: AuditParts,
+  signal: AbortSignal,
+): Promise<SeenOfFlow> {
   const height = await settler.sealedHeight(signal)
-  const accounts = [...new Set(keys.map(({ accountNumber }) => accountNumber))]
+  const accountsOf = async (range: AccountRange) => [
+    ...new Set((await stores.totals.all(range)).map(({ accountNumber }) => accountNumber)),
+  ]
   return {
-    applied: await settler.applied(keys, signal, height),
-    balances: await settler.balances(accounts, signal, height),
+    applied: async (range) => settler.applied(await stores.totals.all(range), signal, height),
+    balances: async (range) => settler.balances(await accountsOf(range), signal, height),
     conservation: await settler.conservation(signal, height),
   }
 }
 
 /** Adds up the records batch by batch, corrections where they are listed, and says each entry again. */
-async function replayDifference(
-  batches: readonly StoredBatch[],
-  { stores, receiptSecret }: AuditParts,
-): Promise<bigint> {
+async function replayDifference({ stores, receiptSecret }: AuditParts): Promise<bigint> {
   const corrections = await stores.corrections.list(Number.MAX_SAFE_INTEGER)
   const totals = new Map<string, readonly UsageTotal[]>()
   let differing = 0n
-  for (const { header, manifestJson } of batches) {
+  for await (const { header, manifestJson } of allBatches(stores)) {
     const { seq } = header
     for (const one of corrections.filter(({ listedBy }) => listedBy === seq)) {
       const before = totals.get(nameOf(one)) ?? []
@@ -150,24 +149,32 @@ function isUnsigned(
   return history.signerOf(header, signature) !== meter
 }
 
-/** Every batch but the newest, which may be on its way, is anchored just so. */
-async function anchorsDifference(
-  batches: readonly StoredBatch[],
-  { history, meter }: AuditParts,
+/**
+ * Each batch follows the one before, is signed, and anchored just so: all but the newest, which may be
+ * on its way.
+ */
+async function headerDifferences(
+  parts: AuditParts,
   signal: AbortSignal,
-): Promise<bigint> {
+): Promise<Pick<Checks, 'prev_roots' | 'signatures' | 'anchors'>> {
+  const { stores, history, meter } = parts
   const anchored = await history.anchoredHeaders(meter, () => false, signal)
   const bySeq = new Map(anchored.map((header) => [header.seq, header]))
-  let differing = 0n
-  for (const { header, life } of batches) {
+  const differing = { prev_roots: 0n, signatures: 0n, anchors: 0n }
+  let before: StoredBatch | undefined
+  for await (const batch of allBatches(stores)) {
+    const { header, life } = batch
+    if (!follows(batch, before)) differing.prev_roots += 1n
+    if (isUnsigned(batch, parts)) differing.signatures += 1n
     const there = bySeq.get(header.seq)
     bySeq.delete(header.seq)
     const isSame =
       there !== undefined && JSON.stringify(plain(there)) === JSON.stringify(plain(header))
     const isOnItsWay = there === undefined && life.state === 'sealed'
-    if (!isSame && !isOnItsWay) differing += 1n
+    if (!isSame && !isOnItsWay) differing.anchors += 1n
+    before = batch
   }
-  return differing + BigInt(bySeq.size)
+  return { ...differing, anchors: differing.anchors + BigInt(bySeq.size) }
 }
 
 function plain({ seq, root, prevRoot, sealedAt, target, manifest }: StoredBatch['header']) {
@@ -175,13 +182,11 @@ function plain({ seq, root, prevRoot, sealedAt, target, manifest }: StoredBatch[
 }
 
 async function acceptedDifference(
-  batches: readonly StoredBatch[],
-  { settler }: AuditParts,
+  { stores, settler }: AuditParts,
   signal: AbortSignal,
 ): Promise<bigint> {
-  const last = batches.at(-1)?.header.seq ?? 0n
   let differing = 0n
-  for (const { header } of batches.filter(({ header: { seq } }) => seq + ROOTS_ASKED > last)) {
+  for (const { header } of await stores.batches.newest(ROOTS_ASKED)) {
     const root = await settler.acceptedRoot(header.seq, signal)
     if (root !== undefined && root !== header.root) differing += 1n
   }

@@ -1,3 +1,4 @@
+import type { AccountNumber } from '../domain/ids.js'
 import { formatWad, type Wad, wad } from '../domain/money.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { Clock } from '../ports/clock.js'
@@ -36,8 +37,14 @@ export class BoundsCheck {
     this.#sinceMs = nowMs - DAY_MS
   }
 
-  static async begin(stores: Stores, bounds: ChargeBounds, clock: Clock): Promise<BoundsCheck> {
-    return new BoundsCheck(stores, bounds, await Estimates.read(stores), clock.now())
+  /** @param accounts whose entries will be held against the bounds */
+  static async begin(
+    stores: Stores,
+    bounds: ChargeBounds,
+    clock: Clock,
+    accounts: readonly AccountNumber[],
+  ): Promise<BoundsCheck> {
+    return new BoundsCheck(stores, bounds, await Estimates.read(stores, accounts), clock.now())
   }
 
   /** Whether it may be sealed; notes the stop where it may not. Rows as before and as they will be. */

@@ -1,22 +1,27 @@
 import { keccak, utf8 } from '../domain/bytes.js'
 import { chunkHash, chunksOf, entryBytes } from '../domain/entry.js'
+import type { AccountRange } from '../domain/ids.js'
 import { merkleRoot } from '../domain/merkle.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
-import type { AppliedRecord, Balance, Conservation } from '../ports/settler.js'
-import type { Checks, StoredBatch, Stores } from '../ports/stores.js'
+import type { AppliedRecord, Balance, Conservation, Vault } from '../ports/settler.js'
+import type { Checks, Stated, StoredBatch, Stores } from '../ports/stores.js'
+import type { Plan } from '../pricing/plan.js'
 import { type Billable, billableOf, priceOf } from '../pricing/price.js'
+import { accountRanges, allBatches } from './in-parts.js'
 import { planOf } from './plan-of.js'
 import { nameOf } from './restate.js'
 
 /** The batches that are recomputed each time. `flowmeter audit` recomputes all. */
 const BATCHES_CHECKED = 20
 
-/** What Flow holds, of one block. */
+/** What Flow holds, of one block: asked for one range of accounts after the other. */
 export interface SeenOfFlow {
-  readonly applied: readonly AppliedRecord[]
-  readonly balances: readonly Balance[]
+  readonly applied: (range: AccountRange) => Promise<readonly AppliedRecord[]>
+  readonly balances: (range: AccountRange) => Promise<readonly Balance[]>
   readonly conservation: Conservation
 }
+
+type CheckedStores = Pick<Stores, 'records' | 'totals' | 'batches' | 'books' | 'corrections'>
 
 /**
  * What must always hold (design, section 8), as differences: every one of them must be 0. Money is
@@ -25,26 +30,71 @@ export interface SeenOfFlow {
  * @param isWhole all batches are looked at, not the newest alone
  */
 export async function computeChecks(
-  stores: Pick<Stores, 'records' | 'totals' | 'batches' | 'books' | 'corrections'>,
-  { applied, balances, conservation }: SeenOfFlow,
+  stores: CheckedStores,
+  seen: SeenOfFlow,
   isWhole = false,
 ): Promise<Checks> {
-  const totals = await stores.totals.rows()
-  const batches = isWhole
-    ? await stores.batches.all()
-    : await stores.batches.newest(BATCHES_CHECKED)
+  const { conservation } = seen
+  const ofTotals = await totalsDifferences(stores, seen)
+  const ofBatches = await batchesDifferences(stores, isWhole)
   return {
-    records_vs_totals: usageDifference(await stores.records.claimedUsage(), totals),
-    totals_vs_entries: await entriesDifference(stores, batches, totals),
+    records_vs_totals: ofTotals.records,
+    totals_vs_entries: ofBatches.entries,
     seq_gaps: await seqGaps(stores),
-    roots: await rootsDifference(stores, batches),
-    manifests: BigInt(batches.filter(isManifestWrong).length),
-    charged_vs_price: await chargedDifference(stores, applied),
-    totals_vs_applied: await appliedDifference(stores, totals, applied),
+    roots: ofBatches.roots,
+    manifests: ofBatches.manifests,
+    charged_vs_price: ofTotals.charged,
+    totals_vs_applied: ofTotals.applied,
     corrections_unrecorded: BigInt((await stores.corrections.unrecorded()).length),
-    charged_split: splitDifference(balances, applied),
+    charged_split: ofTotals.split,
     pool: magnitude(conservation.pool - conservation.vaultBalances - conservation.earnings),
   }
+}
+
+/** Everything that has an account, range by range: no more than one of them is in memory. */
+async function totalsDifferences(stores: CheckedStores, seen: SeenOfFlow) {
+  const sums = { records: 0n, charged: 0n, applied: 0n, split: 0n }
+  const plans = await stores.books.plans()
+  const last = (await stores.batches.last())?.header.seq ?? 0n
+  // The next batch states them. After a number that none of ours has, it would be in vain.
+  const unstated = await stores.corrections.unstated()
+  const corrected = new Set(unstated.filter(({ afterSeq }) => afterSeq <= last).map(nameOf))
+  for await (const range of accountRanges(stores)) {
+    const totals = await stores.totals.rows(range)
+    const applied = await seen.applied(range)
+    const vaults = await stores.books.vaults([
+      ...new Set(applied.map(({ accountNumber }) => accountNumber)),
+    ])
+    const plan = planFinder(vaults, plans)
+    const stated = new Map((await stores.totals.all(range)).map((one) => [nameOf(one), one]))
+    sums.records += usageDifference(await stores.records.claimedUsage(range), totals)
+    sums.charged += chargedDifference(applied, plan)
+    sums.applied += appliedDifference(applied, { totals, stated, corrected, plan })
+    sums.split += splitDifference(await seen.balances(range), applied)
+  }
+  return sums
+}
+
+type PlanFinder = (key: EntryKey) => Plan | undefined
+
+function planFinder(vaults: readonly Vault[], plans: ReadonlyMap<string, Plan>): PlanFinder {
+  const byAccount = new Map(vaults.map((vault) => [vault.account, vault]))
+  return ({ accountNumber, periodStart }) =>
+    planOf(byAccount.get(accountNumber), periodStart, plans)
+}
+
+async function batchesDifferences(stores: CheckedStores, isWhole: boolean) {
+  const sums = { entries: 0n, roots: 0n, manifests: 0n }
+  // Lowered, and stated by the next batch.
+  const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
+  const batches = isWhole ? allBatches(stores) : await stores.batches.newest(BATCHES_CHECKED)
+  for await (const batch of batches) {
+    if (batch.manifestJson === '') continue // Adopted: its entries are not known here.
+    sums.entries += await entriesDifference(batch, corrected, stores)
+    if (!(await isUnderItsRoot(batch, stores))) sums.roots += 1n
+    if (keccak(utf8(batch.manifestJson)) !== batch.header.manifest) sums.manifests += 1n
+  }
+  return sums
 }
 
 /** Tokens and requests by which two sets of counters differ. */
@@ -73,24 +123,17 @@ function usageDifference(
 
 /** Entries whose newest statement is not what the totals say. */
 async function entriesDifference(
-  stores: Pick<Stores, 'totals' | 'batches' | 'corrections'>,
-  batches: readonly StoredBatch[],
-  totals: readonly (EntryKey & UsageTotal)[],
+  { header }: StoredBatch,
+  corrected: ReadonlySet<string>,
+  stores: CheckedStores,
 ): Promise<bigint> {
-  const rows = groupByEntry(totals)
-  const stated = new Map((await stores.totals.all()).map((one) => [nameOf(one), one.statedBy]))
-  // Lowered, and stated by the next batch.
-  const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
   let differing = 0n
-  for (const { header, manifestJson } of batches) {
-    if (manifestJson === '') continue // Another batch was anchored in its place.
-    for (const entry of await stores.batches.entries(header.seq)) {
-      if (stated.get(nameOf(entry)) !== header.seq || corrected.has(nameOf(entry))) continue
-      const ours = (rows.get(nameOf(entry)) ?? []).sort((a, b) => a.modelId - b.modelId)
-      const recordsRoot = `0x${entry.bytes.slice(28, 92)}`
-      const bytes = entryBytes({ ...entry, recordsRoot: recordsRoot as never, rows: ours })
-      if (bytes !== entry.bytes) differing += 1n
-    }
+  for (const entry of await stores.batches.newestIn(header.seq)) {
+    if (corrected.has(nameOf(entry))) continue
+    const rows = await stores.totals.of(entry)
+    const recordsRoot = `0x${entry.bytes.slice(28, 92)}`
+    const bytes = entryBytes({ ...entry, recordsRoot: recordsRoot as never, rows })
+    if (bytes !== entry.bytes) differing += 1n
   }
   return differing
 }
@@ -102,39 +145,20 @@ async function seqGaps({ batches }: Pick<Stores, 'batches'>): Promise<bigint> {
   return (last?.header.seq ?? 0n) - BigInt(held)
 }
 
-/** Batches whose entries do not hash up to their root. */
-async function rootsDifference(
-  stores: Pick<Stores, 'batches'>,
-  batches: readonly StoredBatch[],
-): Promise<bigint> {
-  let differing = 0n
-  for (const { header, manifestJson } of batches) {
-    if (manifestJson === '') continue // Adopted: its entries are not known here.
-    const entries = await stores.batches.entries(header.seq)
-    const leaves = entries.map(({ bytes }) => keccak(bytes))
-    const isWhole = entries.every(({ leaf }, i) => leaf === leaves[i]) && leaves.length > 0
-    const isUnder = isWhole && merkleRoot(chunksOf(leaves).map(chunkHash)) === header.root
-    if (!isUnder) differing += 1n
-  }
-  return differing
-}
-
-function isManifestWrong({ header, manifestJson }: StoredBatch): boolean {
-  return manifestJson !== '' && keccak(utf8(manifestJson)) !== header.manifest
+async function isUnderItsRoot({ header }: StoredBatch, { batches }: CheckedStores) {
+  const entries = await batches.entries(header.seq)
+  const leaves = entries.map(({ bytes }) => keccak(bytes))
+  const isWhole = entries.every(({ leaf }, i) => leaf === leaves[i]) && leaves.length > 0
+  return isWhole && merkleRoot(chunksOf(leaves).map(chunkHash)) === header.root
 }
 
 /** charged(vault, period) = price(plan of that period, what is applied), to the wad. */
-async function chargedDifference(
-  { books }: Pick<Stores, 'books'>,
-  applied: readonly AppliedRecord[],
-): Promise<bigint> {
-  const plans = await books.plans()
-  const vaults = new Map((await books.vaults()).map((vault) => [vault.account, vault]))
+function chargedDifference(applied: readonly AppliedRecord[], planOf: PlanFinder): bigint {
   let difference = 0n
   for (const record of applied.filter(({ lastSeq }) => lastSeq > 0n)) {
     // Nothing was used after all: neither minimum nor fee is due.
     if (record.billable === 0n && record.charged === 0n) continue
-    const plan = planOf(vaults.get(record.accountNumber), record.periodStart, plans)
+    const plan = planOf(record)
     // A charge that cannot be explained is a difference.
     if (plan === undefined) difference += 1n
     else difference += magnitude(priceOf(plan, record.billable as Billable) - record.charged)
@@ -142,26 +166,22 @@ async function chargedDifference(
   return difference
 }
 
+interface Known {
+  readonly totals: readonly (EntryKey & UsageTotal)[]
+  readonly stated: ReadonlyMap<string, Stated>
+  readonly corrected: ReadonlySet<string>
+  readonly plan: PlanFinder
+}
+
 /** What is applied of a (vault, period) = our total, once its newest statement is applied. 1e-4 tokens. */
-async function appliedDifference(
-  stores: Pick<Stores, 'totals' | 'books' | 'corrections' | 'batches'>,
-  totals: readonly (EntryKey & UsageTotal)[],
-  applied: readonly AppliedRecord[],
-): Promise<bigint> {
-  const rows = groupByEntry(totals)
-  const plans = await stores.books.plans()
-  const vaults = new Map((await stores.books.vaults()).map((vault) => [vault.account, vault]))
-  const stated = new Map((await stores.totals.all()).map((one) => [nameOf(one), one.statedBy]))
-  const last = (await stores.batches.last())?.header.seq ?? 0n
-  // The next batch states them. After a number that none of ours has, it would be in vain.
-  const unstated = await stores.corrections.unstated()
-  const corrected = new Set(unstated.filter(({ afterSeq }) => afterSeq <= last).map(nameOf))
+function appliedDifference(applied: readonly AppliedRecord[], known: Known): bigint {
+  const rows = groupByEntry(known.totals)
   let difference = 0n
   for (const record of applied) {
     // Totals that went on since are applied by a batch that is still on its way.
-    const isBehind = record.lastSeq < (stated.get(nameOf(record)) ?? 0n)
-    if (record.lastSeq === 0n || isBehind || corrected.has(nameOf(record))) continue
-    const plan = planOf(vaults.get(record.accountNumber), record.periodStart, plans)
+    const isBehind = record.lastSeq < (known.stated.get(nameOf(record))?.statedBy ?? 0n)
+    if (record.lastSeq === 0n || isBehind || known.corrected.has(nameOf(record))) continue
+    const plan = known.plan(record)
     if (plan === undefined) continue // It is a difference of `charged_vs_price` already.
     difference += magnitude(billableOf(plan, rows.get(nameOf(record)) ?? []) - record.billable)
   }

@@ -44,18 +44,20 @@ export interface Draft {
 /** New totals = last totals + the sums of what is claimed, every model row of each entry. */
 export async function draftBatch(stores: Stores, parts: DraftParts): Promise<Draft> {
   const fresh = await claimable(stores, parts)
-  const keys = new Map((await entriesToRestate(stores)).map((key) => [nameOf(key), key]))
-  for (const [name, [first]] of fresh) if (first !== undefined) keys.set(name, keyOf(first))
-  // Until Flow has lowered a total, nobody can say what comes on top of it.
-  for (const key of await stores.corrections.pending()) keys.delete(nameOf(key))
-  for (const key of await stores.stops.open()) keys.delete(nameOf(key))
-
   const { limits = BATCH_LIMITS } = parts.settings
-  const check = await BoundsCheck.begin(stores, parts.settings.bounds, parts.clock)
+  // Neither has what waits for a correction or an operator: until Flow has lowered a total, nobody
+  // can say what comes on top of it.
+  const restated = await entriesToRestate(stores, limits.entries)
+  const keys = new Map(restated.map((key) => [nameOf(key), key]))
+  for (const [name, [first]] of fresh) if (first !== undefined) keys.set(name, keyOf(first))
+
+  const chosen = [...keys.values()].slice(0, limits.entries).sort(compareEntries)
+  const accounts = [...new Set(chosen.map(({ accountNumber }) => accountNumber))]
+  const check = await BoundsCheck.begin(stores, parts.settings.bounds, parts.clock, accounts)
   const entries: Entry[] = []
   const records = new Map<string, AttributedRecord[]>()
   // Who waits longest comes first; what is left over is in the next batch.
-  for (const key of [...keys.values()].slice(0, limits.entries).sort(compareEntries)) {
+  for (const key of chosen) {
     const before = await stores.totals.of(key)
     const claimed = withRowIds(fresh.get(nameOf(key)) ?? [], before)
     const rows = addRecords(before, claimed)

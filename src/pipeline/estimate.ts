@@ -1,5 +1,5 @@
 import { ROWS_MAX } from '../domain/entry.js'
-import { OTHER_MODEL } from '../domain/ids.js'
+import { type AccountNumber, OTHER_MODEL } from '../domain/ids.js'
 import type { Wad } from '../domain/money.js'
 import {
   addUsage,
@@ -31,8 +31,12 @@ export class Estimates {
     this.#plans = plans
   }
 
-  static async read({ books }: Pick<Stores, 'books'>): Promise<Estimates> {
-    return new Estimates(await books.vaults(), await books.plans())
+  /** @param accounts those that will be asked for; all there are unless given */
+  static async read(
+    { books }: Pick<Stores, 'books'>,
+    accounts?: readonly AccountNumber[],
+  ): Promise<Estimates> {
+    return new Estimates(await books.vaults(accounts), await books.plans())
   }
 
   of({ accountNumber, periodStart }: EntryKey, rows: readonly UsageTotal[]): Estimate | undefined {

@@ -2,6 +2,7 @@ import { ZERO_HASH } from '../domain/bytes.js'
 import { logEntryHash } from '../domain/operator-log.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
 import type { Stores } from '../ports/stores.js'
+import { allBatches } from './in-parts.js'
 
 const ENTRIES_A_PAGE = 1_000
 
@@ -53,7 +54,7 @@ async function missingHeads(
   { batches }: Pick<Stores, 'batches'>,
 ): Promise<LogFault[]> {
   const faults: LogFault[] = []
-  for (const { header, manifestJson } of await batches.all()) {
+  for await (const { header, manifestJson } of allBatches({ batches })) {
     const head = headOf(manifestJson)
     if (head === undefined || heads.has(head)) continue
     faults.push({ at: `batch ${header.seq}`, what: `its manifest names ${head}: not in the log` })

@@ -3,9 +3,10 @@ import { TerminalError } from '../domain/errors.js'
 import type { BatchSeq } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { Stop } from '../ports/stops.js'
-import type { Store, StoredBatch, StoredEntry, Stores } from '../ports/stores.js'
+import type { Store, StoredBatch, Stores } from '../ports/stores.js'
 import { billableOf } from '../pricing/price.js'
 import { Estimates } from './estimate.js'
+import { parkedBatches } from './in-parts.js'
 import { planOf } from './plan-of.js'
 import type { Ordered } from './record-correction.js'
 import { nameOf } from './restate.js'
@@ -39,24 +40,25 @@ const ADVICE: Readonly<Record<string, string>> = {
   writtenOff: 'its customer has left: nothing more can be charged',
 }
 
+/** Longer lists end there: nobody reads them, and the counts are in the status. */
+const SHOWN_MAX = 1_000
+
 export async function listParked(stores: Stores): Promise<Parked> {
-  const standing = await readStanding(stores)
+  const batches = []
+  for await (const { seq, life } of parkedBatches(stores)) {
+    batches.push({ seq, reason: life.reason, onlyHere: await statedOnlyBy(seq, stores) })
+    if (batches.length === SHOWN_MAX) break
+  }
   return {
-    batches: await Promise.all(
-      (await stores.batches.parked()).map(async (batch) => ({
-        seq: batch.header.seq,
-        reason: batch.life.state === 'parked' ? batch.life.reason : '',
-        onlyHere: await statedOnlyBy(batch, standing, stores),
-      })),
-    ),
-    refused: (await stores.batches.refused()).map(
+    batches,
+    refused: (await stores.batches.refused(SHOWN_MAX)).map(
       ({ accountNumber, periodStart, seq, result }) => ({
         ...{ accountNumber, periodStart, seq },
         result: result ?? '',
         advice: ADVICE[result ?? ''] ?? 'see flowmeter audit',
       }),
     ),
-    stopped: await stores.stops.open(),
+    stopped: await stores.stops.open(SHOWN_MAX),
   }
 }
 
@@ -81,7 +83,7 @@ export function retryBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promi
 export function skipBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promise<void> {
   return store.transaction(async (stores) => {
     const batch = await parkedBatch(stores, seq)
-    const [first, ...more] = await statedOnlyBy(batch, await readStanding(stores), stores)
+    const [first, ...more] = await statedOnlyBy(seq, stores)
     if (first !== undefined) {
       throw new TerminalError(
         'would_change_money',
@@ -98,13 +100,10 @@ export function skipBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promis
 
 /** Parked batches that nothing depends on any more are given up by themselves. Returns how many. */
 export async function supersedeParked(stores: Stores): Promise<number> {
-  const parked = await stores.batches.parked()
-  if (parked.length === 0) return 0
-  const standing = await readStanding(stores)
   let superseded = 0
-  for (const batch of parked) {
-    if ((await statedOnlyBy(batch, standing, stores)).length > 0) continue
-    await stores.batches.saveLife(batch.header.seq, advance(batch.life, { type: 'superseded' }))
+  for await (const { seq, life } of parkedBatches(stores)) {
+    if ((await statedOnlyBy(seq, stores)).length > 0) continue
+    await stores.batches.saveLife(seq, advance(life, { type: 'superseded' }))
     superseded += 1
   }
   return superseded
@@ -122,9 +121,7 @@ export function releaseEntry(
   ordered: Ordered,
 ): Promise<void> {
   return store.transaction(async (stores) => {
-    const isStopped = (await stores.stops.open()).some((stop) => nameOf(stop) === nameOf(key))
-    const isRefused = (await stores.batches.refused()).some((one) => nameOf(one) === nameOf(key))
-    if (!isStopped && !isRefused) {
+    if (!(await stores.stops.isOpen(key)) && !(await isRefused(key, stores))) {
       const where = `account ${key.accountNumber}, period ${key.periodStart}`
       throw new TerminalError('no_such_entry', `nothing of ${where} is held, stopped or refused`)
     }
@@ -144,7 +141,7 @@ export function skipEntry(store: Store, key: EntryKey, ordered: Ordered): Promis
     const [vault] = await stores.books.vaults([key.accountNumber])
     const plan = planOf(vault, key.periodStart, await stores.books.plans())
     const total = plan === undefined ? undefined : billableOf(plan, await stores.totals.of(key))
-    const applied = (await stores.books.applied()).find((one) => nameOf(one) === nameOf(key))
+    const [applied] = await stores.books.appliedOf([key])
     if (total === undefined || total !== (applied?.billable ?? 0n)) {
       throw new TerminalError(
         'would_change_money',
@@ -159,30 +156,18 @@ export function skipEntry(store: Store, key: EntryKey, ordered: Ordered): Promis
   })
 }
 
-/** By (vault, period): the batches that stated it last, and that Flow has applied last. */
-interface Standing {
-  readonly stated: ReadonlyMap<string, bigint>
-  readonly applied: ReadonlyMap<string, bigint>
-}
-
-async function readStanding({ totals, books }: Stores): Promise<Standing> {
-  return {
-    stated: new Map((await totals.all()).map((one) => [nameOf(one), one.statedBy])),
-    applied: new Map((await books.applied()).map((one) => [nameOf(one), one.lastSeq])),
-  }
+/** Flow took note of its newest statement and did not apply it. */
+async function isRefused(key: EntryKey, { batches }: Stores): Promise<boolean> {
+  const [newest] = await batches.statements(key, 1)
+  return newest?.result !== undefined && !['applied', 'stale'].includes(newest.result)
 }
 
 /** Entries that would be charged by nothing if this batch were not there. */
-async function statedOnlyBy(
-  { header }: StoredBatch,
-  { stated, applied }: Standing,
-  { batches }: Stores,
-): Promise<EntryKey[]> {
-  const isOnly = (entry: StoredEntry): boolean =>
-    (stated.get(nameOf(entry)) ?? 0n) <= header.seq &&
-    (applied.get(nameOf(entry)) ?? 0n) < header.seq
-  return (await batches.entries(header.seq))
-    .filter(isOnly)
+async function statedOnlyBy(seq: BatchSeq, { batches, books }: Stores): Promise<EntryKey[]> {
+  const newest = await batches.newestIn(seq)
+  const applied = new Map((await books.appliedOf(newest)).map((one) => [nameOf(one), one.lastSeq]))
+  return newest
+    .filter((entry) => (applied.get(nameOf(entry)) ?? 0n) < seq)
     .map(({ accountNumber, periodStart }) => ({ accountNumber, periodStart }))
 }
 
@@ -195,7 +180,7 @@ async function parkedBatch({ batches }: Stores, seq: BatchSeq): Promise<StoredBa
 
 /** What the period costs with all that waits to be sealed: so far an operator has looked at it. */
 async function priceWithWaiting(key: EntryKey, stores: Stores): Promise<bigint> {
-  const estimates = await Estimates.read(stores)
+  const estimates = await Estimates.read(stores, [key.accountNumber])
   return estimates.of(key, await withWaiting(key, stores))?.price ?? 0n
 }
 

@@ -1,4 +1,5 @@
 import { CHUNK_MAX, chunkHash, chunksOf } from '../domain/entry.js'
+import { accountNumber } from '../domain/ids.js'
 import { merklePath } from '../domain/merkle.js'
 import { receiptSalt } from '../domain/receipt.js'
 import type { BatchReceipt, Receipts, RecordReceipt } from '../domain/receipts.js'
@@ -11,8 +12,7 @@ export async function statedPeriods(
   { totals }: Pick<Stores, 'totals'>,
   account: bigint,
 ): Promise<number[]> {
-  const ours = (await totals.all()).filter(({ accountNumber }) => accountNumber === account)
-  return ours.map(({ periodStart }) => periodStart).sort((a, b) => a - b)
+  return (await totals.periodsOf(accountNumber(account))).map(({ periodStart }) => periodStart)
 }
 
 /** A period that takes more batches to state is told in part: years of ten-minute batches. */

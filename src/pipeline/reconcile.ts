@@ -1,3 +1,4 @@
+import type { AccountRange } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { Clock } from '../ports/clock.js'
 import type { Lane } from '../ports/lane.js'
@@ -6,6 +7,7 @@ import type { Store, Stores } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
 import { computeChecks } from './checks.js'
 import { closeLane } from './deliver.js'
+import { accountRanges } from './in-parts.js'
 import { supersedeParked } from './parked.js'
 import { nameOf } from './restate.js'
 import { readResults } from './results.js'
@@ -50,8 +52,7 @@ export async function reconcileNext(
   if (isNews || isDue(pass.readBackDueAtMs, parts)) {
     pass.readBackDueAtMs = await restAfter(async () => {
       const isFirst = pass.isComplete !== true
-      const keys = isFirst ? await store.totals.all() : await keysBehind(store)
-      if (keys.length > 0 || isFirst || isNews) await readBack(keys, parts, signal)
+      await readBack(parts, { isFirst, isNews }, signal)
     }, parts)
     pass.isComplete = true
   }
@@ -96,40 +97,48 @@ async function saveChainView(
 }
 
 /** What Flow was last seen to hold of them is older than what was stated. */
-async function keysBehind({
-  totals,
-  books,
-  corrections,
-}: Pick<Stores, 'totals' | 'books' | 'corrections'>): Promise<EntryKey[]> {
-  const corrected = new Set((await corrections.unstated()).map(nameOf))
-  const applied = new Map((await books.applied()).map((one) => [nameOf(one), one.lastSeq]))
-  const stated = await totals.all()
+async function keysBehind(
+  range: AccountRange,
+  corrected: ReadonlySet<string>,
+  { totals, books }: Pick<Stores, 'totals' | 'books'>,
+): Promise<EntryKey[]> {
+  const applied = new Map((await books.applied(range)).map((one) => [nameOf(one), one.lastSeq]))
+  const stated = await totals.all(range)
   return stated.filter(
     (one) => (applied.get(nameOf(one)) ?? 0n) < one.statedBy || corrected.has(nameOf(one)),
   )
 }
 
-/** Copies records and balances, then compares everything with everything. */
+/**
+ * Copies records and balances, one range of accounts after the other, then compares everything with
+ * everything. A process that has not done it yet copies all of them; later ones those that are behind.
+ */
 async function readBack(
-  keys: readonly EntryKey[],
   { store, settler, clock }: ReconcileParts,
+  { isFirst, isNews }: { readonly isFirst: boolean; readonly isNews: boolean },
   signal: AbortSignal,
 ): Promise<void> {
-  const accounts = [...new Set(keys.map(({ accountNumber }) => accountNumber))]
+  const corrected = new Set((await store.corrections.unstated()).map(nameOf))
   // Of one block: between two of them a settlement would look like a difference.
-  const height = await settler.sealedHeight(signal)
-  const applied = await settler.applied(keys, signal, height)
-  const balances = await settler.balances(accounts, signal, height)
+  let height: number | undefined
+  for await (const range of accountRanges(store)) {
+    const keys = isFirst ? await store.totals.all(range) : await keysBehind(range, corrected, store)
+    if (keys.length === 0) continue
+    height ??= await settler.sealedHeight(signal)
+    const accounts = [...new Set(keys.map(({ accountNumber }) => accountNumber))]
+    const applied = await settler.applied(keys, signal, height)
+    const balances = await settler.balances(accounts, signal, height)
+    await store.transaction(async ({ books }) => {
+      await books.saveApplied(applied)
+      await books.saveBalances(balances)
+    })
+  }
+  if (height === undefined && !isFirst && !isNews) return
+  height ??= await settler.sealedHeight(signal)
   const conservation = await settler.conservation(signal, height)
   await store.transaction(async (stores) => {
-    await stores.books.saveApplied(applied)
-    await stores.books.saveBalances(balances)
-    const seen = {
-      applied: await stores.books.applied(),
-      balances: await stores.books.balances(),
-      conservation,
-    }
-    const checks = await computeChecks(stores, seen)
+    const { applied, balances } = stores.books
+    const checks = await computeChecks(stores, { applied, balances, conservation })
     await stores.books.saveChecks(checks, conservation, clock.now())
   })
 }

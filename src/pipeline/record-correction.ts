@@ -194,7 +194,7 @@ export async function callBillable(
   correction: Correction,
   { books }: Pick<Stores, 'books'>,
 ): Promise<bigint> {
-  const applied = (await books.applied()).find((one) => nameOf(one) === nameOf(correction))
+  const [applied] = await books.appliedOf([correction])
   const held = applied?.billable ?? 0n
   return held < correction.billable ? held : correction.billable
 }

@@ -1,10 +1,14 @@
-import { batchSeq } from '../domain/ids.js'
+import { type BatchSeq, batchSeq } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
-import type { AttributedRecord, BatchOutline, Stores } from '../ports/stores.js'
+import type { AppliedRecord } from '../ports/settler.js'
+import type { AttributedRecord, BatchOutline, Stated, Stores } from '../ports/stores.js'
+import { accountRanges } from './in-parts.js'
 import { billableUnder } from './plan-of.js'
 
 /** Flow keeps the roots of the newest 256 batches; older ones can no longer be settled. */
 const ROOTS_HELD = 256n
+/** As many as a batch takes in. */
+const RESTATED_MAX = 5_000
 
 type RestateStores = Pick<Stores, 'totals' | 'batches' | 'books' | 'corrections' | 'stops'>
 
@@ -12,36 +16,59 @@ type RestateStores = Pick<Stores, 'totals' | 'batches' | 'books' | 'corrections'
  * Every (vault, period) whose newest statement can no longer reach Flow: its batch was given up, or
  * its root is not held any more, and Flow has not applied it. The next batch states it again, and
  * so it does what a correction has lowered, and what an operator asks for once more. What Flow has
- * refused is not stated for ever: it waits for new usage, or for an operator.
+ * refused is not stated for ever: it waits for new usage, or for an operator. Without those that wait
+ * for a correction or an operator; the first of them where there are more than the limit.
  */
-export async function entriesToRestate(stores: RestateStores): Promise<EntryKey[]> {
+export async function entriesToRestate(
+  stores: RestateStores,
+  limit = RESTATED_MAX,
+): Promise<EntryKey[]> {
   const last = await stores.batches.last()
   if (last === undefined) return []
-  const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
-  const applied = new Map((await stores.books.applied()).map((record) => [nameOf(record), record]))
-  const outlines = new Map<bigint, BatchOutline | undefined>()
   const restated: EntryKey[] = []
-  for (const { accountNumber, periodStart, statedBy } of await stores.totals.all()) {
-    const key = { accountNumber, periodStart }
-    if (corrected.has(nameOf(key))) {
-      restated.push(key)
-      continue
+  const known = {
+    last: last.header.seq,
+    corrected: new Set((await stores.corrections.unstated()).map(nameOf)),
+    outlines: new Map<bigint, BatchOutline | undefined>(),
+  }
+  for await (const range of accountRanges(stores)) {
+    const applied = new Map((await stores.books.applied(range)).map((one) => [nameOf(one), one]))
+    for (const one of await stores.totals.restatable(range)) {
+      const { accountNumber, periodStart } = one
+      if (!(await isToRestate(one, applied.get(nameOf(one)), known, stores))) continue
+      restated.push({ accountNumber, periodStart })
+      if (restated.length === limit) return restated
     }
-    if (!outlines.has(statedBy)) outlines.set(statedBy, await stores.batches.outline(statedBy))
-    const batch = outlines.get(statedBy)
-    const record = applied.get(nameOf(key))
-    if (batch?.isAdopted) {
-      // Another batch was anchored under this number, so the number says nothing of our total.
-      const total = await billableUnder(key, await stores.totals.of(key), stores)
-      if (total !== undefined && total > (record?.billable ?? 0n)) restated.push(key)
-      continue
-    }
-    if ((record?.lastSeq ?? 0n) >= statedBy) continue
-    const isGivenUp = batch?.life.state === 'parked' || batch?.life.state === 'superseded'
-    const isDead = isGivenUp || statedBy + ROOTS_HELD <= last.header.seq
-    if (await isDue(key, batch, isDead, stores)) restated.push(key)
   }
   return restated
+}
+
+interface Known {
+  readonly last: BatchSeq
+  readonly corrected: ReadonlySet<string>
+  /** Read once each; there are no more of them than batches that state something last. */
+  readonly outlines: Map<bigint, BatchOutline | undefined>
+}
+
+async function isToRestate(
+  stated: Stated,
+  record: AppliedRecord | undefined,
+  { last, corrected, outlines }: Known,
+  stores: RestateStores,
+): Promise<boolean> {
+  const { statedBy } = stated
+  if (corrected.has(nameOf(stated))) return true
+  if (!outlines.has(statedBy)) outlines.set(statedBy, await stores.batches.outline(statedBy))
+  const batch = outlines.get(statedBy)
+  if (batch?.isAdopted) {
+    // Another batch was anchored under this number, so the number says nothing of our total.
+    const total = await billableUnder(stated, await stores.totals.of(stated), stores)
+    return total !== undefined && total > (record?.billable ?? 0n)
+  }
+  if ((record?.lastSeq ?? 0n) >= statedBy) return false
+  const isGivenUp = batch?.life.state === 'parked' || batch?.life.state === 'superseded'
+  const isDead = isGivenUp || statedBy + ROOTS_HELD <= last
+  return isDue(stated, batch, isDead, stores)
 }
 
 /** Of one that is not applied. */

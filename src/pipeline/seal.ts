@@ -19,6 +19,11 @@ import { billableUnder } from './plan-of.js'
 import { nameOf } from './restate.js'
 import { withWaiting } from './totals.js'
 
+/** Parked in a row before sealing slows down, and how far back is looked. */
+const PARKED_UNSLOWED = 3
+const PARKED_LOOKED_AT = 12
+const PARKED_INTERVAL_MS_MAX = 3_600_000
+
 export interface SealParts {
   readonly store: Store
   readonly clock: Clock
@@ -65,7 +70,45 @@ async function isTime(
     return version === undefined ? [] : store.records.attributed(version, BATCH_LIMITS.records)
   }
   const lastSealedAtMs = last === undefined ? undefined : last.header.sealedAt * 1000
-  return isSealDue(store, readWaiting, clock.now(), lastSealedAtMs, settings.rules)
+  const { rules } = settings
+  const { intervalMs, isRefused } = await slowed(store, rules.intervalMs)
+  if (isRefused && isBefore(lastSealedAtMs, intervalMs, clock.now())) return false
+  return isSealDue(store, readWaiting, clock.now(), lastSealedAtMs, { ...rules, intervalMs })
+}
+
+/**
+ * Each batch that is refused on its way to Flow costs an anchor, and states what the one before did,
+ * which is given up for it. Where several of them came one after the other, the next ones are tried
+ * less and less often, whatever is at stake: the first that gets through ends it. What Flow has
+ * refused slows nothing: one customer's entry may be the reason, and the others are settled.
+ */
+async function slowed(
+  { batches }: Pick<Stores, 'batches'>,
+  intervalMs: number,
+): Promise<{ readonly intervalMs: number; readonly isRefused: boolean }> {
+  const newest = await batches.newest(PARKED_LOOKED_AT)
+  const life = newest[0]?.life
+  const isOnItsWay = life?.state === 'parked' && life.from.state !== 'accepted'
+  const through = newest.findIndex((batch) => !isGivenUp(batch))
+  const inVain = through === -1 ? newest.length : through
+  if (!isOnItsWay || inVain < PARKED_UNSLOWED) return { intervalMs, isRefused: false }
+  const slower = intervalMs * 2 ** (inVain - PARKED_UNSLOWED + 1)
+  return {
+    intervalMs: Math.max(intervalMs, Math.min(slower, PARKED_INTERVAL_MS_MAX)),
+    isRefused: true,
+  }
+}
+
+/** Not an adopted one: another batch of that number did get through. */
+function isGivenUp({ life, manifestJson }: StoredBatch): boolean {
+  return manifestJson !== '' && (life.state === 'parked' || life.state === 'superseded')
+}
+
+function isBefore(lastSealedAtMs: number | undefined, intervalMs: number, nowMs: number): boolean {
+  if (lastSealedAtMs === undefined) return false
+  // A clock that was ahead once must not stop sealing.
+  const isAhead = lastSealedAtMs > nowMs + intervalMs
+  return !isAhead && nowMs < lastSealedAtMs + intervalMs
 }
 
 async function seal(

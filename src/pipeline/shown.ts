@@ -159,11 +159,11 @@ async function vaultsOf(
   { stores: { books }, clock }: ShownParts,
 ): Promise<ShownVault[]> {
   const plans = await books.plans()
-  const balances = new Map((await books.balances(accounts)).map((one) => [one.account, one]))
+  const balances = new Map((await books.balancesOf(accounts)).map((one) => [one.account, one]))
   const vaults = await books.vaults(accounts)
   return Promise.all(
     vaults.map(async (vault) => {
-      const applied = await books.applied(vault.account)
+      const applied = await books.applied({ from: vault.account, to: vault.account })
       const newest = [...applied].sort((a, b) => b.periodStart - a.periodStart)
       const now = planOf(vault, periodAt(clock.now(), vault.periodKind).startsAt, plans)
       return {

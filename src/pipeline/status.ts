@@ -48,6 +48,12 @@ export interface Status {
   readonly batches: readonly BatchStatus[]
   /** The newest transactions of this daemon on both chains, newest first. */
   readonly transactions: readonly TransactionStatus[]
+  /** Those of the last day by lane and fate. */
+  readonly submissions?: readonly {
+    readonly lane: string
+    readonly fate: Fate
+    readonly count: number
+  }[]
   readonly lastBatch?: { readonly seq: string; readonly state: BatchState; readonly root: string }
   readonly lastSettled?: { readonly seq: string; readonly at: string }
   /** What pays on both chains, and how long it lasts. */
@@ -141,7 +147,7 @@ export interface TransactionStatus {
 export interface StatusParts {
   readonly stores: Pick<
     Stores,
-    | ('records' | 'batches' | 'books' | 'outbox' | 'watch')
+    | ('records' | 'batches' | 'books' | 'outbox' | 'watch' | 'views')
     | ('directories' | 'decisions' | 'controls' | 'setAsides' | 'stops' | 'corrections')
     | 'notices'
   >
@@ -153,6 +159,7 @@ export interface StatusParts {
   readonly running?: () => Promise<Pick<Status, 'prices' | 'workers' | 'storage'>>
 }
 
+const DAY_MS = 24 * 3_600_000
 const HELD_SHOWN = 1_000
 const PAYERS_SHOWN = 20
 const BATCHES_LOOKED_AT = 100
@@ -216,19 +223,20 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
     ...(settled === undefined
       ? {}
       : { lastSettled: { seq: settled.header.seq.toString(), at: iso(settled.changedAtMs) } }),
-    wallets: await walletStatus(stores.watch, nowMs),
+    wallets: await walletStatus(stores, nowMs),
+    submissions: await stores.views.fates(nowMs - DAY_MS),
     ...(policies === undefined ? {} : { policies }),
     metering: await meteringStatus(stores, nowMs),
     notices: await noticeStatus(stores.notices, nowMs),
     refusedEntries: (await stores.batches.counts()).refusedEntries,
-    held: (await stores.stops.open()).slice(0, HELD_SHOWN).map((stop) => ({
+    held: (await stores.stops.open(HELD_SHOWN)).map((stop) => ({
       account: stop.accountNumber.toString(),
       periodStart: iso(stop.periodStart * 1000),
       cause: stop.cause,
       why: stop.why,
       since: iso(stop.stoppedAtMs),
     })),
-    pendingCorrections: (await stores.corrections.pending()).length,
+    pendingCorrections: await stores.corrections.countPending(),
     ...(checks === undefined
       ? {}
       : {

@@ -1,6 +1,6 @@
 import { ROWS_MAX } from '../domain/entry.js'
 import { assert } from '../domain/errors.js'
-import { OTHER_MODEL } from '../domain/ids.js'
+import { type ModelId, OTHER_MODEL } from '../domain/ids.js'
 import {
   addUsage,
   type EntryKey,
@@ -15,10 +15,10 @@ import type { AttributedRecord, Stores } from '../ports/stores.js'
  * in which they came; every other model counts in row 0. The records come back with the id that
  * they are billed under, which sealing writes down for ever.
  */
-export function withRowIds<Record extends AttributedRecord>(
-  records: readonly Record[],
+export function withRowIds<Counted extends { readonly modelId: ModelId }>(
+  records: readonly Counted[],
   before: readonly UsageTotal[],
-): Record[] {
+): Counted[] {
   const own = new Set(before.map(({ modelId }) => modelId).filter((id) => id !== OTHER_MODEL))
   return records.map((record) => {
     if (record.modelId === OTHER_MODEL || own.has(record.modelId)) return record
@@ -38,6 +38,15 @@ export function addRecords(
     const { modelId, promptTokens, cachedPromptTokens, completionTokens } = record
     const used = { promptTokens, cachedPromptTokens, completionTokens, requests: 1n }
     rows.set(modelId, { modelId, ...addUsage(rows.get(modelId) ?? NO_USAGE, used) })
+  }
+  return [...rows.values()].sort((a, b) => a.modelId - b.modelId)
+}
+
+function addTotals(before: readonly UsageTotal[], added: readonly UsageTotal[]): UsageTotal[] {
+  const rows = new Map(before.map((row) => [row.modelId, row]))
+  for (const row of added) {
+    const { modelId } = row
+    rows.set(modelId, { modelId, ...addUsage(rows.get(modelId) ?? NO_USAGE, row) })
   }
   return [...rows.values()].sort((a, b) => a.modelId - b.modelId)
 }
@@ -62,6 +71,7 @@ export async function withWaiting(
   { totals, records, corrections }: Pick<Stores, 'totals' | 'records' | 'corrections'>,
 ): Promise<UsageTotal[]> {
   const before = await totals.of(key)
-  const waiting = [...(await records.waitingOf(key)), ...(await corrections.recountableOf(key))]
-  return addRecords(before, withRowIds(waiting, before))
+  const all = addTotals(before, withRowIds(await records.waitingOf(key), before))
+  const moved = await corrections.recountableOf(key)
+  return addRecords(all, withRowIds(moved, all))
 }

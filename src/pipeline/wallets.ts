@@ -1,6 +1,7 @@
 import type { Attestor } from '../ports/attestor.js'
 import type { Settler } from '../ports/settler.js'
 import type { Watch } from '../ports/sightings.js'
+import type { Stores } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
 
 export interface WalletsParts {
@@ -39,21 +40,37 @@ export interface WalletStatus {
   readonly at: string
   /** How long it lasts at the pace of the last week; absent while nothing was spent, or too little time seen. */
   readonly runwayDays?: number
+  /** Coins at the pace of the last week, as decimal text: a day; for each batch that was sealed. */
+  readonly spentPerDay?: string
+  readonly spentPerBatch?: string
 }
 
 /** From what was kept: no chain is asked. */
-export async function walletStatus(watch: Watch, nowMs: number): Promise<WalletStatus[]> {
+export async function walletStatus(
+  { watch, views }: Pick<Stores, 'watch' | 'views'>,
+  nowMs: number,
+): Promise<WalletStatus[]> {
   const wallets = await watch.wallets()
   return Promise.all(
     wallets.map(async ({ wallet, address, decimals, balance, atMs }) => {
       const kept = await watch.balances(wallet, nowMs - LOOKED_BACK_MS)
-      const days = runwayDays([...kept, { balance, atMs }])
+      const seen = [...kept, { balance, atMs }]
+      const days = runwayDays(seen)
+      const sinceMs = seen[0]?.atMs ?? atMs
+      const seenMs = BigInt(Math.max(LEAST_MS, atMs - sinceMs))
+      const [spent, batches] = [spentOf(seen), BigInt(await views.sealedSince(sinceMs))]
       return {
         wallet,
         address,
         balance: coins(balance, decimals),
         at: new Date(atMs).toISOString(),
-        ...(days === undefined ? {} : { runwayDays: days }),
+        ...(days === undefined
+          ? {}
+          : {
+              runwayDays: days,
+              spentPerDay: coins((spent * BigInt(DAY_MS)) / seenMs, decimals),
+              ...(batches === 0n ? {} : { spentPerBatch: coins(spent / batches, decimals) }),
+            }),
       }
     }),
   )
@@ -71,13 +88,19 @@ export function runwayDays(
   if (first === undefined || last === undefined) return undefined
   const seenMs = last.atMs - first.atMs
   if (seenMs < LEAST_MS) return undefined
+  const spent = spentOf(balances)
+  if (spent === 0n) return undefined
+  return Number((last.balance * BigInt(seenMs) * 10n) / (spent * BigInt(DAY_MS))) / 10
+}
+
+/** What was paid in is left out: only falls count. */
+function spentOf(balances: readonly { readonly balance: bigint }[]): bigint {
   let spent = 0n
   balances.reduce((before, after) => {
     if (after.balance < before.balance) spent += before.balance - after.balance
     return after
   })
-  if (spent === 0n) return undefined
-  return Number((last.balance * BigInt(seenMs) * 10n) / (spent * BigInt(DAY_MS))) / 10
+  return spent
 }
 
 /** Exact, with at most four digits after the point. */

@@ -80,6 +80,7 @@ export interface Corrections {
   record(correction: NewCorrection): Promise<Correction>
   /** In no sealed block yet: nothing is sealed for their (vault, period). Oldest first. */
   pending(): Promise<readonly Correction[]>
+  countPending(): Promise<number>
   /** Newest first. */
   list(limit: number): Promise<readonly Correction[]>
   saveSealed(id: number, sealed: SealedCorrection): Promise<void>

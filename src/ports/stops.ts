@@ -31,8 +31,9 @@ export interface Release {
 export interface Stops {
   /** Changes nothing where one is open. */
   add(key: EntryKey, cause: StopCause, why: string): Promise<void>
-  /** Oldest first. */
-  open(): Promise<readonly Stop[]>
+  /** Oldest first; at most 1,000 unless told. */
+  open(limit?: number): Promise<readonly Stop[]>
+  isOpen(key: EntryKey): Promise<boolean>
   /**
    * Releases what is open, and acknowledges what was corrected on Flow; where nothing is open, it is
    * noted that the entry is to be stated again.

@@ -1,6 +1,6 @@
 import type { BatchHeader, BatchLife, BatchState } from '../domain/batch.js'
 import type { Hash, Hex } from '../domain/bytes.js'
-import type { AccountNumber, BatchSeq, ModelId, Purpose } from '../domain/ids.js'
+import type { AccountNumber, AccountRange, BatchSeq, ModelId, Purpose } from '../domain/ids.js'
 import type { BatchProof } from '../domain/proof.js'
 import type { RecordKey, Reject, UsageRecord } from '../domain/usage-record.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
@@ -85,16 +85,16 @@ export interface Records {
   saveAttributions(mappingVersion: string, found: readonly RecordAttribution[]): Promise<void>
   /** Attributed under this mapping and in no batch; not where a correction waits. Oldest first. */
   attributed(mappingVersion: string, limit: number): Promise<readonly AttributedRecord[]>
-  /** All that waits to be sealed in one (vault, period). */
-  waitingOf(key: EntryKey): Promise<readonly AttributedRecord[]>
+  /** What waits to be sealed in one (vault, period), added up by model, in the order they came in. */
+  waitingOf(key: EntryKey): Promise<readonly UsageTotal[]>
   /** Fixes vault, period and model for ever. */
   claim(seq: BatchSeq, records: readonly AttributedRecord[]): Promise<void>
   claimedBy(seq: BatchSeq): Promise<readonly AttributedRecord[]>
   /**
    * What all batches claimed, corrections included, added up by the database: the totals must say
-   * the same.
+   * the same. A (vault, period, model) may come twice, in parts.
    */
-  claimedUsage(): Promise<readonly (EntryKey & UsageTotal)[]>
+  claimedUsage(range: AccountRange): Promise<readonly (EntryKey & UsageTotal)[]>
 
   counts(): Promise<RecordCounts>
   unmappedPayers(
@@ -139,11 +139,19 @@ export interface Totals {
   /** Changes the rows alone, by a correction: no batch states them yet. */
   lower(key: EntryKey, rows: readonly UsageTotal[]): Promise<void>
   periodsOf(account: AccountNumber): Promise<readonly EntryKey[]>
-  /** All of them, added up again. */
-  rows(): Promise<readonly (EntryKey & UsageTotal)[]>
+  rows(range: AccountRange): Promise<readonly (EntryKey & UsageTotal)[]>
   /** Every (vault, period) with the batch that states it last. */
-  all(): Promise<readonly (EntryKey & { readonly statedBy: BatchSeq })[]>
+  all(range: AccountRange): Promise<readonly Stated[]>
+  /** Those of them that wait neither for a correction nor for an operator. */
+  restatable(range: AccountRange): Promise<readonly Stated[]>
+  /**
+   * From an account on, so many accounts that about a thousand of their (vault, period)s are stated
+   * or were seen on Flow: what walks over everything takes one such range after the other.
+   */
+  nextRange(from: AccountNumber): Promise<AccountRange>
 }
+
+export type Stated = EntryKey & { readonly statedBy: BatchSeq }
 
 export interface StoredBatch {
   readonly header: BatchHeader
@@ -166,6 +174,11 @@ export interface BatchOutline {
   readonly isAdopted: boolean
 }
 
+export interface ParkedBatch {
+  readonly seq: BatchSeq
+  readonly life: Extract<BatchLife, { readonly state: 'parked' }>
+}
+
 export interface StoredEntry extends EntryKey {
   readonly seq: BatchSeq
   readonly position: number
@@ -182,11 +195,11 @@ export interface Batches {
   get(seq: BatchSeq): Promise<StoredBatch | undefined>
   outline(seq: BatchSeq): Promise<BatchOutline | undefined>
   oldestIn(...states: readonly BatchState[]): Promise<StoredBatch | undefined>
-  /** In order. */
-  parked(): Promise<readonly StoredBatch[]>
+  /** In order, from a number on. */
+  parked(from: bigint, limit: number): Promise<readonly ParkedBatch[]>
   newest(limit: number): Promise<readonly StoredBatch[]>
-  /** In order. For commands that look at everything. */
-  all(): Promise<readonly StoredBatch[]>
+  /** In order, from a number on. */
+  page(from: bigint, limit: number): Promise<readonly StoredBatch[]>
   add(header: BatchHeader, manifestJson: string, entries: readonly NewEntry[]): Promise<void>
   /** A batch of which only the anchored header is known. It takes the place of one of ours. */
   adopt(header: BatchHeader): Promise<void>
@@ -194,10 +207,12 @@ export interface Batches {
   saveLife(seq: BatchSeq, life: BatchLife): Promise<void>
   saveProof(seq: BatchSeq, proof: BatchProof): Promise<void>
   entries(seq: BatchSeq): Promise<readonly StoredEntry[]>
+  /** Those entries of a batch that no later batch states. */
+  newestIn(seq: BatchSeq): Promise<readonly StoredEntry[]>
   /** The newest statements of a (vault, period), newest first. */
   statements(key: EntryKey, limit: number): Promise<readonly StoredEntry[]>
   /** Whose newest statement Flow took note of and did not apply. */
-  refused(): Promise<readonly StoredEntry[]>
+  refused(limit: number): Promise<readonly StoredEntry[]>
   saveResult(seq: BatchSeq, key: EntryKey, result: EntryResult, txId: string): Promise<void>
   /** Batches a state; (vault, period)s whose newest statement Flow refused. */
   counts(): Promise<{
@@ -269,10 +284,11 @@ export interface Books {
   readHeight(): Promise<number | undefined>
   saveReadHeight(height: number): Promise<void>
   saveApplied(records: readonly AppliedRecord[]): Promise<void>
-  /** Of one vault, oldest period first; of all without it. */
-  applied(account?: AccountNumber): Promise<readonly AppliedRecord[]>
+  applied(range: AccountRange): Promise<readonly AppliedRecord[]>
+  appliedOf(keys: readonly EntryKey[]): Promise<readonly AppliedRecord[]>
   saveBalances(balances: readonly Balance[]): Promise<void>
-  balances(accounts?: readonly AccountNumber[]): Promise<readonly Balance[]>
+  balances(range: AccountRange): Promise<readonly Balance[]>
+  balancesOf(accounts: readonly AccountNumber[]): Promise<readonly Balance[]>
   /** Until `undefined` is saved, an adoption is not over. */
   saveAdoption(
     adoption: { readonly atMs: number; readonly toSeq: bigint } | undefined,

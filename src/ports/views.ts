@@ -55,10 +55,10 @@ export interface Views {
   ): Promise<readonly AccountNumber[]>
   /** Newest first, those before one. */
   batches(before: BatchSeq | undefined, limit: number): Promise<readonly BatchView[]>
-  /** Transactions on a lane, by what became of them. */
-  fates(): Promise<
-    readonly { readonly lane: string; readonly fate: Fate; readonly count: number }[]
-  >
+  /** Transactions saved since then, by lane and what became of them. */
+  fates(
+    sinceMs: number,
+  ): Promise<readonly { readonly lane: string; readonly fate: Fate; readonly count: number }[]>
   /** Batches sealed since then. */
   sealedSince(sinceMs: number): Promise<number>
 }

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import axios, { type AxiosInstance } from 'axios'
 import { RetryableError } from '../domain/errors.js'
+import { type Exchange, tellExchange } from './measures.js'
 
 export interface HttpClientParts {
   /** Without a slash at the end. May carry a path. */
@@ -66,6 +67,8 @@ export class HttpClient {
   async request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
     const { method = 'GET', path, query, body, headers: own } = request
     const limit = timeLimit(this.#timeoutMs, signal)
+    const startedAtMs = performance.now()
+    let outcome: Exchange['outcome'] = 'failed'
     try {
       const answer = await this.#axios.request<string>({
         method,
@@ -79,12 +82,18 @@ export class HttpClient {
         Object.entries(answer.headers).map(([name, value]) => [name.toLowerCase(), `${value}`]),
       )
       const text = answer.data ?? ''
+      outcome = answer.status < 400 ? 'answered' : 'refused'
       return { status: answer.status, headers, text, json: () => this.#parse(text) }
     } catch (error) {
       signal.throwIfAborted()
       throw this.#failure(error)
     } finally {
       limit.end()
+      const [dependency, host] = [this.#codePrefix, this.#host]
+      // Whoever is told to stop says nothing of the other side.
+      if (!signal.aborted) {
+        tellExchange({ dependency, host, outcome, ms: performance.now() - startedAtMs })
+      }
     }
   }
 

@@ -6,6 +6,7 @@ import { type BatchSeq, batchSeq } from '../domain/ids.js'
 import type { Clock } from '../ports/clock.js'
 import type { EntryResult } from '../ports/settler.js'
 import type { Batches, NewEntry, StoredBatch, StoredEntry } from '../ports/stores.js'
+import { tellStage } from '../runtime/measures.js'
 import { accountOf, accountText, count } from './columns.js'
 import { decode, encode } from './json.js'
 import type { BatchesTable, EntriesTable, Tables } from './tables.js'
@@ -20,8 +21,17 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
     get: async (seq) => one(await select().where('seq', '=', seq).executeTakeFirst()),
     oldestIn: async (...states) =>
       one(await select().where('state', 'in', states).orderBy('seq').limit(1).executeTakeFirst()),
-    parked: async () =>
-      (await select().where('state', '=', 'parked').orderBy('seq').execute()).map(storedBatch),
+    async parked(from, limit) {
+      const rows = await db
+        .selectFrom('batches')
+        .select(['seq', 'life'])
+        .where('state', '=', 'parked')
+        .where('seq', '>=', from)
+        .orderBy('seq')
+        .limit(limit)
+        .execute()
+      return rows.map(({ seq, life }) => ({ seq: batchSeq(seq), life: decode(life) }))
+    },
 
     async outline(seq) {
       const row = await db
@@ -38,7 +48,10 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
     newest: async (limit) =>
       (await select().orderBy('seq', 'desc').limit(limit).execute()).map(storedBatch),
 
-    all: async () => (await select().orderBy('seq').execute()).map(storedBatch),
+    page: async (from, limit) =>
+      (await select().where('seq', '>=', from).orderBy('seq').limit(limit).execute()).map(
+        storedBatch,
+      ),
 
     async add(header, manifestJson, entries) {
       await db
@@ -66,9 +79,16 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
 
     async saveLife(seq, life) {
       const changed_at_ms = BigInt(clock.now())
+      const before = await db
+        .selectFrom('batches')
+        .select(['state', 'changed_at_ms'])
+        .where('seq', '=', seq)
+        .executeTakeFirst()
       await update(seq)
         .set({ state: life.state, life: encode(life), changed_at_ms })
         .execute()
+      if (before === undefined || before.state === life.state) return
+      tellStage({ state: before.state, ms: Number(changed_at_ms - before.changed_at_ms) })
     },
 
     async saveProof(seq, proof) {
@@ -87,6 +107,22 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
       return rows.map(storedEntry)
     },
 
+    async newestIn(seq) {
+      const rows = await db
+        .selectFrom('entries')
+        .innerJoin('stated_totals as s', (join) =>
+          join
+            .onRef('s.account', '=', 'entries.account')
+            .onRef('s.period_start', '=', 'entries.period_start'),
+        )
+        .selectAll('entries')
+        .where('entries.seq', '=', seq)
+        .where('s.stated_by', '<=', seq)
+        .orderBy('position')
+        .execute()
+      return rows.map(storedEntry)
+    },
+
     async statements({ accountNumber, periodStart }, limit) {
       const rows = await db
         .selectFrom('entries')
@@ -99,7 +135,8 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
       return rows.map(storedEntry)
     },
 
-    refused: async () => (await refusedEntries(db).selectAll('entries').execute()).map(storedEntry),
+    refused: async (limit) =>
+      (await refusedEntries(db).selectAll('entries').limit(limit).execute()).map(storedEntry),
 
     async saveResult(seq, { accountNumber, periodStart }, result, txId) {
       await db
@@ -137,6 +174,9 @@ async function batchCounts(db: Kysely<Tables>): ReturnType<Batches['counts']> {
   }
 }
 
+/** In these words there is an index of them. */
+const isRefused = sql<boolean>`result is not null and result not in ('applied', 'stale')`
+
 /** The newest statement counts: what a later one has applied is refused no more. */
 function refusedEntries(db: Kysely<Tables>) {
   return db
@@ -147,8 +187,7 @@ function refusedEntries(db: Kysely<Tables>) {
         .onRef('s.period_start', '=', 'entries.period_start')
         .onRef('s.stated_by', '=', 'entries.seq'),
     )
-    .where('result', 'is not', null)
-    .where('result', 'not in', ['applied', 'stale'])
+    .where(isRefused)
 }
 
 function batchRow(header: BatchHeader, manifestJson: string, nowMs: number): BatchesTable {

@@ -1,5 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import { keccak, utf8 } from '../domain/bytes.js'
+import type { AccountRange } from '../domain/ids.js'
+import type { EntryKey } from '../domain/usage-total.js'
 import type { AppliedRecord, Balance, Vault } from '../ports/settler.js'
 import type { Books, ChainView } from '../ports/stores.js'
 import { accountText } from './columns.js'
@@ -37,21 +39,19 @@ export function sqlBooks(db: Kysely<Tables>): Books {
 
     async saveApplied(records) {
       for (const record of records) {
-        const name = `${accountText(record.accountNumber)}/${record.periodStart}`
-        await shelf.put('applied', name, record)
+        await shelf.put('applied', appliedName(record), record)
       }
     },
-    applied: (account) =>
-      account === undefined
-        ? shelf.values<AppliedRecord>('applied')
-        : shelf.valuesUnder<AppliedRecord>('applied', accountText(account)),
+    applied: (range) => shelf.valuesIn<AppliedRecord>('applied', range),
+    appliedOf: (keys) => shelf.values<AppliedRecord>('applied', keys.map(appliedName)),
 
     async saveBalances(balances) {
       for (const balance of balances) {
         await shelf.put('balance', accountText(balance.account), balance)
       }
     },
-    balances: (accounts) => shelf.values<Balance>('balance', accounts?.map(accountText)),
+    balances: (range) => shelf.valuesIn<Balance>('balance', range),
+    balancesOf: (accounts) => shelf.values<Balance>('balance', accounts.map(accountText)),
 
     saveAdoption: (adoption) => shelf.put('cursor', 'adoption', { adoption: adoption ?? null }),
     async adoption() {
@@ -65,6 +65,13 @@ export function sqlBooks(db: Kysely<Tables>): Books {
     checks: () => shelf.get('checks', 'newest'),
   }
 }
+
+function appliedName({ accountNumber, periodStart }: EntryKey): string {
+  return `${accountText(accountNumber)}/${periodStart}`
+}
+
+/** After all names that begin with an account: periods are digits. */
+const BEYOND_PERIODS = '/~'
 
 function versionOf(view: ChainView): string {
   return keccak(utf8(encode([view.vaults, view.models, view.plans])))
@@ -100,14 +107,14 @@ class Shelf {
     return rows.map(({ value }) => decode<Value>(value))
   }
 
-  /** Of the names that begin with this and a slash, which sorts right before 0. */
-  async valuesUnder<Value>(kind: Kind, name: string): Promise<Value[]> {
+  /** Names begin with an account. */
+  async valuesIn<Value>(kind: Kind, { from, to }: AccountRange): Promise<Value[]> {
     const rows = await this.#db
       .selectFrom('books')
       .select('value')
       .where('kind', '=', kind)
-      .where('name', '>=', `${name}/`)
-      .where('name', '<', `${name}0`)
+      .where('name', '>=', accountText(from))
+      .where('name', '<=', `${accountText(to)}${BEYOND_PERIODS}`)
       .orderBy('name')
       .execute()
     return rows.map(({ value }) => decode<Value>(value))

@@ -3,9 +3,10 @@ import { batchSeq, modelId } from '../domain/ids.js'
 import type { UsageTotal } from '../domain/usage-total.js'
 import type { Clock } from '../ports/clock.js'
 import type { Correction, Corrections } from '../ports/corrections.js'
-import { accountOf, accountText } from './columns.js'
+import { accountOf, accountText, count } from './columns.js'
 import { countedRecords, movedRecords } from './counted-records.js'
 import { inTransaction } from './in-transaction.js'
+import { pendingCorrection } from './pending-corrections.js'
 import {
   seenCorrection,
   unmatchedCorrections,
@@ -76,6 +77,15 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
     pending: async () =>
       whole(await select().where('sealed_height', 'is', null).orderBy('correction_id').execute()),
 
+    async countPending() {
+      const row = await db
+        .selectFrom('corrections')
+        .select(sql<bigint>`count(*)`.as('corrections'))
+        .where('sealed_height', 'is', null)
+        .executeTakeFirstOrThrow()
+      return count(row.corrections)
+    },
+
     list: async (limit) =>
       whole(await select().orderBy('correction_id', 'desc').limit(limit).execute()),
 
@@ -140,7 +150,7 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
           .where('counted_by', 'is', null)
           .where('to_account', 'is not', null)
           // As with fresh records: what has to wait must not keep the others from being read.
-          .where(({ not, exists }) => not(exists(pendingAt(db))))
+          .where(({ not, exists }) => not(exists(pendingCorrection(db, MOVED_TO))))
           .where(({ not, exists }) => not(exists(openStop(db, MOVED_TO))))
           .where(({ not, exists }) => not(exists(unrecordedAt(db, MOVED_TO))))
           .limit(limit),
@@ -198,16 +208,6 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
       return rows.map(seenCorrection)
     },
   }
-}
-
-/** Corrections that wait for the chain at the place that a move in the outer query goes to. */
-function pendingAt(db: Kysely<Tables>) {
-  return db
-    .selectFrom('corrections as p')
-    .select('p.correction_id')
-    .whereRef('p.account', '=', sql.ref(MOVED_TO.account))
-    .whereRef('p.period_start', '=', sql.ref(MOVED_TO.periodStart))
-    .where('p.sealed_height', 'is', null)
 }
 
 /** What its records counted, row by row, as they were sealed. */

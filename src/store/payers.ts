@@ -1,5 +1,4 @@
 import { type Kysely, sql } from 'kysely'
-import { keccak, utf8 } from '../domain/bytes.js'
 import type { AccountNumber } from '../domain/ids.js'
 import type { RecordKey } from '../domain/usage-record.js'
 import type { Clock } from '../ports/clock.js'
@@ -90,17 +89,10 @@ export function sqlPayers(db: Kysely<Tables>, clock: Clock): Payers {
       return found
     },
 
-    async saveClaims(claims) {
-      for (const some of slicesOf([...claims], ROWS_A_STATEMENT)) {
-        await db
-          .insertInto('payer_claims')
-          .values(some.map(([payer, account]) => ({ payer, account: accountText(account) })))
-          .onConflict((conflict) =>
-            conflict.column('payer').doUpdateSet({ account: sql`excluded.account` }),
-          )
-          .execute()
-      }
-    },
+    saveClaims: (claims) =>
+      inTransaction(db, async (tx) => {
+        for (const some of slicesOf([...claims], ROWS_A_STATEMENT)) await saveSome(tx, some)
+      }),
 
     async rivals(claims) {
       const payers = new Map<string, string[]>()
@@ -127,16 +119,55 @@ export function sqlPayers(db: Kysely<Tables>, clock: Clock): Payers {
     },
 
     async rivalsVersion() {
-      const rows = await db
-        .selectFrom('payer_claims')
-        .select(['account', sql<bigint>`count(*)`.as('payers')])
-        .groupBy('account')
-        .having(sql`count(*)`, '>', 1)
-        .orderBy('account')
-        .execute()
-      return keccak(utf8(rows.map(({ account, payers }) => `${account}:${payers}`).join(' ')))
+      const row = await db.selectFrom('rivals_version').select('version').executeTakeFirst()
+      return String(row?.version ?? 0n)
     },
   }
+}
+
+/** Saves what differs, and counts the version up where an account has, or had, several payers. */
+async function saveSome(
+  db: Kysely<Tables>,
+  claims: readonly (readonly [string, AccountNumber])[],
+): Promise<void> {
+  const payers = claims.map(([payer]) => payer)
+  const rows = await db
+    .selectFrom('payer_claims')
+    .selectAll()
+    .where('payer', 'in', payers)
+    .execute()
+  const before = new Map(rows.map(({ payer, account }) => [payer, account]))
+  const fresh = claims
+    .map(([payer, account]) => ({ payer, account: accountText(account) }))
+    .filter(({ payer, account }) => before.get(payer) !== account)
+  if (fresh.length === 0) return
+  const touched = fresh.flatMap(({ payer, account }) => {
+    const left = before.get(payer)
+    return left === undefined ? [account] : [account, left]
+  })
+  const hadRivals = await hasRivals(db, touched)
+  await db
+    .insertInto('payer_claims')
+    .values(fresh)
+    .onConflict((conflict) =>
+      conflict.column('payer').doUpdateSet({ account: sql`excluded.account` }),
+    )
+    .execute()
+  if (!hadRivals && !(await hasRivals(db, touched))) return
+  await sql`insert into rivals_version (id, version) values (1, 1)
+    on conflict (id) do update set version = rivals_version.version + 1`.execute(db)
+}
+
+async function hasRivals(db: Kysely<Tables>, accounts: readonly string[]): Promise<boolean> {
+  const row = await db
+    .selectFrom('payer_claims')
+    .select('account')
+    .where('account', 'in', accounts)
+    .groupBy('account')
+    .having(sql`count(*)`, '>', 1)
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
 }
 
 /** The next attribution takes them for new. */

@@ -4,10 +4,12 @@ import { type BatchSeq, modelId } from '../domain/ids.js'
 import type { UsageRecord } from '../domain/usage-record.js'
 import type { Clock } from '../ports/clock.js'
 import type { AttributedRecord, Records, SourceState } from '../ports/stores.js'
+import { claimedUsage, waitingUsage } from './claimed-usage.js'
 import { accountOf, accountText, count } from './columns.js'
 import { decided } from './decided.js'
 import { callFacts, takeIn } from './intake.js'
 import { decode, encode } from './json.js'
+import { pendingCorrection } from './pending-corrections.js'
 import { saveReadings } from './readings.js'
 import { unrecordedAt } from './seen-corrections.js'
 import { openStop } from './stops.js'
@@ -172,7 +174,7 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
         .where('mapping_version', '=', mappingVersion)
         .where('account', 'is not', null)
         // What waits for a correction or an operator must not keep the others from being read.
-        .where(({ not, exists }) => not(exists(pendingCorrection(db))))
+        .where(({ not, exists }) => not(exists(pendingCorrection(db, ATTRIBUTED_TO))))
         .where(({ not, exists }) => not(exists(openStop(db, ATTRIBUTED_TO))))
         .where(({ not, exists }) => not(exists(unrecordedAt(db, ATTRIBUTED_TO))))
         .limit(limit)
@@ -180,13 +182,7 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
       return rows.map(attributedRecord)
     },
 
-    async waitingOf({ accountNumber, periodStart }) {
-      const rows = await waiting()
-        .where('account', '=', accountText(accountNumber))
-        .where('period_start', '=', BigInt(periodStart))
-        .execute()
-      return rows.map(attributedRecord)
-    },
+    waitingOf: (key) => waitingUsage(db, key),
 
     async claim(seq, records) {
       for (const record of records) await claimOne(db, seq, record)
@@ -204,28 +200,7 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
       return rows.map(attributedRecord)
     },
 
-    async claimedUsage() {
-      const rows = await db
-        .selectFrom('counted_records')
-        .select(['account', 'period_start', 'model_id'])
-        .select([
-          sql<bigint | string>`sum(prompt_tokens)`.as('prompt'),
-          sql<bigint | string>`sum(cached_prompt_tokens)`.as('cached'),
-          sql<bigint | string>`sum(completion_tokens)`.as('completion'),
-          sql<bigint | string>`count(*)`.as('requests'),
-        ])
-        .groupBy(['account', 'period_start', 'model_id'])
-        .execute()
-      return rows.map((row) => ({
-        accountNumber: accountOf(row.account),
-        periodStart: Number(row.period_start),
-        modelId: modelId(Number(row.model_id)),
-        promptTokens: BigInt(row.prompt),
-        cachedPromptTokens: BigInt(row.cached),
-        completionTokens: BigInt(row.completion),
-        requests: BigInt(row.requests),
-      }))
-    },
+    claimedUsage: (range) => claimedUsage(db, range),
 
     counts: () => recordCounts(db),
 
@@ -246,16 +221,6 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
       }))
     },
   }
-}
-
-/** Of the (vault, period) of a record in the outer query. */
-function pendingCorrection(db: Kysely<Tables>) {
-  return db
-    .selectFrom('corrections')
-    .select('correction_id')
-    .whereRef('corrections.account', '=', sql.ref('usage_records.account'))
-    .whereRef('corrections.period_start', '=', sql.ref('usage_records.period_start'))
-    .where('sealed_height', 'is', null)
 }
 
 async function claimOne(
@@ -307,7 +272,9 @@ async function recordCounts(db: Kysely<Tables>): ReturnType<Records['counts']> {
       sql<bigint | null>`min(case when ${waits} and account is not null and not exists (
         select 1 from entry_stops s where s.account = usage_records.account
           and s.period_start = usage_records.period_start and s.released_at_ms is null)
-        and not exists ${pendingCorrection(db)} then seen_at_ms end)`.as('attributed_since'),
+        and not exists ${pendingCorrection(db, ATTRIBUTED_TO)} then seen_at_ms end)`.as(
+        'attributed_since',
+      ),
     ])
     .executeTakeFirstOrThrow()
   const rejects = await db

@@ -5,6 +5,9 @@ import { accountOf, accountText } from './columns.js'
 import { type EntryColumns, seenCorrection, unrecordedCorrections } from './seen-corrections.js'
 import type { Tables } from './tables.js'
 
+/** What a list of them has room for. */
+const STOPS_SHOWN_MAX = 1_000
+
 export function sqlStops(db: Kysely<Tables>, clock: Clock): Stops {
   const columnsOf = ({ accountNumber, periodStart }: Parameters<Stops['released']>[0]) => ({
     account: accountText(accountNumber),
@@ -38,12 +41,13 @@ export function sqlStops(db: Kysely<Tables>, clock: Clock): Stops {
     add: (key, cause, why) =>
       insert(key, { cause, why, released_at_ms: null, released_up_to: null }),
 
-    async open() {
+    async open(limit = STOPS_SHOWN_MAX) {
       const rows = await db
         .selectFrom('entry_stops')
         .selectAll()
         .where('released_at_ms', 'is', null)
         .orderBy('stop_id')
+        .limit(limit)
         .execute()
       const noted = rows.map((row) => ({
         accountNumber: accountOf(row.account),
@@ -52,7 +56,25 @@ export function sqlStops(db: Kysely<Tables>, clock: Clock): Stops {
         why: row.why,
         stoppedAtMs: Number(row.stopped_at_ms),
       }))
-      return [...noted, ...(await correctedOnFlow(db))]
+      return [...noted, ...(await correctedOnFlow(db, limit - noted.length))]
+    },
+
+    async isOpen(key) {
+      const { account, period_start } = columnsOf(key)
+      const row = await db
+        .selectFrom('entry_stops')
+        .select('stop_id')
+        .where('account', '=', account)
+        .where('period_start', '=', period_start)
+        .where('released_at_ms', 'is', null)
+        .executeTakeFirst()
+      if (row !== undefined) return true
+      const corrected = await unrecordedCorrections(db)
+        .select('u.tx_id')
+        .where('u.account', '=', account)
+        .where('u.period_start', '=', period_start)
+        .executeTakeFirst()
+      return corrected !== undefined
     },
 
     async release(key, upTo) {
@@ -111,8 +133,8 @@ export function sqlStops(db: Kysely<Tables>, clock: Clock): Stops {
 }
 
 /** Their own word is in no row: they are stops until a correction is recorded for them, or a release. */
-async function correctedOnFlow(db: Kysely<Tables>): Promise<Stop[]> {
-  const rows = await unrecordedCorrections(db).selectAll().orderBy('height').execute()
+async function correctedOnFlow(db: Kysely<Tables>, limit: number): Promise<Stop[]> {
+  const rows = await unrecordedCorrections(db).selectAll().orderBy('height').limit(limit).execute()
   return rows.map((row) => {
     const { accountNumber, periodStart, billable, reason, txId } = seenCorrection(row)
     return {

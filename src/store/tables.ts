@@ -246,6 +246,12 @@ export interface OutboxVariantsTable {
   saved_at_ms: bigint
 }
 
+/** Counts up when an account gets or loses a second known payer. One row, once there was a rival. */
+export interface RivalsVersionTable {
+  id: bigint
+  version: bigint
+}
+
 export interface SeenPoliciesTable {
   reward_epoch: bigint
   policy: string
@@ -390,6 +396,7 @@ export interface Tables extends LedgerTables, NoticeTables {
   directories: DirectoriesTable
   directory_answers: DirectoryAnswersTable
   payer_claims: PayerClaimsTable
+  rivals_version: RivalsVersionTable
   releases: ReleasesTable
   record_decisions: RecordDecisionsTable
   control_sources: ControlSourcesTable

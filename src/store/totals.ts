@@ -1,9 +1,18 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
-import { batchSeq, modelId } from '../domain/ids.js'
+import {
+  type AccountNumber,
+  type AccountRange,
+  ALL_ACCOUNTS,
+  batchSeq,
+  modelId,
+} from '../domain/ids.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
-import type { Totals } from '../ports/stores.js'
+import type { Stated, Totals } from '../ports/stores.js'
 import { accountOf, accountText } from './columns.js'
-import type { Tables, UsageTotalsTable } from './tables.js'
+import { pendingCorrection } from './pending-corrections.js'
+import { unrecordedAt } from './seen-corrections.js'
+import { openStop } from './stops.js'
+import type { StatedTotalsTable, Tables, UsageTotalsTable } from './tables.js'
 
 export function sqlTotals(db: Kysely<Tables>): Totals {
   return {
@@ -28,8 +37,13 @@ export function sqlTotals(db: Kysely<Tables>): Totals {
       return rows.map((row) => ({ accountNumber: account, periodStart: Number(row.period_start) }))
     },
 
-    async rows() {
-      const rows = await db.selectFrom('usage_totals').selectAll().execute()
+    async rows({ from, to }) {
+      const rows = await db
+        .selectFrom('usage_totals')
+        .selectAll()
+        .where('account', '>=', accountText(from))
+        .where('account', '<=', accountText(to))
+        .execute()
       return rows.map((row) => ({
         accountNumber: accountOf(row.account),
         periodStart: Number(row.period_start),
@@ -53,20 +67,73 @@ export function sqlTotals(db: Kysely<Tables>): Totals {
 
     lower: (key, rows) => saveRows(db, key, rows),
 
-    async all() {
-      const rows = await db
-        .selectFrom('stated_totals')
-        .selectAll()
-        .orderBy('account')
-        .orderBy('period_start')
-        .execute()
-      return rows.map((row) => ({
-        accountNumber: accountOf(row.account),
-        periodStart: Number(row.period_start),
-        statedBy: batchSeq(row.stated_by),
-      }))
+    all: async (range) => (await statedIn(db, range).execute()).map(stated),
+
+    restatable: async (range) =>
+      (
+        await statedIn(db, range)
+          .where(({ not, exists }) => not(exists(pendingCorrection(db, STATED))))
+          .where(({ not, exists }) => not(exists(openStop(db, STATED))))
+          .where(({ not, exists }) => not(exists(unrecordedAt(db, STATED))))
+          .execute()
+      ).map(stated),
+
+    async nextRange(from) {
+      const ends = [await lastStated(db, from), await lastSeen(db, from)]
+      const to = ends.filter((end) => end !== undefined).sort()[0]
+      return { from, to: to === undefined ? ALL_ACCOUNTS.to : accountOf(to) }
     },
   }
+}
+
+const STATED = { account: 'stated_totals.account', periodStart: 'stated_totals.period_start' }
+
+/** (Vault, period)s that are looked at together: some hundred kilobytes with all that is known of them. */
+const ENTRIES_A_RANGE = 1_000
+
+function statedIn(db: Kysely<Tables>, { from, to }: AccountRange) {
+  return db
+    .selectFrom('stated_totals')
+    .selectAll()
+    .where('account', '>=', accountText(from))
+    .where('account', '<=', accountText(to))
+    .orderBy('account')
+    .orderBy('period_start')
+}
+
+function stated(row: Selectable<StatedTotalsTable>): Stated {
+  return {
+    accountNumber: accountOf(row.account),
+    periodStart: Number(row.period_start),
+    statedBy: batchSeq(row.stated_by),
+  }
+}
+
+/** Undefined where fewer are left than a range holds. */
+async function lastStated(db: Kysely<Tables>, from: AccountNumber): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('stated_totals')
+    .select('account')
+    .where('account', '>=', accountText(from))
+    .orderBy('account')
+    .orderBy('period_start')
+    .limit(1)
+    .offset(ENTRIES_A_RANGE - 1)
+    .executeTakeFirst()
+  return row?.account
+}
+
+async function lastSeen(db: Kysely<Tables>, from: AccountNumber): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('books')
+    .select('name')
+    .where('kind', '=', 'applied')
+    .where('name', '>=', accountText(from))
+    .orderBy('name')
+    .limit(1)
+    .offset(ENTRIES_A_RANGE - 1)
+    .executeTakeFirst()
+  return row?.name.slice(0, accountText(from).length)
 }
 
 function keyColumns({ accountNumber, periodStart }: EntryKey) {

@@ -96,10 +96,11 @@ export function sqlViews(db: Kysely<Tables>): Views {
       )
     },
 
-    async fates() {
+    async fates(sinceMs) {
       const rows = await db
         .selectFrom('outbox')
         .select(['lane', 'fate', sql<bigint>`count(*)`.as('transactions')])
+        .where('saved_at_ms', '>=', BigInt(sinceMs))
         .groupBy(['lane', 'fate'])
         .orderBy('lane')
         .orderBy('fate')

@@ -13,7 +13,14 @@ import type { Status } from '../../src/pipeline/status.js'
 import { DaemonProcess } from '../support/daemon-process.js'
 
 const POLL_MS = 50
-const WAITED_MS_MAX = 300_000
+/** A case waits for whole batches: what lies between their steps is kept short. */
+export const QUICK = {
+  POLL_INTERVAL: '300',
+  SETTLE_DELAY: '200',
+  SEAL_INTERVAL: '1000',
+  WORKER_INTERVAL: '100',
+}
+const WAITED_MS_MAX = 240_000
 
 /** What the test does to a request: nothing, or hold it until `release`. */
 export interface Hold {
@@ -41,16 +48,17 @@ export class EngineWorld {
 
   static async start(): Promise<EngineWorld> {
     const dir = mkdtempSync(join(tmpdir(), 'flowmeter-engines-'))
-    const started = await startDevnet({ dir, progress: () => {}, calls: 60 })
+    const started = await startDevnet({ dir, progress: () => {}, calls: 60, roundSeconds: 2 })
     const flare = await startFaultProxy(started.flare.rpcUrl)
     const flow = await startFaultProxy(started.flow.emulator.restUrl)
     const env = {
       ...started.env,
       FLARE_ENDPOINT: flare.url,
       FLOW_ACCESS_NODE: flow.url,
-      FLARE_REQUEST_TIMEOUT_MS: '5000',
-      FLOW_REQUEST_TIMEOUT_MS: '5000',
-      FLARE_STUCK_AFTER: '5000',
+      FLARE_REQUEST_TIMEOUT_MS: '2000',
+      FLOW_REQUEST_TIMEOUT_MS: '2000',
+      FLARE_STUCK_AFTER: '3000',
+      ...QUICK,
     }
     const network = { ...started, env }
     const daemon = await DaemonProcess.start(env, dir)
@@ -147,6 +155,19 @@ export class EngineWorld {
         release()
       },
     }
+  }
+
+  /** Comes true when a request of a kind has come. It goes through. */
+  seen(proxy: FaultProxy, isMeant: (request: Proxied) => boolean): Promise<Proxied> {
+    return new Promise((resolve) => {
+      proxy.faultOf = (request) => {
+        if (isMeant(request)) {
+          proxy.faultOf = () => undefined
+          resolve(request)
+        }
+        return undefined
+      }
+    })
   }
 
   /** The emulator dies as by a power cut and begins again on its files, at another port. */

@@ -20,10 +20,10 @@ let world: EngineWorld
 beforeAll(async () => {
   world = await EngineWorld.start()
   expect(await world.differences()).toEqual({})
-}, 900_000)
+}, 240_000)
 afterAll(() => world?.stop(), 60_000)
 
-const CASE = { timeout: 600_000 }
+const CASE = { timeout: 400_000 }
 const isSentToFlare = ({ body }: Proxied) => body.includes('eth_sendRawTransaction')
 const isSentToFlow = ({ method, path }: Proxied) => method === 'POST' && path === '/v1/transactions'
 
@@ -125,6 +125,16 @@ test('the emulator dies while a batch is settled, and begins again', CASE, async
   await held.caught
   held.release()
   await world.restartEmulator()
+  expect(await world.differences()).toEqual({})
+})
+
+// Goal: what a node took and lost is sent to it again. Method: nothing but the anchor waits for a block
+// when the node dies, and it begins again with the blocks it had.
+test('the EVM node dies while a batch is anchored, and begins again', CASE, async () => {
+  const sent = world.seen(world.flare, isSentToFlare)
+  const restarted = world.network.flare.restartNode(sent)
+  world.use()
+  await restarted
   expect(await world.differences()).toEqual({})
 })
 

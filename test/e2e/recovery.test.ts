@@ -9,6 +9,7 @@ import { callAgain } from '../../devnet/more-calls.js'
 import { reckon } from '../../devnet/reckoning.js'
 import { DEVNET_USERS } from '../../devnet/users.js'
 import { DaemonProcess } from '../support/daemon-process.js'
+import { QUICK } from './engine-world.js'
 
 const MAIN = resolve(import.meta.dirname, '../../dist/src/main.js')
 const POLL_MS = 100
@@ -17,11 +18,13 @@ const COMMAND_MS_MAX = 120_000
 
 let dir: string
 let network: Devnet
+let env: Readonly<Record<string, string>>
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'flowmeter-recovery-'))
-  network = await startDevnet({ dir, progress: () => {}, calls: 40, roundSeconds: 4 })
-}, 300_000)
+  network = await startDevnet({ dir, progress: () => {}, calls: 40, roundSeconds: 2 })
+  env = { ...network.env, ...QUICK }
+}, 240_000)
 
 afterAll(async () => {
   await network?.stop()
@@ -33,9 +36,9 @@ function run(
   ...args: readonly string[]
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const { PATH = '', HOME = '' } = process.env
-  const env = { PATH, HOME, ...network.env, HOST: '127.0.0.1', PORT: '0' }
+  const whole = { PATH, HOME, ...env, HOST: '127.0.0.1', PORT: '0' }
   return new Promise((done) => {
-    const options = { cwd: dir, env, timeout: COMMAND_MS_MAX }
+    const options = { cwd: dir, env: whole, timeout: COMMAND_MS_MAX }
     execFile(process.execPath, [MAIN, ...args], options, (error, stdout, stderr) => {
       const code = typeof error?.code === 'number' ? error.code : error === null ? 0 : -1
       done({ code, stdout, stderr })
@@ -70,13 +73,13 @@ async function untilSettled(daemon: DaemonProcess): Promise<void> {
 // Method: copy the store of a running daemon, let it settle more, put the copy in its place, and
 // compare the bills on Flow with LiteLLM's rows after a start that stops, an adoption, and more usage.
 test('a store restored from a backup stops, adopts, and goes on to the unit', {
-  timeout: 900_000,
+  timeout: 300_000,
 }, async () => {
-  const { DATABASE_URL = '', LOG_FILE = '' } = network.env
+  const { DATABASE_URL = '', LOG_FILE = '' } = env
   const store = DATABASE_URL.slice('sqlite:'.length)
   const copy = join(dir, 'backup.sqlite')
   const directory = network.vaults.find(({ strategy }) => strategy === 'directory')
-  let daemon = await DaemonProcess.start(network.env, dir)
+  let daemon = await DaemonProcess.start(env, dir)
   await daemon.setDirectory(directory?.user ?? '', directory?.number ?? 0n)
   await untilSettled(daemon)
   expect(await run('backup', copy)).toMatchObject({ code: 0 })
@@ -94,7 +97,7 @@ test('a store restored from a backup stops, adopts, and goes on to the unit', {
   const adopted = await run('adopt', '--reason', 'the disk was lost', '--json')
   expect(adopted).toMatchObject({ code: 0 })
   expect(JSON.parse(adopted.stdout)).toMatchObject({ batches: expect.any(Number) })
-  daemon = await DaemonProcess.start(network.env, dir)
+  daemon = await DaemonProcess.start(env, dir)
   await untilSettled(daemon)
   await daemon.untilChecked()
 

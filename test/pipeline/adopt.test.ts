@@ -1,6 +1,6 @@
 import { copyFileSync, rmSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber, batchSeq } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchSeq } from '../../src/domain/ids.js'
 import { adopt } from '../../src/pipeline/adopt.js'
 import type { Settler } from '../../src/ports/settler.js'
 import { backupStore } from '../../src/store/index.js'
@@ -169,7 +169,7 @@ describe('a store that was restored from a backup', () => {
     await expect(adoptNow(false, settler)).rejects.toThrow('the node is away')
     await expect(daemon.step('reconcile')).rejects.toMatchObject({ code: 'meter_ahead' })
     expect(await adoptNow()).toEqual({ batches: 1, lastSeq: 2n, entries: 1 })
-    expect(await daemon.store.books.applied()).toContainEqual(
+    expect(await daemon.store.books.applied(ALL_ACCOUNTS)).toContainEqual(
       expect.objectContaining({ ...key(9n), lastSeq: 2n }),
     )
     world.tick(SEAL_INTERVAL_MS)

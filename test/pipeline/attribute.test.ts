@@ -1,3 +1,4 @@
+import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { accountNumber } from '../../src/domain/ids.js'
 import type { UsageRecord } from '../../src/domain/usage-record.js'
@@ -200,4 +201,25 @@ test('more records than a step takes are all attributed', async () => {
   await save(...Array.from({ length: 2_345 }, (_, i) => usageRecord(`r${i}`, { user: '7' })))
   expect(await attributed()).toHaveLength(2_345)
   expect((await store.records.counts()).unattributed).toBe(0)
+})
+
+// Goal: what is saved under a version is what that version says. Method: while payers are mapped, another
+// process tries to change the operator's table, as it might change it back right after.
+test('nobody changes the tables while records are mapped by them', async () => {
+  await see([vault(7n)])
+  await save(usageRecord('a', { user: '7' }))
+  const other = new Database(file.path, { timeout: 0 })
+  const refused: unknown[] = []
+  const map: AttributeSettings['map'] = (payer, data) => {
+    try {
+      other.exec("insert into directory (payer, account) values ('7', '00000000000000000009')")
+    } catch (error) {
+      refused.push(error instanceof Database.SqliteError ? error.code : error)
+    }
+    return settings().map(payer, data)
+  }
+  await attribute(settings({ map }))
+  other.close()
+  expect(refused).toEqual(['SQLITE_BUSY'])
+  expect(await store.directory.list(9)).toEqual([])
 })

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, modelId } from '../../src/domain/ids.js'
 import { backfillRange, previewBackfill, runBackfill } from '../../src/pipeline/backfill.js'
 import { previewCorrection } from '../../src/pipeline/correct.js'
 import { defaultPlan } from '../../src/pricing/default-plan.js'
@@ -75,7 +75,7 @@ describe('a backfill', () => {
     expect(after?.readUntilMs).toBe(before?.readUntilMs)
 
     await metering.seal(metering.settings())
-    const rows = await metering.store.totals.rows()
+    const rows = await metering.store.totals.rows(ALL_ACCOUNTS)
     expect(rows.map(({ requests }) => requests)).toEqual([8n])
   })
 
@@ -117,7 +117,7 @@ describe('a correction', () => {
 
     await metering.store.directory.set('alice', accountNumber(2n))
     await metering.store.directory.set('bob', accountNumber(9n))
-    const totals = await metering.store.totals.rows()
+    const totals = await metering.store.totals.rows(ALL_ACCOUNTS)
     const preview = await previewCorrection(metering.store, settings)
     const [one, two] = [1n, 2n].map((account) => ({
       accountNumber: account,
@@ -138,7 +138,7 @@ describe('a correction', () => {
       { ...one, direction: 'falls', tokensBefore: 450n, tokensAfter: 150n, money: money(3n, 1n) },
       { ...two, direction: 'rises', tokensBefore: 150n, tokensAfter: 450n, money: money(1n, 3n) },
     ])
-    expect(await metering.store.totals.rows()).toEqual(totals)
+    expect(await metering.store.totals.rows(ALL_ACCOUNTS)).toEqual(totals)
   })
 
   test('to a vault with other periods goes by the day of the usage', async () => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ALL_ACCOUNTS } from '../../src/domain/ids.js'
 import type { Ufix64Units } from '../../src/domain/money.js'
 import { createRecordRule } from '../../src/operator/index.js'
 import { computeChecks } from '../../src/pipeline/checks.js'
@@ -59,12 +60,12 @@ test('excludes, caps and holds, each with its reason; batch, totals and checks a
   )
   // Before the rule has looked, nothing goes past it.
   await metering.seal(settings)
-  expect(await metering.store.totals.rows()).toEqual([])
+  expect(await metering.store.totals.rows(ALL_ACCOUNTS)).toEqual([])
 
   expect(await decide()).toBe(7)
   expect(await decide()).toBe(7) // What is decided is not asked again.
   await metering.seal(settings)
-  const sum = (await metering.store.totals.rows()).reduce(
+  const sum = (await metering.store.totals.rows(ALL_ACCOUNTS)).reduce(
     (all, row) => ({
       prompt: all.prompt + row.promptTokens,
       cached: all.cached + row.cachedPromptTokens,
@@ -111,7 +112,7 @@ test('another rule decides anew what waits, and nothing that is in a batch', asy
   expect(second.rule.version).not.toBe(first.rule.version)
   expect(await second.decide()).toBe(2)
   await metering.seal(second.settings)
-  const rows = await metering.store.totals.rows()
+  const rows = await metering.store.totals.rows(ALL_ACCOUNTS)
   expect(rows.reduce((sum, { promptTokens }) => sum + promptTokens, 0n)).toBe(1_200n)
   expect(rows.reduce((sum, { requests }) => sum + requests, 0n)).toBe(3n)
   expect(await checks()).toMatchObject({ records_vs_totals: 0n, totals_vs_entries: 0n })

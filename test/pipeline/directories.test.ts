@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber } from '../../src/domain/ids.js'
 import type { StrategyConfig } from '../../src/mapping/config.js'
 import { createMapping, mappingConfig, payerFieldOf } from '../../src/mapping/index.js'
 import { createDirectories } from '../../src/operator/index.js'
@@ -224,7 +224,7 @@ describe('the payer', () => {
     expect(await metering.store.payers.release(choice, accountNumber(2n))).toBe(2)
     await metering.insert(usageRecord('c', { user: '' }))
     await metering.seal(settings)
-    const totals = await metering.store.totals.rows()
+    const totals = await metering.store.totals.rows(ALL_ACCOUNTS)
     expect(totals.map(({ accountNumber: account, requests }) => [account, requests])).toEqual([
       [2n, 2n],
     ])

@@ -130,7 +130,7 @@ describe('a parked batch', () => {
     await runUntil(world, daemon, 'accepted')
     await park(1n)
     const whole = () => Promise.reject(new Error('a whole batch was read'))
-    const batches = { ...daemon.store.batches, all: whole, get: whole }
+    const batches = { ...daemon.store.batches, page: whole, get: whole }
     const stores = { ...daemon.store, batches }
     expect(await supersedeParked(stores)).toBe(0)
     expect(await listParked(stores)).toMatchObject({ batches: [{ seq: 1n, onlyHere: [key(7n)] }] })

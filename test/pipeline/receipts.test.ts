@@ -1,5 +1,9 @@
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseReceipts, receiptsJson } from '../../src/cli/receipts-file.js'
+import { receiptsTools } from '../../src/cli/receipts-tools.js'
 import { hash, keccak, utf8 } from '../../src/domain/bytes.js'
 import { entryBytes, readEntry } from '../../src/domain/entry.js'
 import { accountNumber } from '../../src/domain/ids.js'
@@ -8,6 +12,7 @@ import { checkReceipts } from '../../src/pipeline/check-receipts.js'
 import { matchReceipts } from '../../src/pipeline/match-receipts.js'
 import { makeReceipts, statedPeriods } from '../../src/pipeline/receipts.js'
 import type { PublicDesk } from '../../src/ports/desk.js'
+import { COMPLETE_ENV } from '../cli/settings.js'
 import { OCTOBER_S, SEPTEMBER_S, usageRecord } from '../support/usage.js'
 import { type Daemon, RECEIPT_SECRET, World } from '../support/world.js'
 
@@ -277,4 +282,13 @@ describe('receipts held against the chain', () => {
       'batch 2 is not applied on Flow yet',
     ])
   })
+})
+
+test('are made of a store that is there: a wrong address makes no new one', async () => {
+  const missing = join(tmpdir(), 'flowmeter-no-such-store.sqlite')
+  const env = { ...COMPLETE_ENV, DATABASE_URL: `sqlite:${missing}` }
+  await expect(receiptsTools(env, tmpdir()).make(7n, undefined)).rejects.toMatchObject({
+    code: 'no_store',
+  })
+  expect(existsSync(missing)).toBe(false)
 })

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ConfigError, RetryableError, TerminalError } from '../../src/domain/errors.js'
-import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
 import { type Ufix64Units, wad } from '../../src/domain/money.js'
 import { computeChecks } from '../../src/pipeline/checks.js'
 import { guard } from '../../src/pipeline/guard.js'
@@ -43,10 +43,12 @@ describe('reconciling', () => {
   test('reads back what Flow applied, charged and was paid', async () => {
     await runUntil(world, daemon, 'settled')
     await daemon.run('reconcile')
-    const applied = await daemon.store.books.applied()
+    const applied = await daemon.store.books.applied(ALL_ACCOUNTS)
     expect(applied.find((one) => one.accountNumber === 7n)).toEqual(world.flow.record(KEY))
     const [balance] = await world.flow.balances([KEY.accountNumber])
-    const copied = (await daemon.store.books.balances()).find(({ account }) => account === 7n)
+    const copied = (await daemon.store.books.balances(ALL_ACCOUNTS)).find(
+      ({ account }) => account === 7n,
+    )
     expect(copied).toEqual(balance)
     expect(balance?.charged).toBeGreaterThan(0n)
   })
@@ -86,7 +88,9 @@ describe('reconciling', () => {
     }
     expect([readings, (await daemon.store.books.vaults()).length]).toEqual([0, 2])
     await runUntil(world, daemon, 'settled')
-    expect((await daemon.store.books.applied()).some(({ lastSeq }) => lastSeq === 1n)).toBe(true)
+    expect(
+      (await daemon.store.books.applied(ALL_ACCOUNTS)).some(({ lastSeq }) => lastSeq === 1n),
+    ).toBe(true)
     readings = 0
     clock.pass(60_000)
     await daemon.run('reconcile')

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
 import { canonicalJson } from '../../src/domain/canonical-json.js'
-import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
 import { receiptSalt, recordLeaf, recordsRoot } from '../../src/domain/receipt.js'
 import type { StoredBatch } from '../../src/ports/stores.js'
 import { CrashPlan } from '../support/crash-plan.js'
@@ -320,7 +320,7 @@ test('a crash at any point of sealing leaves all of a batch or nothing', async (
     daemon = await world.reboot(daemon)
     const sealed = await daemon.store.batches.last()
     const { claimed } = await daemon.store.records.counts()
-    const totals = await daemon.store.totals.all()
+    const totals = await daemon.store.totals.all(ALL_ACCOUNTS)
     expect([claimed, totals.length]).toEqual(sealed === undefined ? [0, 0] : [2, 2])
     await daemon.step('seal')
     expect(await entriesOf(1n)).toHaveLength(2)
@@ -360,4 +360,53 @@ describe('store and chain differ', () => {
     const root = keccak(utf8('another'))
     return { root, prevRoot: ZERO_HASH, sealedAt: 1, target: root, manifest: root }
   }
+})
+
+describe('batches that are parked one after the other', () => {
+  const park = async (seq: bigint) => {
+    const { header, life } = await runUntil(world, daemon, 'anchored', seq)
+    const parked = { state: 'parked', reason: 'verifier_refused', from: life } as const
+    await daemon.store.batches.saveLife(header.seq, parked)
+  }
+  const lastSeq = async () => (await daemon.store.batches.last())?.header.seq
+
+  // Goal: a verifier that keeps refusing costs an anchor now and then, not one every ten minutes, and
+  // when it serves again so do we, without anybody's help. Method: four are parked; the fifth comes
+  // after twice the interval, gets through, and the sixth after one.
+  test('are sealed less and less often, until one gets through', async () => {
+    world.use(usageRecord('a', { user: '7' }))
+    for (const seq of [1n, 2n, 3n]) {
+      await park(seq)
+      world.tick(SEAL_INTERVAL_MS)
+    }
+    await seal()
+    expect(await lastSeq()).toBe(3n)
+    world.tick(SEAL_INTERVAL_MS)
+    await park(4n)
+    for (const _ of [1, 2, 3]) {
+      world.tick(SEAL_INTERVAL_MS)
+      await seal()
+      expect(await lastSeq()).toBe(4n)
+    }
+    world.tick(SEAL_INTERVAL_MS)
+    await runUntil(world, daemon, 'settled', 5n)
+    await daemon.run('reconcile')
+    expect((await daemon.store.batches.counts()).states).toEqual({ settled: 1, superseded: 4 })
+
+    world.use(usageRecord('b', { user: '7', startedAtMs: world.clock.now() }))
+    world.tick(SEAL_INTERVAL_MS)
+    await seal()
+    expect(await lastSeq()).toBe(6n)
+  })
+
+  test('are slowed whatever is at stake', async () => {
+    await world.file.remove()
+    await begin({ exposure: 1n })
+    world.use(usageRecord('a', { user: '7' }))
+    for (const seq of [1n, 2n, 3n]) await park(seq)
+    world.use(usageRecord('b', { user: '7', startedAtMs: world.clock.now() }))
+    world.tick()
+    await seal()
+    expect(await lastSeq()).toBe(3n)
+  })
 })

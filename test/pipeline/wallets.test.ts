@@ -47,7 +47,7 @@ describe('kept in the store', () => {
     await file.close(store)
     store = await file.open()
     expect(await store.watch.balances('flare', START_MS)).toHaveLength(49)
-    const [wallet] = await walletStatus(store.watch, clock.now())
+    const [wallet] = await walletStatus(store, clock.now())
     expect(wallet).toMatchObject({ wallet: 'flare', balance: '100.0000', runwayDays: 4.1 })
   })
 

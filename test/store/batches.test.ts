@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { BatchHeader, BatchLife } from '../../src/domain/batch.js'
 import { keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
 import { entryBytes } from '../../src/domain/entry.js'
-import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
 import type { BatchProof } from '../../src/domain/proof.js'
 import type { UsageTotal } from '../../src/domain/usage-total.js'
 import type { NewEntry, Store } from '../../src/ports/stores.js'
@@ -185,14 +185,14 @@ describe('totals', () => {
     await store.totals.save(key, [row(0, 11n), row(1), row(2)], batchSeq(2n))
     expect(await store.totals.of(key)).toEqual([row(0, 11n), row(1), row(2)])
     expect(await store.totals.of({ ...key, periodStart: OCTOBER_S })).toEqual([])
-    expect(await store.totals.all()).toEqual([{ ...key, statedBy: 2n }])
+    expect(await store.totals.all(ALL_ACCOUNTS)).toEqual([{ ...key, statedBy: 2n }])
     const other = { accountNumber: accountNumber(7n), periodStart: OCTOBER_S }
     await store.totals.save(other, [row(5)], batchSeq(2n))
-    expect(await store.totals.all()).toEqual([
+    expect(await store.totals.all(ALL_ACCOUNTS)).toEqual([
       { ...other, statedBy: 2n },
       { ...key, statedBy: 2n },
     ])
-    const rows = await store.totals.rows()
+    const rows = await store.totals.rows(ALL_ACCOUNTS)
     expect(rows).toHaveLength(4)
     expect(rows).toContainEqual({ ...other, ...row(5) })
   })

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
 import type { UsageRecord } from '../../src/domain/usage-record.js'
 import type { AttributedRecord, RecordAttribution, Store } from '../../src/ports/stores.js'
 import type { TimeRange, UsageSlice } from '../../src/ports/usage-source.js'
@@ -260,7 +260,7 @@ describe('claims', () => {
     const third = { ...claimed, key: { ...record.key, requestId: 'c' } }
     await store.records.claim(batchSeq(1n), [claimed, other])
     await store.records.claim(batchSeq(2n), [third])
-    const usage = await store.records.claimedUsage()
+    const usage = await store.records.claimedUsage(ALL_ACCOUNTS)
     const sum = { accountNumber: U64_MAX, modelId: 1 }
     expect([...usage].sort((x, y) => x.periodStart - y.periodStart)).toEqual([
       {

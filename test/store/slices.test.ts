@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber, batchSeq, purpose } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchSeq, purpose } from '../../src/domain/ids.js'
 import { type Ufix64Units, wad } from '../../src/domain/money.js'
 import type { SignedTx, TxId } from '../../src/ports/lane.js'
 import type { AppliedRecord, Balance, Vault } from '../../src/ports/settler.js'
@@ -211,7 +211,7 @@ describe('the books', () => {
     }
     await books.saveApplied([record, { ...record, periodStart: OCTOBER_S }])
     await books.saveApplied([{ ...record, charged: wad(5n) }])
-    expect(await books.applied()).toEqual([
+    expect(await books.applied(ALL_ACCOUNTS)).toEqual([
       { ...record, charged: 5n },
       { ...record, periodStart: OCTOBER_S },
     ])
@@ -226,7 +226,7 @@ describe('the books', () => {
     }
     await books.saveBalances([balance])
     await books.saveBalances([balance])
-    expect(await books.balances()).toEqual([balance])
+    expect(await books.balances(ALL_ACCOUNTS)).toEqual([balance])
     expect(await books.readHeight()).toBeUndefined()
     await books.saveReadHeight(5)
     await books.saveReadHeight(9)
@@ -248,4 +248,28 @@ test('the identity is bound once, and the same for ever', async () => {
   const again = await file.open()
   expect(await again.identity.bind('anchor', '0x03')).toBe('0x01')
   expect(await again.identity.bind('chain', '114')).toBe('114')
+})
+
+// Goal: whoever maps payers learns that two of them share an account, without all of them being read.
+test('the version of rivals changes when an account gets or loses a second payer, and else never', async () => {
+  const claim = (payer: string, account: bigint) =>
+    store.payers.saveClaims(new Map([[payer, accountNumber(account)]]))
+  const version = () => store.payers.rivalsVersion()
+  const first = await version()
+  await claim('ann', 1n)
+  await claim('bob', 2n)
+  await claim('ann', 1n)
+  await claim('bob', 3n)
+  expect(await version()).toBe(first)
+  await claim('cat', 3n)
+  const shared = await version()
+  expect(shared).not.toBe(first)
+  await claim('cat', 3n)
+  await claim('dan', 4n)
+  expect(await version()).toBe(shared)
+  await claim('cat', 5n)
+  const apart = await version()
+  expect([first, shared]).not.toContain(apart)
+  await store.payers.saveClaims(new Map(['x', 'y'].map((payer) => [payer, accountNumber(6n)])))
+  expect(await version()).not.toBe(apart)
 })

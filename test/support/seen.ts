@@ -4,5 +4,5 @@ import type { Store } from '../../src/ports/stores.js'
 
 /** What the daemon last read from Flow, beside sums of the test's own. */
 export async function seenOf({ books }: Store, conservation: Conservation): Promise<SeenOfFlow> {
-  return { applied: await books.applied(), balances: await books.balances(), conservation }
+  return { applied: books.applied, balances: books.balances, conservation }
 }

@@ -19,6 +19,7 @@ import { unrecordedCorrections } from './0033_unrecorded_corrections.js'
 import { accessTokens } from './0040_access_tokens.js'
 import { reports } from './0050_reports.js'
 import { views } from './0050_views.js'
+import { limits } from './0051_limits.js'
 import { notices } from './0051_notices.js'
 import { ledger } from './0060_ledger.js'
 import { payments } from './0061_payments.js'
@@ -48,4 +49,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0060_ledger': ledger,
   '0061_payments': payments,
   '0050_views': views,
+  '0051_limits': limits,
 }
