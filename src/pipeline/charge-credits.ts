@@ -10,6 +10,7 @@ import type { Clock } from '../ports/clock.js'
 import type { AppliedRecord } from '../ports/settler.js'
 import type { Store } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
+import { accountRanges } from './in-parts.js'
 
 export interface ChargeCreditsParts {
   readonly store: Store
@@ -27,19 +28,24 @@ export async function chargeCreditsNext({
   clock,
 }: ChargeCreditsParts): Promise<StepOutcome> {
   let posted = 0
-  for (const record of await store.books.applied()) {
-    const isPosted = await store.transaction(async (stores) => {
-      if (!(await stores.payments.isAccount(record.accountNumber))) return false
-      const customer = customerAccount(record.accountNumber)
-      const charged = await stores.ledger.charged(customer, record.periodStart)
-      const amount = millicredits(chargeInMillicredits(record.charged) - charged)
-      if (amount === 0n) return false
-      const fact = { ...factOf(record), atMs: clock.now() }
-      return stores.ledger.post(transfer(fact, { from: customer, to: 'usage', amount }))
-    })
-    if (isPosted) posted += 1
+  for await (const range of accountRanges(store)) {
+    for (const record of await store.books.applied(range)) {
+      if (await postCharge(record, { store, clock })) posted += 1
+    }
   }
   return posted === 0 ? 'idle' : 'advanced'
+}
+
+function postCharge(record: AppliedRecord, { store, clock }: ChargeCreditsParts): Promise<boolean> {
+  return store.transaction(async (stores) => {
+    if (!(await stores.payments.isAccount(record.accountNumber))) return false
+    const customer = customerAccount(record.accountNumber)
+    const charged = await stores.ledger.charged(customer, record.periodStart)
+    const amount = millicredits(chargeInMillicredits(record.charged) - charged)
+    if (amount === 0n) return false
+    const fact = { ...factOf(record), atMs: clock.now() }
+    return stores.ledger.post(transfer(fact, { from: customer, to: 'usage', amount }))
+  })
 }
 
 /** At one `lastSeq` a charge only falls, by corrections: so the two together are told once. */

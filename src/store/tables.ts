@@ -246,12 +246,6 @@ export interface OutboxVariantsTable {
   saved_at_ms: bigint
 }
 
-/** Counts up when an account gets or loses a second known payer. One row, once there was a rival. */
-export interface RivalsVersionTable {
-  id: bigint
-  version: bigint
-}
-
 export interface SeenPoliciesTable {
   reward_epoch: bigint
   policy: string
@@ -396,7 +390,8 @@ export interface Tables extends LedgerTables, NoticeTables {
   directories: DirectoriesTable
   directory_answers: DirectoryAnswersTable
   payer_claims: PayerClaimsTable
-  rivals_version: RivalsVersionTable
+  /** Counts up when an account gets or loses a second known payer. One row, once there was a rival. */
+  rivals_version: { id: bigint; version: bigint }
   releases: ReleasesTable
   record_decisions: RecordDecisionsTable
   control_sources: ControlSourcesTable
