@@ -1,3 +1,4 @@
+import { accountNumber } from '../domain/ids.js'
 import { formatUfix64, formatWad } from '../domain/money.js'
 import { change, percent } from '../domain/share.js'
 import { type PeriodBill, readBills, together, type Used } from './bills.js'
@@ -83,11 +84,19 @@ export async function vaultBehaviour(
   const bills = (await readBills(stores, terms, question, signal)).sort(
     (a, b) => compare(a.account, b.account) || a.periodStart - b.periodStart,
   )
+  const accounts = [...new Set(bills.map(({ account }) => accountNumber(account)))]
   const balances = new Map(
-    (await stores.books.balances()).map((one) => [one.account as bigint, one]),
+    (await stores.books.balancesOf(accounts)).map((one) => [one.account as bigint, one]),
   )
+  const keys = bills.map(({ account, periodStart }) => ({
+    accountNumber: accountNumber(account),
+    periodStart,
+  }))
   const applied = new Map(
-    (await stores.books.applied()).map((one) => [nameOf(one.accountNumber, one.periodStart), one]),
+    (await stores.books.appliedOf(keys)).map((one) => [
+      nameOf(one.accountNumber, one.periodStart),
+      one,
+    ]),
   )
   const rows = bills.map((bill: PeriodBill): Row => {
     const { account, periodStart } = bill

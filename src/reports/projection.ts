@@ -1,4 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises'
+import { accountNumber } from '../domain/ids.js'
 import { formatUfix64, formatWad, type Wad, wad } from '../domain/money.js'
 import { periodAt } from '../domain/period.js'
 import { percent } from '../domain/share.js'
@@ -63,7 +64,7 @@ export async function projections(
     if (!vaults.has(cell.account) && vaults.size >= VAULTS_MAX) isCut = true
     else seenOf(vaults, cell, terms, untilMs)?.add(cell, today)
   })
-  const books = await booksOf(stores)
+  const books = await booksOf(stores, [...vaults.values()])
   const rows: Row[] = []
   for (const seen of [...vaults.values()].sort((a, b) => (a.account < b.account ? -1 : 1))) {
     signal.throwIfAborted()
@@ -81,12 +82,17 @@ interface Books {
   readonly prices: ReadonlyMap<string, bigint>
 }
 
-async function booksOf({ books, watch }: ReportStores): Promise<Books> {
-  const [balances, applied] = [await books.balances(), await books.applied()]
+async function booksOf({ books, watch }: ReportStores, seen: readonly Seen[]): Promise<Books> {
+  const keys = seen.map(({ account, periodStart }) => ({
+    accountNumber: accountNumber(account),
+    periodStart,
+  }))
+  const balances = await books.balancesOf(keys.map((key) => key.accountNumber))
+  const applied = await books.appliedOf(keys)
   const prices = new Map<string, bigint>()
-  const seen = await watch.prices()
-  for (const { currency, price } of seen) {
-    const isOne = seen.filter((other) => other.currency === currency).length === 1
+  const known = await watch.prices()
+  for (const { currency, price } of known) {
+    const isOne = known.filter((other) => other.currency === currency).length === 1
     if (isOne && price !== undefined) prices.set(currency, price)
   }
   return {
