@@ -286,7 +286,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         next: bells.attribute,
       },
     ]
-    const notifiers = createNotifiers(config.notify, config.secretOf, () => clock.now())
+    const notifiers = await createNotifiers(config.notify, config.secretOf, () => clock.now())
     const alarms = async () => (await status()).alarms
     workers.push(...notifyWorkers({ store, clock, notifiers, alarms }, log))
     if (config.credits !== undefined) {

@@ -18,7 +18,7 @@ export function noticeTools(env: Environment, folder: string, signal: AbortSigna
       const { notify, secretOf } = loadConfig(env, folder)
       const chosen = notify.filter(({ name }) => target === undefined || name === target)
       const tried: Tried[] = []
-      for (const notifier of createNotifiers(chosen, secretOf, () => clock.now())) {
+      for (const notifier of await createNotifiers(chosen, secretOf, () => clock.now())) {
         const message = testMessage(clock.now())
         const told = await notifier.tell(message, signal)
         tried.push({ target: notifier.name, kind: notifier.kind, id: message.id, told })

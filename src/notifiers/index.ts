@@ -1,7 +1,5 @@
 import type { Notifier } from '../ports/notifier.js'
 import type { NotifyConfig } from './config.js'
-import { SlackNotifier } from './slack/notifier.js'
-import { WebhookNotifier } from './webhook/notifier.js'
 
 export { type NotifyConfig, notifyConfig } from './config.js'
 
@@ -10,16 +8,25 @@ export function secretsOfTarget(target: NotifyConfig[number]): readonly string[]
   return target.kind === 'webhook' ? [target.urlEnv, target.secretEnv] : [target.urlEnv]
 }
 
-/** @throws ConfigError `notify_url`, `notify_secret`, without any value */
+/**
+ * Each loads when it is chosen.
+ *
+ * @throws ConfigError `notify_url`, `notify_secret`, without any value
+ */
 export function createNotifiers(
   targets: NotifyConfig,
   secretOf: (variable: string) => string,
   now: () => number,
-): readonly Notifier[] {
-  return targets.map((target) => {
-    const place = { ...target, url: secretOf(target.urlEnv) }
-    return place.kind === 'webhook'
-      ? new WebhookNotifier({ ...place, secret: secretOf(place.secretEnv) }, now)
-      : new SlackNotifier(place, now)
-  })
+): Promise<readonly Notifier[]> {
+  return Promise.all(
+    targets.map(async (target) => {
+      const place = { ...target, url: secretOf(target.urlEnv) }
+      if (place.kind === 'slack') {
+        const { SlackNotifier } = await import('./slack/notifier.js')
+        return new SlackNotifier(place, now)
+      }
+      const { WebhookNotifier } = await import('./webhook/notifier.js')
+      return new WebhookNotifier({ ...place, secret: secretOf(place.secretEnv) }, now)
+    }),
+  )
 }

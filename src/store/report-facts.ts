@@ -4,7 +4,12 @@ import { modelId } from '../domain/ids.js'
 import type { Fate } from '../ports/lane.js'
 import type { ReportFacts, ReportSpan } from '../ports/report-facts.js'
 import { accountOf, accountText, count } from './columns.js'
-import type { Tables } from './tables.js'
+import type { CountedRecordsView, Tables } from './tables.js'
+
+export interface ReportTables {
+  /** A view: every record that counts and has a vault, sealed or not yet. */
+  reported_usage: Omit<CountedRecordsView, 'source' | 'request_id'>
+}
 
 /** Reading blocks this process: so many records are added up in some tens of milliseconds. */
 const ROWS_A_SLICE = 10_000

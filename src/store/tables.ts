@@ -1,6 +1,7 @@
 import type { AccessTokensTable } from './access-tokens.js'
 import type { LedgerTables } from './ledger-tables.js'
 import type { NoticeTables } from './notice-tables.js'
+import type { ReportTables } from './report-facts.js'
 
 /**
  * The rows. Integers are bigint; account numbers reach 2^64 and are text of 20 digits, so that they
@@ -188,9 +189,6 @@ export interface CountedRecordsView {
   model_id: bigint
 }
 
-/** A view: every record that counts and has a vault, sealed or not yet. */
-export type ReportedUsageView = Omit<CountedRecordsView, 'source' | 'request_id'>
-
 /** (Vault, period)s of which nothing is sealed until an operator has released them. */
 export interface EntryStopsTable {
   stop_id: bigint
@@ -358,7 +356,7 @@ export interface IdentityTable {
   value: string
 }
 
-export interface Tables extends LedgerTables, NoticeTables {
+export interface Tables extends LedgerTables, NoticeTables, ReportTables {
   sources: SourcesTable
   usage_records: UsageRecordsTable
   rejects: RejectsTable
@@ -373,7 +371,6 @@ export interface Tables extends LedgerTables, NoticeTables {
   record_moves: RecordMovesTable
   seen_corrections: SeenCorrectionsTable
   counted_records: CountedRecordsView
-  reported_usage: ReportedUsageView
   operator_log: OperatorLogTable
   access_tokens: AccessTokensTable
   entry_stops: EntryStopsTable

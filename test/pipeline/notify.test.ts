@@ -36,7 +36,7 @@ beforeEach(async () => {
   receiver = new TestReceiver()
   const url = await receiver.start()
   const place = { urlEnv: 'URL', minSeverity: 'warning', allowHttp: true } as const
-  notifiers = createNotifiers(
+  notifiers = await createNotifiers(
     [{ kind: 'webhook', name: 'hook', secretEnv: 'SECRET', ...place }],
     (variable) => (variable === 'URL' ? url : SECRET),
     () => clock.now(),
