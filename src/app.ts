@@ -6,6 +6,7 @@ import { metricsOf } from './http/metrics.js'
 import { Readiness } from './http/ready.js'
 import { startServer } from './http/server.js'
 import type { UsageHint } from './http/usage-hints.js'
+import { createNotifiers } from './notifiers/index.js'
 import { createDirectories, createRecordRule } from './operator/index.js'
 import { createPaymentProviders, packagesOf } from './payments/index.js'
 import { acceptNext } from './pipeline/accept.js'
@@ -19,6 +20,7 @@ import { type CollectPass, collectNext, rescanNext } from './pipeline/collect.js
 import { bindIdentity, identityOf } from './pipeline/identity.js'
 import { checkMeter, checkMeterLevel } from './pipeline/meter-guard.js'
 import { meteringWorkers } from './pipeline/metering-workers.js'
+import { notifyWorkers } from './pipeline/notify-worker.js'
 import { policiesNext } from './pipeline/policies.js'
 import { type PricesParts, type PricesPass, priceStatus, pricesNext } from './pipeline/prices.js'
 import { receiveUsage } from './pipeline/receive.js'
@@ -30,6 +32,7 @@ import { takePayment } from './pipeline/take-payment.js'
 import { walletsNext } from './pipeline/wallets.js'
 import type { UsageReceiver } from './ports/usage-receiver.js'
 import type { UsageSource } from './ports/usage-source.js'
+import { makeReport } from './reports/index.js'
 import { Bell } from './runtime/bell.js'
 import { systemClock as clock } from './runtime/clock.js'
 import { startCron } from './runtime/cron.js'
@@ -125,6 +128,11 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       shown: store,
       clock,
       onBug: (error, route) => log.error({ err: error, route }, 'an HTTP request failed'),
+      reports: {
+        make: (question, signal) => makeReport({ stores: store, clock }, question, signal),
+        now: () => clock.now(),
+        payerField: config.mapping.payerField,
+      },
       usageEvents: {
         receivers,
         receive: async (receiver, events) => {
@@ -276,6 +284,9 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         next: bells.attribute,
       },
     ]
+    const notifiers = await createNotifiers(config.notify, config.secretOf, () => clock.now())
+    const alarms = async () => (await status()).alarms
+    workers.push(...notifyWorkers({ store, clock, notifiers, alarms }, log))
     if (config.credits !== undefined) {
       const step = () => chargeCreditsNext({ store, clock })
       workers.push({ name: 'credits', step, idleMs, bell: new Bell() })

@@ -3,6 +3,7 @@ import { attestorConfig, attestorSettings } from './attestors/index.js'
 import { parseWad } from './domain/money.js'
 import { type HttpConfig, httpConfig, httpSettings } from './http/config.js'
 import { mappingConfig } from './mapping/index.js'
+import { notifyConfig, secretsOfTarget } from './notifiers/index.js'
 import { aggregationConfig } from './operator/index.js'
 import { creditsConfig } from './payments/config.js'
 import { defaultPlanAliases } from './pricing/default-plan.js'
@@ -122,6 +123,7 @@ const fileConfig = z.strictObject({
   sources: sourcesConfig.optional(),
   mapping: mappingConfig.prefault({}),
   aggregation: aggregationConfig.optional(),
+  notify: notifyConfig.default([]),
   modelAliases: modelAliases.default(defaultPlanAliases),
   credits: creditsConfig.optional(),
 })
@@ -190,7 +192,8 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   const settler = read(settlerConfig, settlerSettings)
   const file = readFileConfig(layers)
   const sources = file?.sources ?? defaultSources(layers)
-  const named = sources.flatMap(secretVariablesOf)
+  const targets = (file?.notify ?? []).flatMap(secretsOfTarget)
+  const named = [...sources.flatMap(secretVariablesOf), ...targets]
   for (const variable of named) secretOf(variable)
   for (const one of file?.mapping.chain ?? []) if (one.kind === 'sql') secretOf(one.databaseUrlEnv)
   const { stripeSecretEnv, paystackSecretEnv } = file?.credits ?? {}

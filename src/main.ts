@@ -59,6 +59,14 @@ const program = createProgram({
     const { operationsTools } = await import('./cli/operations.js')
     return operationsTools(process.env, folder, shutdownSignal())
   },
+  async notices() {
+    const { noticeTools } = await import('./cli/notices-tools.js')
+    return noticeTools(process.env, folder, shutdownSignal())
+  },
+  async reports() {
+    const { reportTools } = await import('./cli/report-tools.js')
+    return reportTools(process.env, folder, shutdownSignal())
+  },
   async tokens() {
     const { tokensTools } = await import('./cli/tokens-tools.js')
     return tokensTools(process.env, folder)

@@ -13,6 +13,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ports: ['domain/', 'pricing/plan.js'],
   runtime: ['domain/errors.js'],
   pipeline: ['domain/', 'pricing/', 'mapping/', 'ports/', 'runtime/'],
+  // What is asked of the store for people: pure arithmetic on what it adds up.
+  reports: ['domain/', 'pricing/', 'ports/', 'pipeline/plan-of.js'],
+  notifiers: ['domain/', 'ports/', 'runtime/', 'notifiers/post.js'],
   sources: ['domain/', 'ports/', 'runtime/'],
   attestors: ['domain/', 'ports/', 'runtime/'],
   settlers: ['domain/', 'ports/', 'runtime/', 'pricing/plan.js'],
@@ -21,12 +24,16 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   // What operators bring: modules, queries.
   operator: ['domain/', 'ports/', 'runtime/', 'mapping/config.js'],
   store: ['domain/', 'ports/', 'runtime/'],
-  http: ['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/', 'config.js'],
+  http: [
+    ...['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/', 'reports/'],
+    'config.js',
+  ],
   // A command wires what it needs by itself, through the registries: `map` must load no chain.
   cli: [
-    ...['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/'],
+    ...['domain/', 'pricing/', 'mapping/', 'ports/', 'pipeline/', 'runtime/', 'reports/'],
     ...['config.js', 'settings.js', 'version.js', 'store/index.js'],
     ...['sources/index.js', 'attestors/index.js', 'settlers/index.js', 'operator/index.js'],
+    'notifiers/index.js',
     'payments/index.js',
   ],
 }
@@ -55,7 +62,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   zod: [
     ...['config.ts', 'settings.ts', 'http/config.ts', 'mapping/', 'pricing/model-aliases.ts'],
     ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
-    ...['sources/', 'attestors/', 'settlers/', 'payments/'],
+    ...['sources/', 'attestors/', 'settlers/', 'payments/', 'notifiers/'],
   ],
 }
 

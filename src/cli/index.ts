@@ -14,6 +14,7 @@ import { flowCommand } from './flow.js'
 import { initCommand } from './init.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
+import { noticesCommand } from './notices.js'
 import { heldCommand, parkedCommand } from './parked.js'
 import type { CliParts } from './parts.js'
 import { plansCommand } from './plans.js'
@@ -22,6 +23,7 @@ import { providerCommand } from './provider.js'
 import { quarantineCommand } from './quarantine.js'
 import { receiptsCommand } from './receipts.js'
 import { adoptCommand, backupCommand, rotateMeterCommand } from './recovery.js'
+import { reportCommand } from './report.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
 import { tokensCommand } from './tokens.js'
@@ -55,6 +57,8 @@ export function createProgram(parts: CliParts): Command {
     adoptCommand(parts),
     rotateMeterCommand(parts),
     statusCommand(parts),
+    reportCommand(parts),
+    noticesCommand(parts),
     doctorCommand(parts),
     configCommand(parts),
     initCommand(parts),

@@ -8,7 +8,11 @@ import type { CreditsTools } from './credits-tools.js'
 import type { DeskParts } from './desk-parts.js'
 import type { Asker, InitTools } from './init.js'
 import type { MeteringTools } from './metering-tools.js'
+import type { NoticeTools } from './notices.js'
 import type { OperationsTools } from './operations-tools.js'
+
+import type { ReportTools } from './report.js'
+
 import type { TokensTools } from './tokens-tools.js'
 
 /** What commands are given, so that a test can hand them something else. Each loads on demand. */
@@ -25,6 +29,8 @@ export interface CliParts {
   readonly metering: () => Promise<MeteringTools>
   readonly receipts: () => Promise<ReceiptsTools>
   readonly operations: () => Promise<OperationsTools>
+  readonly reports: () => Promise<ReportTools>
+  readonly notices: () => Promise<NoticeTools>
   readonly tokens: () => Promise<TokensTools>
   readonly config: () => Promise<ConfigTools>
   readonly init: () => Promise<InitTools>

@@ -13,6 +13,7 @@ import type { Metrics } from './metrics.js'
 import { addPage } from './page.js'
 import { addPayments, type PaymentsParts } from './payments.js'
 import type { Readiness } from './ready.js'
+import { addReports, type ReportsParts } from './reports.js'
 import { addUsageEvents, type UsageEventsParts } from './usage-events.js'
 import { addUsageHints, type UsageHint } from './usage-hints.js'
 import { addViews } from './views.js'
@@ -28,6 +29,8 @@ export interface ServerParts {
   readonly clock: Clock
   /** Told what went wrong inside, which the caller is not. */
   readonly onBug?: (error: unknown, route: string) => void
+  /** Without it there is no GET /v1/reports. */
+  readonly reports?: ReportsParts
   /** See events.ts. */
   readonly eventsEveryMs?: number
   /** Sources that send their usage. Without one there is no POST /v1/usage. */
@@ -67,6 +70,7 @@ const READ = { config: { access: { role: 'read', accounts: 'all' } } } as const
  * GET /ready    200 or 503, with every worker's state
  * GET /status   how it stands, from the store
  * GET /metrics  the same for Prometheus
+ * GET /v1/reports  what usage looks like, costs and will cost: reports.ts
  * POST /v1/usage, /v1/hints/<source>  where the settings have sources that send: usage-events.ts,
  *   usage-hints.ts
  * POST /v1/payments/<provider>  where the settings name payment providers: payments.ts
@@ -99,10 +103,11 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   server.get('/metrics', READ, async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.text()),
   )
+  const { reports, usageEvents, usageHints = [], payments, onBug } = parts
+  if (reports) addReports(server, reports)
   addPage(server)
   addViews(server, { stores: parts.shown, clock: parts.clock })
   addEvents(server, parts)
-  const { usageEvents, usageHints = [], payments, onBug } = parts
   if (usageEvents && usageEvents.receivers.length > 0) addUsageEvents(server, usageEvents)
   if (usageHints.length > 0) addUsageHints(server, usageHints)
   if (payments && payments.providers.length > 0) addPayments(server, payments)

@@ -293,6 +293,14 @@ export const ALARM_RULES = {
     find: ({ prices = [] }) =>
       aboutPrices(prices.filter(({ paymentsWait, price }) => paymentsWait && price !== undefined)),
   },
+  notices_dead: {
+    severity: 'warning',
+    means: 'A message about alarms was given up: somebody was not told',
+    find: ({ notices }) =>
+      notices !== undefined && notices.dead > 0
+        ? { says: `${notices.dead} messages`, since: notices.deadSince }
+        : undefined,
+  },
   disk_full: {
     severity: 'page',
     means: 'The store’s disk has next to no room left: soon nothing can be written',

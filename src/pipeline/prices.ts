@@ -3,6 +3,7 @@ import { formatWad } from '../domain/money.js'
 import type { Clock } from '../ports/clock.js'
 import type { Lane } from '../ports/lane.js'
 import type { PriceSeen, Prices } from '../ports/prices.js'
+import type { Watch } from '../ports/sightings.js'
 import type { Outbox } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
 import { deliver } from './deliver.js'
@@ -11,12 +12,13 @@ export interface PricesParts {
   readonly prices: Prices
   readonly lanes: readonly Lane[]
   readonly outbox: Outbox
+  readonly watch: Pick<Watch, 'savePrices'>
   readonly clock: Clock
   /** A price of an oracle that is older is refreshed; undefined: none ever is. */
   readonly refreshMs: number | undefined
 }
 
-/** What this process saw last. It is read anew after a start, so it is kept nowhere else. */
+/** What this process saw last. It is read anew after a start; the store keeps prices for reports. */
 export interface PricesPass {
   seen: readonly PriceSeen[]
   /** When the chain refused a refresh, by price: trying again at once would cost a fee each time. */
@@ -33,6 +35,9 @@ export async function pricesNext(
   signal: AbortSignal,
 ): Promise<StepOutcome> {
   pass.seen = await parts.prices.read(signal)
+  await parts.watch.savePrices(
+    pass.seen.map(({ token, currency, feed }) => ({ token, currency, price: feed?.lastGood })),
+  )
   const due = pass.seen.find((price) => isDue(price, parts, pass))
   if (due === undefined) return 'idle'
   const { token, currency, feed } = due

@@ -6,6 +6,7 @@ import type { StopCause } from '../ports/stops.js'
 import type { StoredBatch, Stores } from '../ports/stores.js'
 import { type Alarm, type AlarmLimits, alarmsOf, type StatusFacts } from './alarms.js'
 import { type MeteringStatus, meteringStatus } from './metering-status.js'
+import { type NoticeStatus, noticeStatus } from './notice-status.js'
 import { type PolicyStatus, policyStatus } from './policy-status.js'
 import type { PriceStatus } from './prices.js'
 import { rowsAtRisk, type SetAsideCounts, sourceWarnings } from './source-health.js'
@@ -73,6 +74,8 @@ export interface Status {
   /** Every worker's newest step, from a running daemon alone. */
   readonly workers?: readonly WorkerStatus[]
   readonly storage?: StorageStatus
+  /** What is told to webhooks and Slack. */
+  readonly notices?: NoticeStatus
   /** What somebody has to look at, what is worst first: alarms.ts has all that there are. */
   readonly alarms: readonly Alarm[]
 }
@@ -148,6 +151,7 @@ export interface StatusParts {
     Stores,
     | ('records' | 'batches' | 'books' | 'outbox' | 'watch' | 'views')
     | ('directories' | 'decisions' | 'controls' | 'setAsides' | 'stops' | 'corrections')
+    | 'notices'
   >
   readonly clock: Clock
   readonly version: string
@@ -225,6 +229,7 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
     submissions: await stores.views.fates(nowMs - DAY_MS),
     ...(policies === undefined ? {} : { policies }),
     metering: await meteringStatus(stores, nowMs),
+    notices: await noticeStatus(stores.notices, nowMs),
     refusedEntries: (await stores.batches.counts()).refusedEntries,
     held: (await stores.stops.open(HELD_SHOWN)).map((stop) => ({
       account: stop.accountNumber.toString(),

@@ -61,10 +61,21 @@ export interface WalletBalance {
   readonly balance: bigint
 }
 
+/** What a token was worth when it was last looked at. */
+export interface TokenPrice {
+  readonly token: string
+  readonly currency: string
+  /** Of the currency for one whole token, in wad; undefined: none keeps its bounds. */
+  readonly price: bigint | undefined
+}
+
 /** What was last seen of things outside, for status and metrics. */
 export interface Watch {
   savePolicies(seen: PolicyWatch): Promise<void>
   policies(): Promise<(PolicyWatch & { readonly atMs: number }) | undefined>
+  /** All of them. */
+  savePrices(seen: readonly TokenPrice[]): Promise<void>
+  prices(): Promise<readonly TokenPrice[]>
   saveWallet(seen: WalletBalance): Promise<void>
   wallets(): Promise<readonly (WalletBalance & { readonly atMs: number })[]>
   /** The balances kept of a wallet since an instant, oldest first. */

@@ -12,9 +12,11 @@ import type { Decisions } from './decisions.js'
 import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
 import type { Ledger } from './ledger.js'
 import type { Meters } from './meters.js'
+import type { Notices } from './notices.js'
 import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
 import type { Payments } from './payments.js'
+import type { ReportFacts } from './report-facts.js'
 import type { SealedUsages } from './sealed-usage.js'
 import type { SetAsides } from './set-asides.js'
 import type { AppliedRecord, Balance, Conservation, EntryResult, Vault } from './settler.js'
@@ -332,6 +334,8 @@ export interface Stores {
   readonly setAsides: SetAsides
   readonly controls: Controls
   readonly sealedUsages: SealedUsages
+  readonly reportFacts: ReportFacts
+  readonly notices: Notices
   readonly corrections: Corrections
   readonly operatorLog: OperatorLog
   readonly stops: Stops

@@ -19,8 +19,9 @@ export interface HttpRequest {
   /** Below the base, with its slash. */
   readonly path: string
   readonly query?: Readonly<Record<string, string>>
-  /** Sent as JSON. */
+  /** Sent as JSON; text goes as it is. */
   readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export interface HttpAnswer {
@@ -64,7 +65,7 @@ export class HttpClient {
   }
 
   async request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
-    const { method = 'GET', path, query, body } = request
+    const { method = 'GET', path, query, body, headers: own } = request
     const limit = timeLimit(this.#timeoutMs, signal)
     const startedAtMs = performance.now()
     let outcome: Exchange['outcome'] = 'failed'
@@ -75,6 +76,7 @@ export class HttpClient {
         signal: limit.signal,
         ...(query === undefined ? {} : { params: query }),
         ...(body === undefined ? {} : { data: body }),
+        ...(own === undefined ? {} : { headers: own }),
       })
       const headers = Object.fromEntries(
         Object.entries(answer.headers).map(([name, value]) => [name.toLowerCase(), `${value}`]),

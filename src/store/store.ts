@@ -14,12 +14,14 @@ import { sqlIdentity } from './identity.js'
 import { sqlLedger } from './ledger.js'
 import { sqlMeters } from './meters.js'
 import { migrations } from './migrations/index.js'
+import { sqlNotices } from './notices.js'
 import { sqlOperatorLog } from './operator-log.js'
 import { sqlOutbox } from './outbox.js'
 import { sqlPayers } from './payers.js'
 import { sqlPayments } from './payments.js'
 import { sqlReadings } from './readings.js'
 import { sqlRecords } from './records.js'
+import { sqlReportFacts } from './report-facts.js'
 import { sqlSealedUsages } from './sealed-usage.js'
 import { sqlSetAsides } from './set-asides.js'
 import { sqlSightings } from './sightings.js'
@@ -53,6 +55,8 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     setAsides: sqlSetAsides(db, clock),
     controls: sqlControls(db),
     sealedUsages: sqlSealedUsages(db),
+    reportFacts: sqlReportFacts(db),
+    notices: sqlNotices(db, clock),
     corrections: sqlCorrections(db, clock),
     operatorLog: sqlOperatorLog(db, clock),
     stops: sqlStops(db, clock),

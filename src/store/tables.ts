@@ -1,5 +1,7 @@
 import type { AccessTokensTable } from './access-tokens.js'
 import type { LedgerTables } from './ledger-tables.js'
+import type { NoticeTables } from './notice-tables.js'
+import type { ReportTables } from './report-facts.js'
 
 /**
  * The rows. Integers are bigint; account numbers reach 2^64 and are text of 20 digits, so that they
@@ -354,7 +356,7 @@ export interface IdentityTable {
   value: string
 }
 
-export interface Tables extends LedgerTables {
+export interface Tables extends LedgerTables, NoticeTables, ReportTables {
   sources: SourcesTable
   usage_records: UsageRecordsTable
   rejects: RejectsTable

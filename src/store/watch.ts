@@ -1,10 +1,11 @@
 import type { Kysely } from 'kysely'
 import type { Clock } from '../ports/clock.js'
-import type { PolicyWatch, WalletBalance, Watch } from '../ports/sightings.js'
+import type { PolicyWatch, TokenPrice, WalletBalance, Watch } from '../ports/sightings.js'
 import { decode, encode } from './json.js'
 import type { Tables } from './tables.js'
 
 const POLICIES = 'policies'
+const PRICES = 'prices'
 const WALLET = 'wallet/'
 /** A balance every so often is enough for days of runway. */
 const BALANCE_EVERY_MS = 10 * 60_000
@@ -31,6 +32,17 @@ export function sqlWatch(db: Kysely<Tables>, clock: Clock): Watch {
         .executeTakeFirst()
       if (row === undefined) return undefined
       return { ...decode<PolicyWatch>(row.value), atMs: Number(row.at_ms) }
+    },
+
+    savePrices: (seen) => put(PRICES, seen),
+
+    async prices() {
+      const row = await db
+        .selectFrom('watch')
+        .select('value')
+        .where('name', '=', PRICES)
+        .executeTakeFirst()
+      return row === undefined ? [] : decode<readonly TokenPrice[]>(row.value)
     },
 
     async saveWallet(seen) {

@@ -46,7 +46,8 @@ export async function runDesk(
     ...{ version: '1.2.3', print: (line: string) => void out.push(line) },
     ...{ start: unused, mapUser: unused, readStatus: unused, withDirectory: unused },
     ...{ examine: unused, demo: unused, metering: unused },
-    ...{ receipts: unused, operations: unused, credits: unused, config: unused, tokens: unused },
+    ...{ receipts: unused, operations: unused, reports: unused, notices: unused },
+    ...{ credits: unused, config: unused, tokens: unused },
     ...{ init: unused, asker: () => undefined },
     desks: deskParts({ env, folder: root, tell, shutdownSignal }),
   })

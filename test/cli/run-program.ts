@@ -19,6 +19,8 @@ export async function runProgram(args: readonly string[], parts: Partial<CliPart
     operations: unused,
     config: unused,
     tokens: unused,
+    reports: unused,
+    notices: unused,
     init: unused,
     asker: () => undefined,
     examine: unused,

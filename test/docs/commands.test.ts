@@ -15,6 +15,7 @@ const DOCUMENTS = [
 /** What a newcomer and an operator type. Other pages show calls that need a setting of their own. */
 const TYPED = [
   ...['README.md', 'AGENTS.md', 'docs/operating.md', 'docs/receipts.md'],
+  ...['docs/reports.md', 'docs/notifications.md'],
   ...['docs/troubleshooting.md', 'docs/upgrading.md'],
 ]
 const CI_SCRIPTS = ['.ci/run', '.ci/walk']

@@ -134,6 +134,7 @@ const CASES: Readonly<Record<AlarmId, readonly [Partial<StatusFacts>, Partial<St
     { prices: [{ ...price, paymentsWait: 'the price is too old' }] },
     { prices: [price] },
   ],
+  notices_dead: [{ notices: { due: 0, dead: 1 } }, { notices: { due: 9, dead: 0 } }],
   disk_full: [
     { storage: { freeBytes: 2 ** 28 - 1, storeBytes: 1 } },
     { storage: { freeBytes: 2 ** 31, storeBytes: 1 } },

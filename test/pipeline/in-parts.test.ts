@@ -113,5 +113,5 @@ test('batches come page by page, each once, in order', async () => {
   const parked: string[] = []
   for await (const { life } of parkedBatches(store)) parked.push(life.reason)
   expect(parked).toEqual(seqs.filter((seq) => seq % 2n === 0n).map(String))
-  expect(await store.batches.parked(5n, 2)).toMatchObject([{ seq: 6n }, { seq: 8n }])
+  expect(await store.batches.parked(5n, 2)).toMatchObject([{ id: 6n }, { id: 8n }])
 })

@@ -81,6 +81,7 @@ describe('batches', () => {
   test('come back as they were sealed, with the largest accounts', async () => {
     await store.batches.add(header(1n), '{"a":"1"}', entries)
     const batch = {
+      id: 1n,
       header: header(1n),
       life: { state: 'sealed' },
       manifestJson: '{"a":"1"}',
@@ -94,7 +95,7 @@ describe('batches', () => {
     const stored = await store.batches.entries(batchId(1n))
     expect(stored).toEqual(
       entries.map(({ recordsRoot, ...rest }) => ({
-        seq: 1n,
+        batch: 1n,
         ...rest,
         result: undefined,
         txId: undefined,

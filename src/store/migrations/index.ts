@@ -17,8 +17,10 @@ import { operatorLog } from './0031_operator_log.js'
 import { stops } from './0032_stops.js'
 import { unrecordedCorrections } from './0033_unrecorded_corrections.js'
 import { accessTokens } from './0040_access_tokens.js'
+import { reports } from './0050_reports.js'
 import { views } from './0050_views.js'
 import { limits } from './0051_limits.js'
+import { notices } from './0051_notices.js'
 import { ledger } from './0060_ledger.js'
 import { payments } from './0061_payments.js'
 
@@ -42,6 +44,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0032_stops': stops,
   '0033_unrecorded_corrections': unrecordedCorrections,
   '0040_access_tokens': accessTokens,
+  '0050_reports': reports,
+  '0051_notices': notices,
   '0060_ledger': ledger,
   '0061_payments': payments,
   '0050_views': views,
