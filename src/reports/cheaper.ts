@@ -2,7 +2,7 @@ import { formatWad } from '../domain/money.js'
 import { percent } from '../domain/share.js'
 import { substitutionsOf } from '../pricing/compare.js'
 import type { Plan } from '../pricing/plan.js'
-import { type RunningPeriod, runningPeriods } from './periods.js'
+import { type RunningPeriod, rowsOfEach, runningPeriods } from './periods.js'
 import { columnsOf, type Findings, type ReportQuestion, ROWS_MAX, type Row } from './report.js'
 import { costOf, day, type ReportStores, type Terms, tokensOf } from './usage.js'
 
@@ -38,10 +38,7 @@ export async function cheaperModels(
   signal: AbortSignal,
 ): Promise<Findings> {
   const periods = await runningPeriods(stores, terms, question, signal)
-  const rows = periods.flatMap((period) => {
-    const { plan } = period
-    return plan === undefined ? [] : rowsOf(period, plan, terms)
-  })
+  const rows = await rowsOfEach(periods, (period, plan) => rowsOf(period, plan, terms))
   return {
     columns: COLUMNS,
     rows: rows.slice(0, ROWS_MAX),

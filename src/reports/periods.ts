@@ -1,7 +1,8 @@
+import { setImmediate as breathe } from 'node:timers/promises'
 import { periodAt } from '../domain/period.js'
 import type { ReportSpan, UsageCell } from '../ports/report-facts.js'
 import type { Plan } from '../pricing/plan.js'
-import type { ReportQuestion } from './report.js'
+import type { ReportQuestion, Row } from './report.js'
 import { ModelRows, type ReportStores, readUsage, type Terms } from './usage.js'
 
 /** A (vault, period) that the end of the span lies in, with its usage up to there. */
@@ -33,6 +34,20 @@ export async function runningPeriods(
     running.cells.push(cell)
   })
   return [...found.values()].sort((a, b) => (a.account < b.account ? -1 : 1))
+}
+
+/** Rows of each whose plan is known, letting the process breathe between two. */
+export async function rowsOfEach(
+  periods: readonly RunningPeriod[],
+  rowsOf: (period: RunningPeriod, plan: Plan) => readonly Row[],
+): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const period of periods) {
+    if (period.plan === undefined) continue
+    rows.push(...rowsOf(period, period.plan))
+    await breathe()
+  }
+  return rows
 }
 
 function begin(terms: Terms, account: bigint, untilMs: number): RunningPeriod | undefined {

@@ -4,7 +4,7 @@ import type { UsageCell } from '../ports/report-facts.js'
 import { priceAtFirstTier, standingOf } from '../pricing/compare.js'
 import type { Plan } from '../pricing/plan.js'
 import { billableOf } from '../pricing/price.js'
-import { type RunningPeriod, runningPeriods } from './periods.js'
+import { type RunningPeriod, rowsOfEach, runningPeriods } from './periods.js'
 import { columnsOf, type Findings, type ReportQuestion, ROWS_MAX, type Row } from './report.js'
 import { costOf, day, iso, type ReportStores, type Terms } from './usage.js'
 
@@ -40,10 +40,7 @@ export async function tierProgression(
   signal: AbortSignal,
 ): Promise<Findings> {
   const periods = await runningPeriods(stores, terms, question, signal)
-  const rows = periods.flatMap((period) => {
-    const { plan } = period
-    return plan === undefined ? [] : [rowOf(period, plan, terms)]
-  })
+  const rows = await rowsOfEach(periods, (period, plan) => [rowOf(period, plan, terms)])
   return {
     columns: COLUMNS,
     rows: rows.slice(0, ROWS_MAX),

@@ -16,7 +16,7 @@ export type ReportStores = Pick<
   'reportFacts' | 'books' | 'watch' | 'batches' | 'outbox' | 'totals'
 >
 
-/** More slices than a span can have: 10,000 records each. */
+/** More slices than a span can have: 2,500 records each. */
 const SLICES_MAX = 1_000_000
 
 /** Reads a span from end to end, letting the process breathe between the slices. */

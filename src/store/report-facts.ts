@@ -12,7 +12,7 @@ export interface ReportTables {
 }
 
 /** Reading blocks this process: so many records are added up in some tens of milliseconds. */
-const ROWS_A_SLICE = 10_000
+const ROWS_A_SLICE = 2_500
 const HOUR_MS = 3_600_000n
 
 export function sqlReportFacts(db: Kysely<Tables>): ReportFacts {

@@ -51,6 +51,8 @@ test('a wrong network', async () => {
   // That one key can change the contracts is as it should be on a local network alone.
   expect(await unwell({ network: 'testnet' })).toEqual([
     'flow access node',
+    // Their imports are those of the network: what is there is not what would be there.
+    'flow contracts',
     'flow target',
     'flow contract keys',
   ])
