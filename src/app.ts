@@ -71,8 +71,9 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
     const receivers = await createReceivers(config)
     const identity = identityOf(attestor, settler, meterKey)
     await bindIdentity(store.identity, identity)
+    await meterKey.check?.()
     try {
-      await checkMeter({ attestor, batches: store.batches, meter: meterKey.address }, shutdown)
+      await checkMeter({ ...store, attestor, meter: meterKey.address }, shutdown)
     } catch (error) {
       if (!(error instanceof RetryableError)) throw error
       // A chain that is silent now is no reason to be silent too: sealing looks again.
@@ -217,10 +218,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
               },
               sourcesRead: sources.map(({ name }) => name),
               checkMeter: (stop) =>
-                checkMeterLevel(
-                  { attestor, batches: store.batches, meter: meterKey.address },
-                  stop,
-                ),
+                checkMeterLevel({ ...store, attestor, meter: meterKey.address }, stop),
             },
             signal,
           ),

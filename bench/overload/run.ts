@@ -108,8 +108,8 @@ async function lookAt({ store }: Daemon) {
   return {
     inFlight: count('sealed', 'anchored', 'requested', 'finalised', 'attested'),
     openTransactions: newest.filter(({ fate }) => fate === 'open').length,
-    recordsABatch: last === undefined ? 0 : (await store.records.claimedBy(last.header.seq)).length,
-    entriesABatch: last === undefined ? 0 : (await store.batches.entries(last.header.seq)).length,
+    recordsABatch: last === undefined ? 0 : (await store.records.claimedBy(last.id)).length,
+    entriesABatch: last === undefined ? 0 : (await store.batches.entries(last.id)).length,
     backlog: records - excluded - claimed,
   }
 }

@@ -8,6 +8,8 @@ access(all) struct Stream {
     access(all) let meterEpoch: UInt32
     /// Unix seconds from which its batches are taken
     access(all) let activeFrom: UFix64
+    /// Whether that is so in this block
+    access(all) let isActive: Bool
     /// 0: none yet
     access(all) let highestSeq: UInt64
     /// Batches up to it are neither held nor taken any more
@@ -18,6 +20,7 @@ access(all) struct Stream {
         self.meter = stream.meterHex()
         self.meterEpoch = stream.meterEpoch
         self.activeFrom = stream.activeFrom
+        self.isActive = getCurrentBlock().timestamp >= stream.activeFrom
         self.highestSeq = stream.highestSeq
         self.base = stream.base()
     }

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { AccountNumber } from '../domain/ids.js'
+import { type AccountNumber, batchName } from '../domain/ids.js'
 import { formatWad } from '../domain/money.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { CorrectionPreview, TotalChange } from '../pipeline/correct.js'
@@ -75,17 +75,18 @@ async function record(
   for (const line of recorded.flatMap(recordedLines)) print(line)
 }
 
-function recordedLines({ correction, callBillable }: RecordedCorrection): string[] {
+function recordedLines({ correction, callBillable, callAfterSeq }: RecordedCorrection): string[] {
   const { id, records, reason, by, sealed, listedBy } = correction
   const head = `correction ${id} of ${nameOf(correction)}: ${records} records, "${reason}" (${by})`
   if (sealed !== undefined) {
-    const stated = listedBy === undefined ? 'the next batch states it' : `in batch ${listedBy}`
+    const stated =
+      listedBy === undefined ? 'the next batch states it' : `in batch ${batchName(listedBy)}`
     return [`${head}; on Flow in block ${sealed.height}, ${stated}`]
   }
   return [
     `${head}; waits for Flow, and nothing of it is sealed until then. The provider signs it with:`,
     `  flowmeter provider correct ${correction.accountNumber} --period ${dayOf(correction)} ` +
-      `--tokens ${tokensText(callBillable)} --after-seq ${correction.afterSeq} ` +
+      `--tokens ${tokensText(callBillable)} --after-seq ${callAfterSeq} ` +
       `--reason ${JSON.stringify(reason)}`,
   ]
 }

@@ -22,7 +22,7 @@ import { pricesCommand } from './prices.js'
 import { providerCommand } from './provider.js'
 import { quarantineCommand } from './quarantine.js'
 import { receiptsCommand } from './receipts.js'
-import { adoptCommand, backupCommand } from './recovery.js'
+import { adoptCommand, backupCommand, rotateMeterCommand } from './recovery.js'
 import { reportCommand } from './report.js'
 import { startCommand } from './start.js'
 import { statusCommand } from './status.js'
@@ -55,6 +55,7 @@ export function createProgram(parts: CliParts): Command {
     tokensCommand(parts),
     backupCommand(parts),
     adoptCommand(parts),
+    rotateMeterCommand(parts),
     statusCommand(parts),
     reportCommand(parts),
     noticesCommand(parts),

@@ -18,7 +18,7 @@ import {
 import { previewCorrection } from '../pipeline/correct.js'
 import { Estimates } from '../pipeline/estimate.js'
 import {
-  callBillable,
+  callOf,
   type RecordedCorrection,
   recordRemapping,
   recordWaiver,
@@ -94,7 +94,7 @@ export function meteringTools(
       withStored(async (store) => {
         const recorded: RecordedCorrection[] = []
         for (const correction of await store.corrections.list(limit)) {
-          recorded.push({ correction, callBillable: await callBillable(correction, store) })
+          recorded.push(await callOf(correction, store))
         }
         return recorded
       }),

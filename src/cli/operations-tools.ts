@@ -1,9 +1,10 @@
-import type { BatchSeq } from '../domain/ids.js'
+import type { BatchId } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { Adopted } from '../pipeline/adopt.js'
 import type { LogFault } from '../pipeline/operator-log.js'
 import type { Parked } from '../pipeline/parked.js'
 import type { Ordered } from '../pipeline/record-correction.js'
+import type { Rotated } from '../pipeline/rotate-meter.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
 import type { Checks } from '../ports/stores.js'
 
@@ -15,9 +16,11 @@ export interface OperationsTools {
   audit(): Promise<Checks>
   backup(file: string, mayReplace: boolean): Promise<{ readonly bytes: number }>
   adopt(ordered: Ordered, isSignedForgotten: boolean): Promise<Adopted>
+  /** @throws TerminalError where Flow does not have the meter of the settings */
+  rotateMeter(ordered: Ordered): Promise<Rotated>
   parked(): Promise<Parked>
-  retry(seq: BatchSeq, ordered: Ordered): Promise<void>
-  skip(seq: BatchSeq, ordered: Ordered): Promise<void>
+  retry(id: BatchId, ordered: Ordered): Promise<void>
+  skip(id: BatchId, ordered: Ordered): Promise<void>
   skipEntry(key: EntryKey, ordered: Ordered): Promise<void>
   release(
     key: EntryKey,

@@ -8,6 +8,7 @@ import { bindIdentity, identityOf } from '../pipeline/identity.js'
 import { logEntries, verifyLog } from '../pipeline/operator-log.js'
 import { listParked, releaseEntry, retryBatch, skipBatch, skipEntry } from '../pipeline/parked.js'
 import type { Ordered } from '../pipeline/record-correction.js'
+import { type Rotated, rotateMeter } from '../pipeline/rotate-meter.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
 import type { Checks, Store } from '../ports/stores.js'
 import { systemClock as clock } from '../runtime/clock.js'
@@ -41,9 +42,10 @@ export function operationsTools(
     },
     adopt: (ordered, isSignedForgotten) =>
       adoptStore(loadConfig(env, folder), ordered, isSignedForgotten, signal),
+    rotateMeter: (ordered) => rotateStore(loadConfig(env, folder), ordered, signal),
     parked: () => withStored(listParked),
-    retry: (seq, ordered) => withStored((store) => retryBatch(store, seq, ordered)),
-    skip: (seq, ordered) => withStored((store) => skipBatch(store, seq, ordered)),
+    retry: (id, ordered) => withStored((store) => retryBatch(store, id, ordered)),
+    skip: (id, ordered) => withStored((store) => skipBatch(store, id, ordered)),
     skipEntry: (key, ordered) => withStored((store) => skipEntry(store, key, ordered)),
     release: (key, verb, ordered) => withStored((store) => releaseEntry(store, key, verb, ordered)),
   }
@@ -56,10 +58,23 @@ async function auditStore(config: Config, signal: AbortSignal): Promise<Checks> 
     const settler = await createSettler(config.settler)
     await bindIdentity(store.identity, identityOf(history, settler, meterKey))
     const { receiptSecret } = config
-    return audit(
-      { stores: store, history, settler, meter: meterKey.address, receiptSecret },
-      signal,
-    )
+    return audit({ stores: store, history, settler, receiptSecret }, signal)
+  })
+}
+
+/** Of a store that stays bound to all but its meter. No daemon may run on it meanwhile. */
+async function rotateStore(
+  config: Config,
+  ordered: Ordered,
+  signal: AbortSignal,
+): Promise<Rotated> {
+  return withLockedStore(config, async (store) => {
+    const attestor = await createAttestor(config.attestor, store)
+    const meterKey = await createMeterKey(config.attestor)
+    const settler = await createSettler(config.settler)
+    const { meter: _, ...others } = identityOf(attestor, settler, meterKey)
+    await bindIdentity(store.identity, others)
+    return rotateMeter({ store, attestor, settler, meterKey }, ordered, signal)
   })
 }
 
@@ -70,18 +85,25 @@ async function adoptStore(
   isSignedForgotten: boolean,
   signal: AbortSignal,
 ): Promise<Adopted> {
+  return withLockedStore(config, async (store) => {
+    const attestor = await createAttestor(config.attestor, store)
+    const meterKey = await createMeterKey(config.attestor)
+    const settler = await createSettler(config.settler)
+    // The headers of another chain or meter must not get into it.
+    await bindIdentity(store.identity, identityOf(attestor, settler, meterKey))
+    const parts = { store, attestor, settler, meterKey, clock, isSignedForgotten }
+    return adopt(parts, ordered, signal)
+  })
+}
+
+async function withLockedStore<Result>(
+  { databaseUrl }: Config,
+  work: (store: Store) => Promise<Result>,
+): Promise<Result> {
   const { lockStore } = await import('../store/index.js')
-  const unlock = lockStore(config.databaseUrl, clock.now())
+  const unlock = lockStore(databaseUrl, clock.now())
   try {
-    return await withStore(config.databaseUrl, async (store) => {
-      const attestor = await createAttestor(config.attestor, store)
-      const meterKey = await createMeterKey(config.attestor)
-      const settler = await createSettler(config.settler)
-      // The headers of another chain or meter must not get into it.
-      await bindIdentity(store.identity, identityOf(attestor, settler, meterKey))
-      const parts = { store, attestor, settler, meterKey, clock, isSignedForgotten }
-      return adopt(parts, ordered, signal)
-    })
+    return await withStore(databaseUrl, work)
   } finally {
     unlock()
   }

@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os'
 import { getuid } from 'node:process'
 import { type Command, InvalidArgumentError } from 'commander'
-import { type AccountNumber, accountNumber, type BatchSeq, batchSeq } from '../domain/ids.js'
+import { type AccountNumber, accountNumber, type BatchId, readBatchName } from '../domain/ids.js'
 import type { Ordered } from '../pipeline/record-correction.js'
 
 export interface OrderOptions {
@@ -33,8 +33,9 @@ function nameOfUser(): string {
   }
 }
 
-export function batchNumber(text: string): BatchSeq {
-  if (/^[1-9]\d{0,18}$/.test(text)) return batchSeq(BigInt(text))
+export function batchNumber(text: string): BatchId {
+  const id = readBatchName(text)
+  if (id !== undefined) return id
   throw new InvalidArgumentError('the number of a batch, such as 7')
 }
 

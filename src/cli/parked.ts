@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { AccountNumber, BatchSeq } from '../domain/ids.js'
+import { type AccountNumber, type BatchId, batchName } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { Parked } from '../pipeline/parked.js'
 import { told } from './desk-parts.js'
@@ -34,13 +34,17 @@ export function parkedCommand({ operations, print }: ParkedParts): Command {
     ordered(parked.command(verb))
       .description(description)
       .argument('<batch>', 'its number', batchNumber)
-      .action(async (seq: BatchSeq, options: OrderOptions, command: Command) => {
+      .action(async (id: BatchId, options: OrderOptions, command: Command) => {
         const order = orderOf(options, command)
         const tools = await operations()
         await told(command, () =>
-          verb === 'retry' ? tools.retry(seq, order) : tools.skip(seq, order),
+          verb === 'retry' ? tools.retry(id, order) : tools.skip(id, order),
         )
-        print(options.json ? toJson({ batch: seq, verb }) : `batch ${seq}: ${verb}, noted`)
+        print(
+          options.json
+            ? toJson({ batch: batchName(id), verb })
+            : `batch ${batchName(id)}: ${verb}, noted`,
+        )
       })
   }
   const entryVerbs = [

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { batchName } from '../domain/ids.js'
 import { SET_ASIDE_REASONS, type SetAside, type SetAsideReason } from '../domain/set-aside.js'
 import type { Verdict } from '../ports/set-asides.js'
 import type { SetAsideWord } from './metering-tools.js'
@@ -128,7 +129,7 @@ function saidOf(verdict: Verdict | undefined): string {
       return 'is left uncounted'
     case 'sealed':
       return (
-        `cannot replace the row that was read first: batch ${verdict.seq} has it. Let it count ` +
+        `cannot replace the row that was read first: batch ${batchName(verdict.batch)} has it. Let it count ` +
         'beside that one, or dismiss it and correct the total (flowmeter correct)'
       )
     case 'decided':

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { hash, isHex } from '../domain/bytes.js'
+import { type Hex, hash, isHex } from '../domain/bytes.js'
 import { ConfigError } from '../domain/errors.js'
 import { accountNumber, batchSeq, modelId } from '../domain/ids.js'
 import type { Receipts } from '../domain/receipts.js'
@@ -53,8 +53,17 @@ const manifestJson = z.string().refine((text) => {
   }
 }, 'not a manifest')
 
+const meter = z.object({
+  address: z
+    .string()
+    .regex(/^0x[0-9a-f]{40}$/, 'not 20 bytes in lower-case hexadecimal')
+    .transform((text) => text as Hex),
+  epoch: small,
+})
+
 const batchReceipt = z
   .object({
+    meter: meter.optional(),
     header: z.object({
       seq: u64.refine((seq) => seq > 0n, 'batches begin with 1').transform(batchSeq),
       root: bytes32,
@@ -70,7 +79,11 @@ const batchReceipt = z
     records: z.array(recordReceipt),
   })
   .refine(({ entry, leaves }) => entry === undefined || leaves.length > 0, 'has no leaves')
-  .transform(({ entry, ...rest }) => ({ ...rest, ...(entry === undefined ? {} : { entry }) }))
+  .transform(({ entry, meter, ...rest }) => ({
+    ...rest,
+    ...(meter === undefined ? {} : { meter }),
+    ...(entry === undefined ? {} : { entry }),
+  }))
 
 const receiptsFile = z
   .object({

@@ -39,3 +39,25 @@ export function adoptCommand({ operations, print }: RecoveryParts): Command {
       )
     })
 }
+
+/** After the provider has set another meter: see docs/recovery.md. */
+export function rotateMeterCommand({ operations, print }: RecoveryParts): Command {
+  return ordered(new Command('rotate-meter'))
+    .description('Go on with the key of the settings, which the provider has set as the next meter')
+    .action(async (options: OrderOptions, command: Command) => {
+      const order = orderOf(options, command)
+      const tools = await operations()
+      const rotated = await told(command, () => tools.rotateMeter(order))
+      if (options.json) return print(toJson(rotated))
+      const { from, to, meterEpoch, activeFrom, voided } = rotated
+      print(`Meter ${to} follows ${from}; on Flow it is number ${meterEpoch}.`)
+      print(
+        voided.length === 0
+          ? 'Flow had settled all batches of the old one.'
+          : `Batches that Flow had not settled are void: ${voided.join(', ')}. The next ones state them again.`,
+      )
+      print(
+        `Start the daemon. Flow takes its batches from ${new Date(activeFrom * 1000).toISOString()} on.`,
+      )
+    })
+}

@@ -28,9 +28,12 @@ export function targetOf(network: string, usageBatchesAddress: string): Hash {
  *   └──────────┘ └───────────┴──────────┴────────────┘           └─▶ superseded
  * `vanished` may follow requested and finalised too: the round goes with its anchor.
  * `parked` may follow anchored and all after it; `retried` or `superseded` ends it.
+ * `voided` may follow all but settled and superseded: with its meter, nothing of a batch counts any more.
  */
 export type BatchLife =
-  | { readonly state: 'sealed' | 'accepted' | 'settled' | 'superseded' }
+  | { readonly state: 'sealed' | 'accepted' | 'settled' }
+  /** `reason` where it was void: its meter was revoked before Flow had settled it. */
+  | { readonly state: 'superseded'; readonly reason?: string }
   | ({ readonly state: 'anchored' } & Anchored)
   | ({ readonly state: 'requested' | 'finalised' | 'attested'; readonly round: number } & Anchored)
   | { readonly state: 'parked'; readonly reason: string; readonly from: BatchLife }
@@ -54,7 +57,7 @@ export interface Anchored {
 export type BatchEvent =
   | { readonly type: 'anchored'; readonly anchor: Anchor }
   | { readonly type: 'requested'; readonly round: number }
-  | { readonly type: 'parked'; readonly reason: string }
+  | { readonly type: 'parked' | 'voided'; readonly reason: string }
   | { readonly type: 'vanished' | 'missed' | 'finalised' | 'attested' | 'accepted' | 'settled' }
   | { readonly type: 'superseded' | 'retried' }
 
@@ -92,6 +95,9 @@ export function advance(life: BatchLife, event: BatchEvent): BatchLife {
     case 'superseded':
       assert(life.state === 'accepted' || life.state === 'parked', wrong(life, event))
       return { state: 'superseded' }
+    case 'voided':
+      assert(!isOver(life), wrong(life, event))
+      return { state: 'superseded', reason: event.reason }
     case 'parked':
       assert('anchor' in life || life.state === 'accepted', wrong(life, event))
       return { state: 'parked', reason: event.reason, from: life }
@@ -100,6 +106,11 @@ export function advance(life: BatchLife, event: BatchEvent): BatchLife {
       // The rounds that missed are forgiven: else a batch parked for their number parks again.
       return 'anchor' in life.from ? { ...life.from, missedRounds: [] } : life.from
   }
+}
+
+/** Nothing more will become of it. */
+export function isOver({ state }: BatchLife): boolean {
+  return state === 'settled' || state === 'superseded'
 }
 
 /** Not yet accepted on Flow: at most one batch is, because totals gain nothing from a queue. */

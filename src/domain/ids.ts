@@ -4,7 +4,10 @@ declare const brand: unique symbol
 export type Brand<Base, Name extends string> = Base & { readonly [brand]: Name }
 
 export type AccountNumber = Brand<bigint, 'AccountNumber'>
+/** The number that a batch has on the chains: each meter counts its own from 1. */
 export type BatchSeq = Brand<bigint, 'BatchSeq'>
+/** Names a batch in the store, whichever meter signed it; see `batchId`. */
+export type BatchId = Brand<bigint, 'BatchId'>
 export type ModelId = Brand<number, 'ModelId'>
 
 const U64_END = 1n << 64n
@@ -31,6 +34,49 @@ export function batchSeq(value: bigint): BatchSeq {
   return value as BatchSeq
 }
 
+const SEQ_BITS = 40n
+const SEQ_END = 1n << SEQ_BITS
+const ERAS_MAX = 1_000_000
+
+/**
+ * `era · 2^40 + seq`: ids ascend in the order of sealing, and those of the first meter are its numbers.
+ *
+ * @param seq 0 for what comes before the first batch of its meter
+ * @param era how many meters this store had before
+ */
+export function batchId(seq: bigint, era = 0): BatchId {
+  assert(seq >= 0n && seq < SEQ_END, `not a batch number: ${seq}`)
+  assert(era >= 0 && era < ERAS_MAX, `not a count of meters: ${era}`)
+  return ((BigInt(era) << SEQ_BITS) + seq) as BatchId
+}
+
+/** An id from the store. */
+export function storedBatchId(value: bigint): BatchId {
+  return batchId(seqOf(value), eraOf(value))
+}
+
+export function eraOf(id: bigint): number {
+  return Number(id >> SEQ_BITS)
+}
+
+/** Its number on the chains. */
+export function seqOf(id: bigint): bigint {
+  return id % SEQ_END
+}
+
+/** For people and purposes: `7`; of the third meter, `3.7`. */
+export function batchName(id: bigint): string {
+  const era = eraOf(id)
+  return era === 0 ? seqOf(id).toString() : `${era + 1}.${seqOf(id)}`
+}
+
+/** Undefined where it is no name of a batch. */
+export function readBatchName(text: string): BatchId | undefined {
+  const [, meter = '1', seq = ''] = /^(?:([1-9]\d{0,5})\.)?([1-9]\d{0,11})$/.exec(text) ?? []
+  if (seq === '' || BigInt(seq) >= SEQ_END) return undefined
+  return batchId(BigInt(seq), Number(meter) - 1)
+}
+
 /** Id 0 stands for every model that has no row or no name of its own. */
 export const OTHER_MODEL = 0 as ModelId
 
@@ -42,13 +88,13 @@ export function modelId(value: number): ModelId {
 /** Names one effect on a chain. Derived, so that no retry can cause it a second time. */
 export type Purpose = Brand<string, 'Purpose'>
 export const purpose = {
-  anchor: (seq: BatchSeq) => `anchor/${seq}` as Purpose,
-  request: (seq: BatchSeq, attempt: number) => `request/${seq}/${attempt}` as Purpose,
+  anchor: (id: BatchId) => `anchor/${batchName(id)}` as Purpose,
+  request: (id: BatchId, attempt: number) => `request/${batchName(id)}/${attempt}` as Purpose,
   policy: (rewardEpoch: number) => `policy/${rewardEpoch}` as Purpose,
-  accept: (seq: BatchSeq) => `accept/${seq}` as Purpose,
+  accept: (id: BatchId) => `accept/${batchName(id)}` as Purpose,
   /** Names its entries by their positions, both inclusive: `settle/7/0-127`. */
-  settle: (seq: BatchSeq, { first, count }: EntrySpan) =>
-    `settle/${seq}/${first}-${first + count - 1}` as Purpose,
+  settle: (id: BatchId, { first, count }: EntrySpan) =>
+    `settle/${batchName(id)}/${first}-${first + count - 1}` as Purpose,
   /** @param afterS the instant of the price that is to be followed by a newer one */
   price: (token: string, currency: string, afterS: number) =>
     `price/${token}/${currency}/${afterS}` as Purpose,
@@ -62,8 +108,8 @@ export interface EntrySpan {
 }
 
 /** Undefined unless the purpose is to settle entries of this batch. */
-export function settledSpan(seq: BatchSeq, name: Purpose): EntrySpan | undefined {
-  const [, batch, first, last] = /^settle\/(\d+)\/(\d+)-(\d+)$/.exec(name) ?? []
-  if (batch !== seq.toString()) return undefined
+export function settledSpan(id: BatchId, name: Purpose): EntrySpan | undefined {
+  const [, batch, first, last] = /^settle\/([\d.]+)\/(\d+)-(\d+)$/.exec(name) ?? []
+  if (batch !== batchName(id)) return undefined
   return { first: Number(first), count: Number(last) - Number(first) + 1 }
 }

@@ -10,11 +10,13 @@ import type { EntryKey } from './usage-total.js'
  */
 export interface Receipts extends EntryKey {
   readonly provider: bigint
-  /** Of all batches that state the period, by ascending number. */
+  /** Of all batches that state the period, meter by meter, by ascending number. */
   readonly batches: readonly BatchReceipt[]
 }
 
 export interface BatchReceipt {
+  /** Who signed it; each meter counts its batches from 1. `epoch`: Flow's number of it, 0 for the first. */
+  readonly meter?: { readonly address: Hex; readonly epoch: number }
   readonly header: BatchHeader
   /** The canonical JSON that `header.manifest` is the hash of. */
   readonly manifestJson: string

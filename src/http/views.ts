@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import { readBatchName } from '../domain/ids.js'
 import {
   askedAccount,
   PAGE_MAX,
@@ -70,7 +71,8 @@ export function addViews(server: FastifyInstance, parts: ShownParts): void {
   server.get('/v1/batches', all, async (request, reply) => {
     const { before, limit } = request.query as Query
     const count = limitOf(limit)
-    if (before !== undefined && !/^\d{1,18}$/.test(before)) return bad(reply, 'before: a batch')
+    if (before !== undefined && readBatchName(before) === undefined)
+      return bad(reply, 'before: a batch')
     if (count === undefined) return bad(reply, `limit: 1 to ${PAGE_MAX}`)
     return shownBatches(before, count, parts)
   })

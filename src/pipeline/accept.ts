@@ -2,15 +2,18 @@ import { advance, type BatchEvent } from '../domain/batch.js'
 import { assert } from '../domain/errors.js'
 import { purpose } from '../domain/ids.js'
 import type { Attestor } from '../ports/attestor.js'
+import type { Meters } from '../ports/meters.js'
 import type { Settler } from '../ports/settler.js'
 import type { Batches, Outbox, StoredBatch } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
 import { deliver } from './deliver.js'
 import { guard } from './guard.js'
+import { checkActive } from './meter-era.js'
 
 /** The one step that holds both ports: proofs cross from Flare to Flow here. */
 export interface AcceptParts {
   readonly batches: Batches
+  readonly meters: Meters
   readonly outbox: Outbox
   readonly attestor: Attestor
   readonly settler: Settler
@@ -21,23 +24,24 @@ export async function acceptNext(parts: AcceptParts, signal: AbortSignal): Promi
   const { batches } = parts
   const batch = await batches.oldestIn('attested')
   if (batch === undefined) return followPolicies(parts, signal)
-  const { header, life } = batch
+  const { id, life } = batch
   const event = await guard<BatchEvent | undefined>(
     () => accept(batch, parts, signal),
     async (reason) => ({ type: 'parked', reason }),
     signal,
   )
   if (event === undefined) return 'idle'
-  await batches.saveLife(header.seq, advance(life, event))
+  await batches.saveLife(id, advance(life, event))
   return 'advanced'
 }
 
 async function accept(
-  { header, proof }: StoredBatch,
+  { id, header, proof }: StoredBatch,
   parts: AcceptParts,
   signal: AbortSignal,
 ): Promise<BatchEvent | undefined> {
-  const { outbox, settler } = parts
+  const { meters, outbox, settler } = parts
+  checkActive(await settler.stream(signal), await meters.current())
   // Asked first: anybody may have brought the proof.
   const root = await settler.acceptedRoot(header.seq, signal)
   if (root === header.root) return { type: 'accepted' }
@@ -52,12 +56,7 @@ async function accept(
     return undefined
   }
   const way = { lanes: settler.lanes, outbox }
-  const sent = await deliver(
-    purpose.accept(header.seq),
-    () => settler.acceptCall(proof),
-    way,
-    signal,
-  )
+  const sent = await deliver(purpose.accept(id), () => settler.acceptCall(proof), way, signal)
   if (sent !== 'refused') return undefined
   // Refused perhaps because somebody else brought it in the meantime.
   if ((await settler.acceptedRoot(header.seq, signal)) === header.root) return { type: 'accepted' }

@@ -1,15 +1,17 @@
 import type { BatchHeader } from '../domain/batch.js'
 import type { Hash } from '../domain/bytes.js'
 import { TerminalError } from '../domain/errors.js'
-import { batchSeq } from '../domain/ids.js'
+import { batchId, eraOf } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { AnchorHistory, Attestor } from '../ports/attestor.js'
 import type { Clock } from '../ports/clock.js'
 import type { MeterKey } from '../ports/meter-key.js'
+import type { Era } from '../ports/meters.js'
 import type { AppliedRecord, Balance, Settler } from '../ports/settler.js'
 import type { Store, Stores } from '../ports/stores.js'
 import { applyCorrections } from './apply-correction.js'
 import { accountRanges, allBatches } from './in-parts.js'
+import { checkStream } from './meter-era.js'
 import type { Ordered } from './record-correction.js'
 import { nameOf } from './restate.js'
 
@@ -56,7 +58,8 @@ export async function adopt(
     throw new TerminalError('nothing_to_adopt', message)
   }
   // First the file beside the key: until it is written, the next start is refused as this one was.
-  const read = await readFlow(parts, signal)
+  const eras = await store.meters.all()
+  const read = await readFlow(parts, { eras, areResultsOurs: true }, signal)
   await meterKey.adopt?.(last, parts.isSignedForgotten)
   const { lastSeq } = await attestor.meterState(meterKey.address, signal)
   await store.transaction(async (stores) => {
@@ -84,12 +87,23 @@ async function foreignHeaders(
   signal: AbortSignal,
 ): Promise<BatchHeader[]> {
   const known = new Map<bigint, Hash>()
-  for await (const { header } of allBatches(store)) known.set(header.seq, header.root)
+  const { era } = await store.meters.current()
+  for await (const { id, header } of allBatches(store)) {
+    if (eraOf(id) === era) known.set(header.seq, header.root)
+  }
   const isKnown = (header: BatchHeader): boolean => known.get(header.seq) === header.root
   return [...(await attestor.anchoredHeaders(meterKey.address, isKnown, signal))]
 }
 
-interface ReadOfFlow {
+/** What is read, and whose. */
+export interface Reading {
+  /** The store's meters. The stream has to be the last one's by now. */
+  readonly eras: readonly Era[]
+  /** Whether results are of batches of the store's current meter. */
+  readonly areResultsOurs: boolean
+}
+
+export interface ReadOfFlow {
   readonly untilHeight: number
   readonly applied: readonly AppliedRecord[]
   readonly balances: readonly Balance[]
@@ -102,7 +116,13 @@ interface ReadOfFlow {
  * at the end: an adoption that is begun again has to see every window, since what only the lost
  * batches stated is found in them alone.
  */
-async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Promise<ReadOfFlow> {
+export async function readFlow(
+  { store, settler }: Pick<AdoptParts, 'store' | 'settler'>,
+  { eras, areResultsOurs }: Reading,
+  signal: AbortSignal,
+): Promise<ReadOfFlow> {
+  const { era } = await store.meters.current()
+  const last = eras.at(-1) ?? (await store.meters.current())
   const sealed = await settler.sealedHeight(signal)
   const keys = new Map<string, EntryKey>()
   for await (const range of accountRanges(store)) {
@@ -112,16 +132,17 @@ async function readFlow({ store, settler }: AdoptParts, signal: AbortSignal): Pr
   let from = (await store.books.readHeight()) ?? sealed
   for (let window = 0; from <= sealed && window < WINDOWS_MAX; window += 1) {
     const page = await settler.settledSince(from, signal)
+    if (page.stream !== undefined) checkStream(page.stream, last)
     for (const { accountNumber, periodStart } of page.events) {
       const key = { accountNumber, periodStart }
       if (!keys.has(nameOf(key))) entries += 1
       keys.set(nameOf(key), key)
     }
     await store.transaction(async (stores) => {
-      for (const event of page.events) {
-        await stores.batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
+      for (const event of areResultsOurs ? page.events : []) {
+        await stores.batches.saveResult(batchId(event.seq, era), event, event.result, event.txId)
       }
-      await applyCorrections(stores, page.corrections)
+      await applyCorrections(stores, page.corrections, eras)
     })
     from = page.untilHeight
   }

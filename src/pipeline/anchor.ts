@@ -25,22 +25,22 @@ export async function anchorNext(parts: AnchorParts, signal: AbortSignal): Promi
   // The contract is asked first: before a crash we, or at any time anybody, may have anchored it.
   const anchor = await attestor.findAnchor(meterKey.address, header, signal)
   if (anchor !== undefined) {
-    await batches.saveLife(header.seq, advance(life, { type: 'anchored', anchor }))
+    await batches.saveLife(batch.id, advance(life, { type: 'anchored', anchor }))
     return 'advanced'
   }
   const way = { lanes: [attestor.lane], outbox }
   const makeCall = () => attestor.anchorCall(header, signature)
-  const sent = await deliver(purpose.anchor(header.seq), makeCall, way, signal).catch(retried)
+  const sent = await deliver(purpose.anchor(batch.id), makeCall, way, signal).catch(retried)
   if (sent === 'refused') throw new RetryableError('anchor_refused', `batch ${header.seq}`)
   return 'idle'
 }
 
 /** The signature is kept, so that every later sending is of the same bytes. */
-async function signed({ header, signature }: StoredBatch, { batches, meterKey }: AnchorParts) {
+async function signed({ id, header, signature }: StoredBatch, { batches, meterKey }: AnchorParts) {
   if (signature !== undefined) return signature
   const made = await meterKey.sign(header)
   assert(made.length === 132, 'a signature has 65 bytes')
-  await batches.saveSignature(header.seq, made)
+  await batches.saveSignature(id, made)
   return made
 }
 

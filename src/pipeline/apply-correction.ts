@@ -1,5 +1,8 @@
 import type { Correction, SeenCorrection } from '../ports/corrections.js'
+import type { Era } from '../ports/meters.js'
+import type { UsageCorrected } from '../ports/settler.js'
 import type { Stores } from '../ports/stores.js'
+import { appliedBatch } from './meter-era.js'
 import { nameOf } from './restate.js'
 import { takeFrom } from './totals.js'
 
@@ -8,13 +11,21 @@ import { takeFrom } from './totals.js'
  * that nobody recorded here, or that left more than was recorded, lowers nothing and is kept for the
  * operator: the total would else fall without a fact that says why. Until it is recorded or released,
  * nothing of its (vault, period) is sealed, since that would charge again what was given back.
+ *
+ * @param known the store's meters, where one is about to follow; those that it has unless given
  */
 export async function applyCorrections(
-  stores: Pick<Stores, 'corrections' | 'totals'>,
-  events: readonly SeenCorrection[],
+  stores: Pick<Stores, 'corrections' | 'totals' | 'meters'>,
+  events: readonly UsageCorrected[],
+  known?: readonly Era[],
 ): Promise<void> {
-  const { corrections, totals } = stores
-  for (const event of events) await corrections.saveSeen(event)
+  const { corrections, totals, meters } = stores
+  const eras = known ?? (await meters.all())
+  for (const event of events) {
+    const { meterEpoch, afterSeq } = event
+    const upTo = appliedBatch({ meterEpoch, lastSeq: afterSeq }, eras)
+    await corrections.saveSeen({ ...event, afterSeq: upTo })
+  }
   const seen = await corrections.unmatched()
   if (seen.length === 0) return
   for (const recorded of await corrections.pending()) {

@@ -31,7 +31,7 @@ export async function attestNext(parts: AttestParts, signal: AbortSignal): Promi
   const { batches } = parts
   const batch = await batches.oldestIn('anchored', 'requested', 'finalised')
   if (batch === undefined) return 'idle'
-  const { header, life } = batch
+  const { id, life } = batch
   assert('anchor' in life, `a batch that is ${life.state} has no anchor`)
   const event = await guard<BatchEvent | undefined>(
     () => nextEvent(batch, life, parts, signal),
@@ -39,7 +39,7 @@ export async function attestNext(parts: AttestParts, signal: AbortSignal): Promi
     signal,
   )
   if (event === undefined) return 'idle'
-  await batches.saveLife(header.seq, advance(life, event))
+  await batches.saveLife(id, advance(life, event))
   return 'advanced'
 }
 
@@ -64,7 +64,7 @@ async function nextEvent(
 }
 
 async function request(
-  { header }: StoredBatch,
+  { id, header }: StoredBatch,
   { anchor, missedRounds }: InAttestation,
   { attestor, outbox, meter }: AttestParts,
   signal: AbortSignal,
@@ -78,7 +78,7 @@ async function request(
     return { type: 'parked', reason: `not attested in ${missedRounds.length} rounds` }
   }
   if (!(await attestor.isRequestDue(missedRounds, signal))) return undefined
-  const name = purpose.request(header.seq, missedRounds.length)
+  const name = purpose.request(id, missedRounds.length)
   const makeCall = () => attestor.requestCall(anchor, signal)
   const sent = await deliver(name, makeCall, { lanes: [attestor.lane], outbox }, signal)
   if (sent === 'refused') throw new RetryableError('request_refused', `batch ${header.seq}`)
@@ -86,7 +86,7 @@ async function request(
 }
 
 async function prove(
-  { header }: StoredBatch,
+  { id, header }: StoredBatch,
   life: InAttestation,
   { attestor, batches, meter }: AttestParts,
   signal: AbortSignal,
@@ -98,7 +98,7 @@ async function prove(
   const answer = await attestor.fetchProof(meter, header, life.anchor, life.round, signal)
   if (answer.outcome === 'pending') return undefined
   if (answer.outcome === 'missed') return { type: 'missed' }
-  await batches.saveProof(header.seq, answer.proof)
+  await batches.saveProof(id, answer.proof)
   return { type: 'attested' }
 }
 

@@ -1,9 +1,10 @@
-import type { Hex } from '../domain/bytes.js'
+import type { BatchHeader, BatchLife } from '../domain/batch.js'
 import { entryBytes } from '../domain/entry.js'
-import type { AccountRange } from '../domain/ids.js'
+import { type AccountRange, eraOf } from '../domain/ids.js'
 import { receiptSalt, recordLeaf, recordsRoot } from '../domain/receipt.js'
 import type { UsageTotal } from '../domain/usage-total.js'
 import type { AnchorHistory } from '../ports/attestor.js'
+import type { Era } from '../ports/meters.js'
 import type { Settler } from '../ports/settler.js'
 import type { AttributedRecord, Checks, StoredBatch, Stores } from '../ports/stores.js'
 import { computeChecks, type SeenOfFlow } from './checks.js'
@@ -16,7 +17,6 @@ export interface AuditParts {
   readonly stores: Stores
   readonly history: AnchorHistory
   readonly settler: Settler
-  readonly meter: Hex
   readonly receiptSecret: string
 }
 
@@ -82,21 +82,20 @@ async function replayDifference({ stores, receiptSecret }: AuditParts): Promise<
   const corrections = await stores.corrections.list(Number.MAX_SAFE_INTEGER)
   const totals = new Map<string, readonly UsageTotal[]>()
   let differing = 0n
-  for await (const { header, manifestJson } of allBatches(stores)) {
-    const { seq } = header
-    for (const one of corrections.filter(({ listedBy }) => listedBy === seq)) {
+  for await (const { id, manifestJson } of allBatches(stores)) {
+    for (const one of corrections.filter(({ listedBy }) => listedBy === id)) {
       const before = totals.get(nameOf(one)) ?? []
       // A store that is broken is what this looks for: it must not stop at the first fault.
       if (isPart(one.taken, before)) totals.set(nameOf(one), takeFrom(before, one.taken))
       else differing += 1n
     }
-    const records = await stores.records.claimedBy(seq)
-    const claimed = byEntry([...records, ...(await stores.corrections.movedBy(seq))])
+    const records = await stores.records.claimedBy(id)
+    const claimed = byEntry([...records, ...(await stores.corrections.movedBy(id))])
     for (const [name, records] of claimed) {
       totals.set(name, addRecords(totals.get(name) ?? [], records))
     }
     if (manifestJson === '') continue // Adopted: what was anchored is not known here.
-    for (const entry of await stores.batches.entries(seq)) {
+    for (const entry of await stores.batches.entries(id)) {
       const rows = totals.get(nameOf(entry)) ?? []
       const leaves = (claimed.get(nameOf(entry)) ?? []).map((record) =>
         recordLeaf(record, record.modelId, receiptSalt(receiptSecret, record.key)),
@@ -134,46 +133,68 @@ function byEntry(records: readonly AttributedRecord[]): Map<string, AttributedRe
   return groups
 }
 
-function follows({ header }: StoredBatch, before: StoredBatch | undefined): boolean {
-  if (before === undefined) return header.seq === 1n && /^0x0+$/.test(header.prevRoot)
+/** Each meter begins anew. */
+function follows({ id, header }: StoredBatch, before: StoredBatch | undefined): boolean {
+  if (before === undefined || eraOf(before.id) < eraOf(id))
+    return header.seq === 1n && /^0x0+$/.test(header.prevRoot)
   return header.seq === before.header.seq + 1n && header.prevRoot === before.header.root
 }
 
-/** A batch that only waits for its signature has none yet; an adopted one had it when it was anchored. */
+/**
+ * A batch that only waits for its signature has none yet, and a void one may have none; an adopted one
+ * had it when it was anchored.
+ */
 function isUnsigned(
-  { header, signature, manifestJson, life }: StoredBatch,
-  { history, meter }: AuditParts,
+  { id, header, signature, manifestJson, life }: StoredBatch,
+  eras: readonly Era[],
+  { history }: AuditParts,
 ): boolean {
   if (manifestJson === '') return false
-  if (signature === undefined) return life.state !== 'sealed'
-  return history.signerOf(header, signature) !== meter
+  if (signature === undefined) return life.state !== 'sealed' && !isVoid(life)
+  return history.signerOf(header, signature) !== eras[eraOf(id)]?.meter
+}
+
+/** Its meter was revoked first, perhaps since somebody else had its key: nothing was made of it. */
+function isVoid(life: BatchLife): boolean {
+  return life.state === 'superseded' && life.reason !== undefined
 }
 
 /**
  * Each batch follows the one before, is signed, and anchored just so: all but the newest, which may be
- * on its way.
+ * on its way. Of a revoked meter void ones need not be, and more may be anchored: whoever has its key can
+ * do so for ever, to no effect.
  */
 async function headerDifferences(
   parts: AuditParts,
   signal: AbortSignal,
 ): Promise<Pick<Checks, 'prev_roots' | 'signatures' | 'anchors'>> {
-  const { stores, history, meter } = parts
-  const anchored = await history.anchoredHeaders(meter, () => false, signal)
-  const bySeq = new Map(anchored.map((header) => [header.seq, header]))
+  const { stores } = parts
+  const eras = await stores.meters.all()
+  let bySeq = new Map<bigint, BatchHeader>()
+  let era = -1
+  const readAnchored = async (next: number) => {
+    era = next
+    const meter = eras[era]?.meter
+    const anchored =
+      meter === undefined ? [] : await parts.history.anchoredHeaders(meter, () => false, signal)
+    bySeq = new Map(anchored.map((header) => [header.seq, header]))
+  }
   const differing = { prev_roots: 0n, signatures: 0n, anchors: 0n }
   let before: StoredBatch | undefined
   for await (const batch of allBatches(stores)) {
-    const { header, life } = batch
+    const { id, header, life } = batch
+    if (eraOf(id) !== era) await readAnchored(eraOf(id))
     if (!follows(batch, before)) differing.prev_roots += 1n
-    if (isUnsigned(batch, parts)) differing.signatures += 1n
+    if (isUnsigned(batch, eras, parts)) differing.signatures += 1n
     const there = bySeq.get(header.seq)
     bySeq.delete(header.seq)
     const isSame =
       there !== undefined && JSON.stringify(plain(there)) === JSON.stringify(plain(header))
-    const isOnItsWay = there === undefined && life.state === 'sealed'
+    const isOnItsWay = isVoid(life) || (there === undefined && life.state === 'sealed')
     if (!isSame && !isOnItsWay) differing.anchors += 1n
     before = batch
   }
+  if (era < eras.length - 1) await readAnchored(eras.length - 1)
   return { ...differing, anchors: differing.anchors + BigInt(bySeq.size) }
 }
 
@@ -186,7 +207,9 @@ async function acceptedDifference(
   signal: AbortSignal,
 ): Promise<bigint> {
   let differing = 0n
-  for (const { header } of await stores.batches.newest(ROOTS_ASKED)) {
+  const { era } = await stores.meters.current()
+  for (const { id, header } of await stores.batches.newest(ROOTS_ASKED)) {
+    if (eraOf(id) < era) break // Flow dropped the roots of the meter before.
     const root = await settler.acceptedRoot(header.seq, signal)
     if (root !== undefined && root !== header.root) differing += 1n
   }

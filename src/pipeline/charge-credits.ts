@@ -48,11 +48,11 @@ function postCharge(record: AppliedRecord, { store, clock }: ChargeCreditsParts)
   })
 }
 
-/** At one `lastSeq` a charge only falls, by corrections: so the two together are told once. */
-function factOf({ accountNumber, periodStart, lastSeq, charged }: AppliedRecord) {
+/** At one batch a charge only falls, by corrections: so the two together are told once. */
+function factOf({ accountNumber, periodStart, meterEpoch, lastSeq, charged }: AppliedRecord) {
   const day = new Date(periodStart * 1000).toISOString().slice(0, 10)
   return {
-    id: `charge/${accountNumber}/${periodStart}/${lastSeq}/${charged}`,
+    id: `charge/${accountNumber}/${periodStart}/${meterEpoch}.${lastSeq}/${charged}`,
     kind: 'charge',
     memo: `usage of the period from ${day}, batch ${lastSeq}`,
   } as const

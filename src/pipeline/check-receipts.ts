@@ -27,12 +27,17 @@ export function checkReceipts(receipts: Receipts): CheckedReceipts {
   const counted: Counters = new Map()
   const calls = new Calls()
   let stated: Entry | undefined
-  let lastSeq = 0n
+  let last: BatchReceipt | undefined
+  const meters = new Set<string | undefined>()
   for (const batch of receipts.batches) {
     const { seq } = batch.header
     const tell = (what: string) => void problems.push(`batch ${seq}: ${what}`)
-    if (seq <= lastSeq) tell('comes after a later one')
-    lastSeq = seq
+    const address = batch.meter?.address
+    if (address === last?.meter?.address) {
+      if (last !== undefined && seq <= last.header.seq) tell('comes after a later one')
+    } else if (meters.has(address)) tell('is of a meter that another one has followed')
+    meters.add(address)
+    last = batch
     if (keccak(utf8(batch.manifestJson)) !== batch.header.manifest) {
       tell('its manifest is not the one that was signed')
     }

@@ -1,13 +1,15 @@
 import { keccak, utf8 } from '../domain/bytes.js'
 import { chunkHash, chunksOf, entryBytes } from '../domain/entry.js'
-import type { AccountRange } from '../domain/ids.js'
+import { type AccountRange, batchId } from '../domain/ids.js'
 import { merkleRoot } from '../domain/merkle.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
+import type { Era } from '../ports/meters.js'
 import type { AppliedRecord, Balance, Conservation, Vault } from '../ports/settler.js'
 import type { Checks, Stated, StoredBatch, Stores } from '../ports/stores.js'
 import type { Plan } from '../pricing/plan.js'
 import { type Billable, billableOf, priceOf } from '../pricing/price.js'
 import { accountRanges, allBatches } from './in-parts.js'
+import { appliedBatch } from './meter-era.js'
 import { planOf } from './plan-of.js'
 import { nameOf } from './restate.js'
 
@@ -21,7 +23,10 @@ export interface SeenOfFlow {
   readonly conservation: Conservation
 }
 
-type CheckedStores = Pick<Stores, 'records' | 'totals' | 'batches' | 'books' | 'corrections'>
+type CheckedStores = Pick<
+  Stores,
+  'records' | 'totals' | 'batches' | 'books' | 'corrections' | 'meters'
+>
 
 /**
  * What must always hold (design, section 8), as differences: every one of them must be 0. Money is
@@ -55,10 +60,14 @@ export async function computeChecks(
 async function totalsDifferences(stores: CheckedStores, seen: SeenOfFlow) {
   const sums = { records: 0n, charged: 0n, applied: 0n, split: 0n }
   const plans = await stores.books.plans()
-  const last = (await stores.batches.last())?.header.seq ?? 0n
+  const eras = await stores.meters.all()
+  const last = (await stores.batches.last())?.id ?? 0n
+  const begun = batchId(0n, eras.length - 1)
   // The next batch states them. After a number that none of ours has, it would be in vain.
   const unstated = await stores.corrections.unstated()
-  const corrected = new Set(unstated.filter(({ afterSeq }) => afterSeq <= last).map(nameOf))
+  const corrected = new Set(
+    unstated.filter(({ afterSeq }) => afterSeq <= last || afterSeq <= begun).map(nameOf),
+  )
   for await (const range of accountRanges(stores)) {
     const totals = await stores.totals.rows(range)
     const applied = await seen.applied(range)
@@ -69,7 +78,7 @@ async function totalsDifferences(stores: CheckedStores, seen: SeenOfFlow) {
     const stated = new Map((await stores.totals.all(range)).map((one) => [nameOf(one), one]))
     sums.records += usageDifference(await stores.records.claimedUsage(range), totals)
     sums.charged += chargedDifference(applied, plan)
-    sums.applied += appliedDifference(applied, { totals, stated, corrected, plan })
+    sums.applied += appliedDifference(applied, { eras, totals, stated, corrected, plan })
     sums.split += splitDifference(await seen.balances(range), applied)
   }
   return sums
@@ -123,12 +132,12 @@ function usageDifference(
 
 /** Entries whose newest statement is not what the totals say. */
 async function entriesDifference(
-  { header }: StoredBatch,
+  { id }: StoredBatch,
   corrected: ReadonlySet<string>,
   stores: CheckedStores,
 ): Promise<bigint> {
   let differing = 0n
-  for (const entry of await stores.batches.newestIn(header.seq)) {
+  for (const entry of await stores.batches.newestIn(id)) {
     if (corrected.has(nameOf(entry))) continue
     const rows = await stores.totals.of(entry)
     const recordsRoot = `0x${entry.bytes.slice(28, 92)}`
@@ -139,14 +148,11 @@ async function entriesDifference(
 }
 
 async function seqGaps({ batches }: Pick<Stores, 'batches'>): Promise<bigint> {
-  const last = await batches.last()
-  const counts = await batches.counts()
-  const held = Object.values(counts.states).reduce((sum, count) => sum + count, 0)
-  return (last?.header.seq ?? 0n) - BigInt(held)
+  return (await batches.counts()).gaps
 }
 
-async function isUnderItsRoot({ header }: StoredBatch, { batches }: CheckedStores) {
-  const entries = await batches.entries(header.seq)
+async function isUnderItsRoot({ id, header }: StoredBatch, { batches }: CheckedStores) {
+  const entries = await batches.entries(id)
   const leaves = entries.map(({ bytes }) => keccak(bytes))
   const isWhole = entries.every(({ leaf }, i) => leaf === leaves[i]) && leaves.length > 0
   return isWhole && merkleRoot(chunksOf(leaves).map(chunkHash)) === header.root
@@ -155,7 +161,7 @@ async function isUnderItsRoot({ header }: StoredBatch, { batches }: CheckedStore
 /** charged(vault, period) = price(plan of that period, what is applied), to the wad. */
 function chargedDifference(applied: readonly AppliedRecord[], planOf: PlanFinder): bigint {
   let difference = 0n
-  for (const record of applied.filter(({ lastSeq }) => lastSeq > 0n)) {
+  for (const record of applied.filter(isKnown)) {
     // Nothing was used after all: neither minimum nor fee is due.
     if (record.billable === 0n && record.charged === 0n) continue
     const plan = planOf(record)
@@ -168,6 +174,7 @@ function chargedDifference(applied: readonly AppliedRecord[], planOf: PlanFinder
 
 interface Known {
   readonly totals: readonly (EntryKey & UsageTotal)[]
+  readonly eras: readonly Era[]
   readonly stated: ReadonlyMap<string, Stated>
   readonly corrected: ReadonlySet<string>
   readonly plan: PlanFinder
@@ -179,8 +186,9 @@ function appliedDifference(applied: readonly AppliedRecord[], known: Known): big
   let difference = 0n
   for (const record of applied) {
     // Totals that went on since are applied by a batch that is still on its way.
-    const isBehind = record.lastSeq < (known.stated.get(nameOf(record))?.statedBy ?? 0n)
-    if (record.lastSeq === 0n || isBehind || known.corrected.has(nameOf(record))) continue
+    const isBehind =
+      appliedBatch(record, known.eras) < (known.stated.get(nameOf(record))?.statedBy ?? 0n)
+    if (!isKnown(record) || isBehind || known.corrected.has(nameOf(record))) continue
     const plan = known.plan(record)
     if (plan === undefined) continue // It is a difference of `charged_vs_price` already.
     difference += magnitude(billableOf(plan, rows.get(nameOf(record)) ?? []) - record.billable)
@@ -200,6 +208,11 @@ function splitDifference(balances: readonly Balance[], applied: readonly Applied
     difference += magnitude(charged - (periods.get(account) ?? 0n))
   }
   return difference
+}
+
+/** Of a (vault, period) that Flow knows nothing of, all is 0. After a correction the number alone may be. */
+function isKnown({ meterEpoch, lastSeq }: AppliedRecord): boolean {
+  return meterEpoch > 0 || lastSeq > 0n
 }
 
 function groupByEntry(

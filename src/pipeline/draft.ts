@@ -47,7 +47,7 @@ export async function draftBatch(stores: Stores, parts: DraftParts): Promise<Dra
   const { limits = BATCH_LIMITS } = parts.settings
   // Neither has what waits for a correction or an operator: until Flow has lowered a total, nobody
   // can say what comes on top of it.
-  const restated = await entriesToRestate(stores, limits.entries)
+  const restated = await entriesToRestate(stores, parts.clock.now(), limits.entries)
   const keys = new Map(restated.map((key) => [nameOf(key), key]))
   for (const [name, [first]] of fresh) if (first !== undefined) keys.set(name, keyOf(first))
 

@@ -38,6 +38,7 @@ export async function bindIdentity(
   throw new ConfigError(
     'another_identity',
     `The settings do not belong to this store: ${differing.join('; ')}. Use the settings it was ` +
-      'made with, or give this network a store of its own (DATABASE_URL).',
+      'made with, or give this network a store of its own (DATABASE_URL). For the next meter of the same ' +
+      'provider, say so: flowmeter rotate-meter',
   )
 }

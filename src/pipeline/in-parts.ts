@@ -35,7 +35,7 @@ export async function* allBatches({
     yield* page
     const last = page.at(-1)
     if (last === undefined || page.length < BATCHES_A_PAGE) return
-    from = last.header.seq + 1n
+    from = last.id + 1n
   }
 }
 
@@ -48,6 +48,6 @@ export async function* parkedBatches({
     yield* page
     const last = page.at(-1)
     if (last === undefined || page.length < PARKED_A_PAGE) return
-    from = last.seq + 1n
+    from = last.id + 1n
   }
 }

@@ -1,5 +1,5 @@
 import type { CanonicalValue } from '../domain/canonical-json.js'
-import type { BatchSeq } from '../domain/ids.js'
+import { type BatchSeq, seqOf } from '../domain/ids.js'
 import type { Correction } from '../ports/corrections.js'
 import type { Stores } from '../ports/stores.js'
 import type { Draft, DraftParts } from './draft.js'
@@ -34,7 +34,7 @@ function correctionOf(correction: Correction): CanonicalValue {
     id: id.toString(),
     account: accountNumber.toString(),
     periodStart: periodStart.toString(),
-    afterSeq: afterSeq.toString(),
+    afterSeq: seqOf(afterSeq).toString(),
     billable: billable.toString(),
     taken: taken.map((row) => ({
       modelId: row.modelId.toString(),

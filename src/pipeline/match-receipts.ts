@@ -3,6 +3,7 @@ import { formatWad, type Wad } from '../domain/money.js'
 import { PERIOD_KINDS, type PeriodKind, periodAt } from '../domain/period.js'
 import type { BatchReceipt, Receipts, RecordReceipt } from '../domain/receipts.js'
 import type { PublicDesk } from '../ports/desk.js'
+import type { AppliedRecord } from '../ports/settler.js'
 
 export interface MatchedReceipts {
   /** Where the chain says something else than the receipts. */
@@ -23,13 +24,16 @@ export async function matchReceipts(
   const { provider, batches } = receipts
   const problems: string[] = []
   const notes: string[] = []
+  const now = await desk.meter(provider, signal)
+  const ofNow = batches.filter(({ meter }) => meter === undefined || meter.address === now)
+  if (ofNow.length < batches.length) notes.push(revoked(batches.length - ofNow.length))
   const roots = await desk.roots(
     provider,
-    batches.map(({ header }) => header.seq),
+    ofNow.map(({ header }) => header.seq),
     signal,
   )
   const pruned: bigint[] = []
-  for (const [i, { header }] of batches.entries()) {
+  for (const [i, { header }] of ofNow.entries()) {
     const root = roots[i]
     if (root === undefined) pruned.push(header.seq)
     else if (root !== header.root) problems.push(`batch ${header.seq}: Flow holds the root ${root}`)
@@ -38,12 +42,12 @@ export async function matchReceipts(
 
   const applied = await desk.applied(provider, receipts, signal)
   const stating = batches.filter(({ entry }) => entry !== undefined)
-  const newest = stating.at(-1)?.header.seq ?? 0n
-  const applies = stating.findLast(({ header }) => header.seq <= applied.lastSeq)
+  const newest = stating.at(-1)
+  const applies = appliedOf(stating, applied)
   const { price, period } = await vaultOnFlow(receipts, applies, desk, signal)
   const late = period && batches.flatMap(({ records }) => records).find(isAfter(period, receipts))
   if (late) problems.push(`the call ${late.key.source}/${late.key.requestId} is after the period`)
-  if (newest > applied.lastSeq) notes.push(`batch ${newest} is not applied on Flow yet`)
+  if (newest !== applies) notes.push(`batch ${newest?.header.seq} is not applied on Flow yet`)
   const charged = formatWad(applied.charged)
   if (price === undefined ? applied.charged > 0n : applied.charged > price) {
     const gives =
@@ -57,6 +61,26 @@ export async function matchReceipts(
     )
   }
   return { problems, notes, charged: applied.charged, price }
+}
+
+/** The newest that is applied, as the contract orders them: first by meter, then by number. */
+function appliedOf(
+  stating: readonly BatchReceipt[],
+  { meterEpoch, lastSeq }: AppliedRecord,
+): BatchReceipt | undefined {
+  const epochOf = ({ meter }: BatchReceipt): number => meter?.epoch ?? 0
+  const epoch = Math.max(...stating.map(epochOf).filter((one) => one <= meterEpoch))
+  return stating.findLast(
+    (batch) => epochOf(batch) < epoch || (epochOf(batch) === epoch && batch.header.seq <= lastSeq),
+  )
+}
+
+function revoked(count: number): string {
+  const are = count === 1 ? 'One batch is' : `${count} batches are`
+  return (
+    `${are} of a meter that is revoked: Flow keeps what it applied of them, and no root. ` +
+    'The roots stand in the UsageBatchAnchored events on Flare for ever.'
+  )
 }
 
 /** By the contract's own price function, with the vault's plan of the period. */

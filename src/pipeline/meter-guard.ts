@@ -1,11 +1,14 @@
 import type { Hex } from '../domain/bytes.js'
 import { ConfigError, RetryableError } from '../domain/errors.js'
 import type { Attestor } from '../ports/attestor.js'
+import type { Meters } from '../ports/meters.js'
 import type { Batches } from '../ports/stores.js'
+import { lastOfMeter } from './meter-era.js'
 
 export interface MeterGuardParts {
   readonly attestor: Attestor
   readonly batches: Batches
+  readonly meters: Meters
   readonly meter: Hex
 }
 
@@ -37,11 +40,11 @@ export async function checkMeter(parts: MeterGuardParts, signal: AbortSignal): P
 
 /** The last numbers of the chain and of the store. */
 async function compared(
-  { attestor, batches, meter }: MeterGuardParts,
+  { attestor, batches, meters, meter }: MeterGuardParts,
   signal: AbortSignal,
 ): Promise<{ readonly lastSeq: bigint; readonly ours: bigint }> {
   const { lastSeq, lastRoot } = await attestor.meterState(meter, signal)
-  const last = await batches.last()
+  const last = await lastOfMeter({ batches, meters })
   const ours = last?.header.seq ?? 0n
   if (lastSeq > ours) {
     throw ahead(`batch ${lastSeq} is anchored`, ours)

@@ -1,12 +1,13 @@
 import { advance } from '../domain/batch.js'
 import { TerminalError } from '../domain/errors.js'
-import type { BatchSeq } from '../domain/ids.js'
+import { type BatchId, batchName } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { Stop } from '../ports/stops.js'
 import type { Store, StoredBatch, Stores } from '../ports/stores.js'
 import { billableOf } from '../pricing/price.js'
 import { Estimates } from './estimate.js'
 import { parkedBatches } from './in-parts.js'
+import { appliedBatch } from './meter-era.js'
 import { planOf } from './plan-of.js'
 import type { Ordered } from './record-correction.js'
 import { nameOf } from './restate.js'
@@ -15,14 +16,15 @@ import { withWaiting } from './totals.js'
 /** All that waits for an operator, with what can be done about it. */
 export interface Parked {
   readonly batches: readonly {
-    readonly seq: BatchSeq
+    /** Its name, such as `7`. */
+    readonly seq: string
     readonly reason: string
     /** Entries that no later batch states and Flow has not applied. */
     readonly onlyHere: readonly EntryKey[]
   }[]
   /** (Vault, period)s whose newest statement Flow took note of and did not apply. */
   readonly refused: readonly (EntryKey & {
-    readonly seq: BatchSeq
+    readonly seq: string
     readonly result: string
     readonly advice: string
   })[]
@@ -45,15 +47,16 @@ const SHOWN_MAX = 1_000
 
 export async function listParked(stores: Stores): Promise<Parked> {
   const batches = []
-  for await (const { seq, life } of parkedBatches(stores)) {
-    batches.push({ seq, reason: life.reason, onlyHere: await statedOnlyBy(seq, stores) })
+  for await (const { id, life } of parkedBatches(stores)) {
+    const onlyHere = await statedOnlyBy(id, stores)
+    batches.push({ seq: batchName(id), reason: life.reason, onlyHere })
     if (batches.length === SHOWN_MAX) break
   }
   return {
     batches,
     refused: (await stores.batches.refused(SHOWN_MAX)).map(
-      ({ accountNumber, periodStart, seq, result }) => ({
-        ...{ accountNumber, periodStart, seq },
+      ({ accountNumber, periodStart, batch, result }) => ({
+        ...{ accountNumber, periodStart, seq: batchName(batch) },
         result: result ?? '',
         advice: ADVICE[result ?? ''] ?? 'see flowmeter audit',
       }),
@@ -67,11 +70,11 @@ export async function listParked(stores: Stores): Promise<Parked> {
  *
  * @throws TerminalError `not_parked`
  */
-export function retryBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promise<void> {
+export function retryBatch(store: Store, id: BatchId, ordered: Ordered): Promise<void> {
   return store.transaction(async (stores) => {
-    const { header, life } = await parkedBatch(stores, seq)
-    await stores.batches.saveLife(header.seq, advance(life, { type: 'retried' }))
-    await note(stores, 'parked retry', { batch: seq.toString() }, ordered)
+    const { life } = await parkedBatch(stores, id)
+    await stores.batches.saveLife(id, advance(life, { type: 'retried' }))
+    await note(stores, 'parked retry', { batch: batchName(id) }, ordered)
   })
 }
 
@@ -80,30 +83,30 @@ export function retryBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promi
  *
  * @throws TerminalError `not_parked`, `would_change_money` with what has to be done instead
  */
-export function skipBatch(store: Store, seq: BatchSeq, ordered: Ordered): Promise<void> {
+export function skipBatch(store: Store, id: BatchId, ordered: Ordered): Promise<void> {
   return store.transaction(async (stores) => {
-    const batch = await parkedBatch(stores, seq)
-    const [first, ...more] = await statedOnlyBy(seq, stores)
+    const batch = await parkedBatch(stores, id)
+    const [first, ...more] = await statedOnlyBy(id, stores)
     if (first !== undefined) {
       throw new TerminalError(
         'would_change_money',
-        `batch ${seq} alone states account ${first.accountNumber}, period ${first.periodStart}` +
+        `batch ${batchName(id)} alone states account ${first.accountNumber}, period ${first.periodStart}` +
           `${more.length === 0 ? '' : ` and ${more.length} more`}. The next batch states them again ` +
           'by itself: skip this one then, or retry it. What should not be charged is taken out with ' +
           'flowmeter correct waive, or given back by the provider as a credit.',
       )
     }
-    await stores.batches.saveLife(seq, advance(batch.life, { type: 'superseded' }))
-    await note(stores, 'parked skip', { batch: seq.toString() }, ordered)
+    await stores.batches.saveLife(id, advance(batch.life, { type: 'superseded' }))
+    await note(stores, 'parked skip', { batch: batchName(id) }, ordered)
   })
 }
 
 /** Parked batches that nothing depends on any more are given up by themselves. Returns how many. */
 export async function supersedeParked(stores: Stores): Promise<number> {
   let superseded = 0
-  for await (const { seq, life } of parkedBatches(stores)) {
-    if ((await statedOnlyBy(seq, stores)).length > 0) continue
-    await stores.batches.saveLife(seq, advance(life, { type: 'superseded' }))
+  for await (const { id, life } of parkedBatches(stores)) {
+    if ((await statedOnlyBy(id, stores)).length > 0) continue
+    await stores.batches.saveLife(id, advance(life, { type: 'superseded' }))
     superseded += 1
   }
   return superseded
@@ -163,19 +166,22 @@ async function isRefused(key: EntryKey, { batches }: Stores): Promise<boolean> {
 }
 
 /** Entries that would be charged by nothing if this batch were not there. */
-async function statedOnlyBy(seq: BatchSeq, { batches, books }: Stores): Promise<EntryKey[]> {
-  const newest = await batches.newestIn(seq)
-  const applied = new Map((await books.appliedOf(newest)).map((one) => [nameOf(one), one.lastSeq]))
+async function statedOnlyBy(id: BatchId, { batches, books, meters }: Stores): Promise<EntryKey[]> {
+  const newest = await batches.newestIn(id)
+  const eras = await meters.all()
+  const applied = new Map<string, bigint>(
+    (await books.appliedOf(newest)).map((one) => [nameOf(one), appliedBatch(one, eras)]),
+  )
   return newest
-    .filter((entry) => (applied.get(nameOf(entry)) ?? 0n) < seq)
+    .filter((entry) => (applied.get(nameOf(entry)) ?? 0n) < id)
     .map(({ accountNumber, periodStart }) => ({ accountNumber, periodStart }))
 }
 
-async function parkedBatch({ batches }: Stores, seq: BatchSeq): Promise<StoredBatch> {
-  const batch = await batches.get(seq)
+async function parkedBatch({ batches }: Stores, id: BatchId): Promise<StoredBatch> {
+  const batch = await batches.get(id)
   if (batch?.life.state === 'parked') return batch
   const is = batch === undefined ? 'is not there' : `is ${batch.life.state}`
-  throw new TerminalError('not_parked', `batch ${seq} ${is}, not parked`)
+  throw new TerminalError('not_parked', `batch ${batchName(id)} ${is}, not parked`)
 }
 
 /** What the period costs with all that waits to be sealed: so far an operator has looked at it. */

@@ -1,9 +1,10 @@
 import { CHUNK_MAX, chunkHash, chunksOf } from '../domain/entry.js'
-import { accountNumber } from '../domain/ids.js'
+import { accountNumber, eraOf } from '../domain/ids.js'
 import { merklePath } from '../domain/merkle.js'
 import { receiptSalt } from '../domain/receipt.js'
 import type { BatchReceipt, Receipts, RecordReceipt } from '../domain/receipts.js'
 import type { EntryKey } from '../domain/usage-total.js'
+import type { Era } from '../ports/meters.js'
 import type { AttributedRecord, StoredBatch, StoredEntry, Stores } from '../ports/stores.js'
 import { keyOf, nameOf } from './restate.js'
 
@@ -19,7 +20,7 @@ export async function statedPeriods(
 const STATEMENTS_MAX = 500_000
 const CORRECTIONS_MAX = 100_000
 
-type ReceiptStores = Pick<Stores, 'batches' | 'records' | 'corrections'>
+type ReceiptStores = Pick<Stores, 'batches' | 'records' | 'corrections' | 'meters'>
 
 /**
  * Everything that one customer needs to check one period, and nothing of any other customer. What was
@@ -34,28 +35,31 @@ export async function makeReceipts(
   const correcting = (await stores.corrections.list(CORRECTIONS_MAX)).flatMap((one) =>
     nameOf(one) === nameOf(key) && one.listedBy !== undefined ? [one.listedBy] : [],
   )
-  const seqs = new Set([...stating.map(({ seq }) => seq), ...correcting])
+  const ids = new Set([...stating.map(({ batch }) => batch), ...correcting])
+  const eras = await stores.meters.all()
   const batches: BatchReceipt[] = []
-  for (const seq of [...seqs].sort((a, b) => (a < b ? -1 : 1))) {
-    const batch = await stores.batches.get(seq)
+  for (const id of [...ids].sort((a, b) => (a < b ? -1 : 1))) {
+    const batch = await stores.batches.get(id)
     if (batch === undefined || batch.manifestJson === '') continue
-    batches.push(await batchReceipt(batch, key, receiptSecret, stores))
+    batches.push({
+      ...meterOf(eras[eraOf(id)]),
+      ...(await batchReceipt(batch, key, receiptSecret, stores)),
+    })
   }
   const { accountNumber, periodStart } = key
   return { provider, accountNumber, periodStart, batches }
 }
 
 async function batchReceipt(
-  { header, manifestJson }: StoredBatch,
+  { id, header, manifestJson }: StoredBatch,
   key: EntryKey,
   receiptSecret: string,
   { batches, records, corrections }: ReceiptStores,
 ): Promise<BatchReceipt> {
-  const entries = await batches.entries(header.seq)
+  const entries = await batches.entries(id)
   const entry = entries.find((one) => nameOf(one) === nameOf(key))
   if (entry === undefined) return { header, manifestJson, leaves: [], path: [], records: [] }
-  const { seq } = header
-  const counted = [...(await records.claimedBy(seq)), ...(await corrections.movedBy(seq))]
+  const counted = [...(await records.claimedBy(id)), ...(await corrections.movedBy(id))]
   const ours = counted.filter((record) => nameOf(keyOf(record)) === nameOf(key))
   return {
     header,
@@ -64,6 +68,11 @@ async function batchReceipt(
     ...placeOf(entry, entries),
     records: ours.map((record) => recordReceipt(record, receiptSecret)),
   }
+}
+
+function meterOf(era: Era | undefined): Pick<BatchReceipt, 'meter'> {
+  if (era?.meter === undefined) return {}
+  return { meter: { address: era.meter, epoch: era.meterEpoch } }
 }
 
 /** Where an entry stands in its batch. */

@@ -8,6 +8,7 @@ import type { StepOutcome } from '../runtime/worker.js'
 import { computeChecks } from './checks.js'
 import { closeLane } from './deliver.js'
 import { accountRanges } from './in-parts.js'
+import { appliedBatch } from './meter-era.js'
 import { supersedeParked } from './parked.js'
 import { nameOf } from './restate.js'
 import { readResults } from './results.js'
@@ -100,9 +101,12 @@ async function saveChainView(
 async function keysBehind(
   range: AccountRange,
   corrected: ReadonlySet<string>,
-  { totals, books }: Pick<Stores, 'totals' | 'books'>,
+  { totals, books, meters }: Pick<Stores, 'totals' | 'books' | 'meters'>,
 ): Promise<EntryKey[]> {
-  const applied = new Map((await books.applied(range)).map((one) => [nameOf(one), one.lastSeq]))
+  const eras = await meters.all()
+  const applied = new Map<string, bigint>(
+    (await books.applied(range)).map((one) => [nameOf(one), appliedBatch(one, eras)]),
+  )
   const stated = await totals.all(range)
   return stated.filter(
     (one) => (applied.get(nameOf(one)) ?? 0n) < one.statedBy || corrected.has(nameOf(one)),

@@ -1,5 +1,5 @@
 import { assert, TerminalError } from '../domain/errors.js'
-import type { AccountNumber } from '../domain/ids.js'
+import { type AccountNumber, eraOf, seqOf } from '../domain/ids.js'
 import type { RecordKey } from '../domain/usage-record.js'
 import { addUsage, type EntryKey, NO_USAGE, type UsageTotal } from '../domain/usage-total.js'
 import { payerFieldOf } from '../mapping/index.js'
@@ -28,6 +28,8 @@ export interface RecordedCorrection {
    * since a correction never raises. A later batch states the rest.
    */
   readonly callBillable: bigint
+  /** The number that the call must state: 0 where the meter of then is revoked, and with it all its batches. */
+  readonly callAfterSeq: bigint
 }
 
 /** One transaction's worth, and what a person can look over. */
@@ -176,7 +178,7 @@ async function recordOne(
   const billable = billableOf(plan, left)
   const correction = await stores.corrections.record({
     ...key,
-    afterSeq: last.header.seq,
+    afterSeq: last.id,
     billable,
     reason,
     by,
@@ -186,17 +188,23 @@ async function recordOne(
       ...(to === undefined ? {} : { to }),
     })),
   })
-  return { correction, callBillable: await callBillable(correction, stores) }
+  return callOf(correction, stores)
 }
 
 /** See RecordedCorrection. By what Flow was last seen to hold. */
-export async function callBillable(
+export async function callOf(
   correction: Correction,
-  { books }: Pick<Stores, 'books'>,
-): Promise<bigint> {
+  { books, meters }: Pick<Stores, 'books' | 'meters'>,
+): Promise<RecordedCorrection> {
   const [applied] = await books.appliedOf([correction])
   const held = applied?.billable ?? 0n
-  return held < correction.billable ? held : correction.billable
+  const { era } = await meters.current()
+  const isOfOldMeter = eraOf(correction.afterSeq) < era
+  return {
+    correction,
+    callBillable: held < correction.billable ? held : correction.billable,
+    callAfterSeq: isOfOldMeter ? 0n : seqOf(correction.afterSeq),
+  }
 }
 
 async function planFor(key: EntryKey, { books }: Stores): Promise<Plan | undefined> {

@@ -1,7 +1,8 @@
-import { batchSeq } from '../domain/ids.js'
+import { batchId } from '../domain/ids.js'
 import type { Settler } from '../ports/settler.js'
 import type { Store } from '../ports/stores.js'
 import { applyCorrections } from './apply-correction.js'
+import { checkStream, lastOfMeter } from './meter-era.js'
 import { ahead } from './meter-guard.js'
 
 /**
@@ -18,14 +19,21 @@ export async function readResults(
     await store.books.saveReadHeight(await settler.sealedHeight(signal))
     return 0
   }
-  const { events, corrections, untilHeight } = await settler.settledSince(from, signal)
+  const { events, corrections, stream, untilHeight } = await settler.settledSince(from, signal)
   await store.transaction(async (stores) => {
-    const ours = (await stores.batches.last())?.header.seq ?? 0n
+    const current = await stores.meters.current()
+    if (stream !== undefined) checkStream(stream, current)
+    const ours = (await lastOfMeter(stores))?.header.seq ?? 0n
     // Read on, and an adoption would no longer see what those batches stated.
     const foreign = events.find(({ seq }) => seq > ours)
     if (foreign !== undefined) throw ahead(`Flow has settled batch ${foreign.seq}`, ours)
     for (const event of events) {
-      await stores.batches.saveResult(batchSeq(event.seq), event, event.result, event.txId)
+      await stores.batches.saveResult(
+        batchId(event.seq, current.era),
+        event,
+        event.result,
+        event.txId,
+      )
     }
     await applyCorrections(stores, corrections)
     await stores.books.saveReadHeight(untilHeight)

@@ -3,7 +3,7 @@ import { type Hash, keccak, utf8, ZERO_HASH } from '../domain/bytes.js'
 import { canonicalJson } from '../domain/canonical-json.js'
 import { chunkHash, chunksOf, entryBytes } from '../domain/entry.js'
 import { RetryableError } from '../domain/errors.js'
-import { batchSeq } from '../domain/ids.js'
+import { batchId, batchSeq } from '../domain/ids.js'
 import { merkleRoot } from '../domain/merkle.js'
 import type { Clock } from '../ports/clock.js'
 import type { MovedRecord } from '../ports/corrections.js'
@@ -15,6 +15,7 @@ import type { ChargeBounds } from './bounds.js'
 import { BATCH_LIMITS, type BatchLimits, draftBatch } from './draft.js'
 import { isSealDue, type SealRules } from './due.js'
 import { manifestOf } from './manifest.js'
+import { lastOfMeter } from './meter-era.js'
 import { billableUnder } from './plan-of.js'
 import { nameOf } from './restate.js'
 import { withWaiting } from './totals.js'
@@ -58,7 +59,7 @@ export async function sealNext(parts: SealParts, signal: AbortSignal): Promise<S
   const last = await store.batches.last()
   if (!(await isTime(last, parts))) return 'idle'
   await parts.checkMeter(signal)
-  return store.transaction((stores) => seal(stores, last, parts))
+  return store.transaction((stores) => seal(stores, parts))
 }
 
 async function isTime(
@@ -111,15 +112,13 @@ function isBefore(lastSealedAtMs: number | undefined, intervalMs: number, nowMs:
   return !isAhead && nowMs < lastSealedAtMs + intervalMs
 }
 
-async function seal(
-  stores: Stores,
-  last: StoredBatch | undefined,
-  parts: SealParts,
-): Promise<StepOutcome> {
+async function seal(stores: Stores, parts: SealParts): Promise<StepOutcome> {
   await endAdoption(stores, parts)
   const draft = await draftBatch(stores, parts)
   if (draft.entries.length === 0) return 'idle'
+  const last = await lastOfMeter(stores)
   const seq = batchSeq((last?.header.seq ?? 0n) + 1n)
+  const id = batchId(seq, (await stores.meters.current()).era)
   const manifestJson = canonicalJson(await manifestOf(seq, draft, stores, parts))
 
   const bytes = draft.entries.map(entryBytes)
@@ -140,21 +139,21 @@ async function seal(
   }))
   await stores.batches.add(header, manifestJson, rows)
   for (const [currency, charge] of draft.charges) {
-    await stores.stops.saveCharge(seq, currency, charge)
+    await stores.stops.saveCharge(id, currency, charge)
   }
   for (const entry of draft.entries) {
-    await stores.totals.save(entry, entry.rows, seq)
+    await stores.totals.save(entry, entry.rows, id)
     const records = draft.records.get(nameOf(entry)) ?? []
     const moved = records.filter(isMoved)
     await stores.records.claim(
-      seq,
+      id,
       records.filter((record) => !isMoved(record)),
     )
-    await stores.corrections.claimMoved(seq, moved)
+    await stores.corrections.claimMoved(id, moved)
   }
   await stores.corrections.saveListed(
-    draft.corrections.map(({ id }) => id),
-    seq,
+    draft.corrections.map((one) => one.id),
+    id,
   )
   return 'advanced'
 }

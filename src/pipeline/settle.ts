@@ -1,6 +1,13 @@
 import { advance, type BatchEvent } from '../domain/batch.js'
 import { RetryableError } from '../domain/errors.js'
-import { type BatchSeq, type EntrySpan, type Purpose, purpose, settledSpan } from '../domain/ids.js'
+import {
+  type BatchId,
+  batchName,
+  type EntrySpan,
+  type Purpose,
+  purpose,
+  settledSpan,
+} from '../domain/ids.js'
 import type { TxId } from '../ports/lane.js'
 import type { Settler } from '../ports/settler.js'
 import type { SavedTx, Store, StoredBatch, StoredEntry } from '../ports/stores.js'
@@ -24,7 +31,7 @@ export interface SettlePass {
   /** How much an entry uses for each unit that it was measured to use. */
   dearness?: number
   /** Refusals from before this process, or before an operator had the batch tried again. */
-  forgiven?: { readonly seq: BatchSeq; readonly ids: ReadonlySet<TxId> } | undefined
+  forgiven?: { readonly batch: BatchId; readonly ids: ReadonlySet<TxId> } | undefined
   /** Why Flow refused a run, in its own words. */
   reasons?: Map<Purpose, string>
 }
@@ -37,7 +44,7 @@ export async function settleNext(parts: SettleParts, signal: AbortSignal): Promi
   const { batches } = parts.store
   const batch = await batches.oldestIn('accepted')
   if (batch === undefined) return 'idle'
-  const { header, life } = batch
+  const { id, life } = batch
   const event = await guard<BatchEvent | undefined>(
     () => settle(batch, parts, signal),
     async (reason) => ({ type: 'parked', reason }),
@@ -45,7 +52,7 @@ export async function settleNext(parts: SettleParts, signal: AbortSignal): Promi
   )
   if (event === undefined) return 'idle'
   if (event.type === 'parked') parts.pass.forgiven = undefined
-  await batches.saveLife(header.seq, advance(life, event))
+  await batches.saveLife(id, advance(life, event))
   return 'advanced'
 }
 
@@ -55,23 +62,23 @@ async function settle(
   signal: AbortSignal,
 ): Promise<BatchEvent | undefined> {
   const { store, settler, entriesMax, pass } = parts
-  const { seq } = batch.header
-  const forgiven = await forgivenOf(seq, parts)
-  const { loads, refusal } = await bringRuns(seq, parts, signal)
+  const { id } = batch
+  const forgiven = await forgivenOf(id, parts)
+  const { loads, refusal } = await bringRuns(id, parts, signal)
   // Results come from sealed blocks alone, whoever brought the entries. Read after the fates, so
   // that what has landed has its results, and is not brought again.
   if (!(await readResultsTo(await settler.sealedHeight(signal), parts, signal))) return undefined
-  const entries = await store.batches.entries(seq)
+  const entries = await store.batches.entries(id)
   if (entries.every(({ result }) => result !== undefined)) return { type: 'settled' }
-  if ((await settler.acceptedRoot(seq, signal)) === undefined) {
+  if ((await settler.acceptedRoot(batch.header.seq, signal)) === undefined) {
     return { type: 'superseded' } // Flow gave the root up: a later batch states these again.
   }
-  const refused = (await refusals(seq, store)).filter(({ id }) => !forgiven.has(id))
+  const refused = (await refusals(id, store)).filter((one) => !forgiven.has(one.id))
   const busy = spansOf(
-    seq,
+    id,
     loads.flatMap(({ open }) => open ?? []),
   )
-  const limits = { busy, refused: spansOf(seq, refused), entriesMax, dearness: pass.dearness ?? 1 }
+  const limits = { busy, refused: spansOf(id, refused), entriesMax, dearness: pass.dearness ?? 1 }
   const { spans, refusedAlone } = planRuns(entries, limits)
   const isAtEnd = spans.length === 0 || refusedAlone.length >= REFUSED_ALONE_MAX
   if (isAtEnd && busy.length === 0) {
@@ -84,15 +91,15 @@ async function settle(
 
 /** Brings what is under way of this batch further, and learns from what came to its end. */
 async function bringRuns(
-  seq: BatchSeq,
+  id: BatchId,
   { store, settler, pass }: SettleParts,
   signal: AbortSignal,
 ): Promise<{ readonly loads: readonly Load[]; readonly refusal: string | undefined }> {
   const { outbox } = store
-  const entries = await store.batches.entries(seq)
+  const entries = await store.batches.entries(id)
   let refusal: string | undefined
   const further = async ({ lane, open }: Load): Promise<Load> => {
-    const span = open === undefined ? undefined : settledSpan(seq, open.purpose)
+    const span = open === undefined ? undefined : settledSpan(id, open.purpose)
     if (open === undefined || span === undefined) return { lane, open }
     const fate = await bring(open, { lane, outbox }, signal)
     if (fate === 'open') return { lane, open }
@@ -113,7 +120,7 @@ async function bringRuns(
 
 /** One run on each lane that is free. */
 async function sendRuns(
-  { header }: StoredBatch,
+  { id, header }: StoredBatch,
   entries: readonly StoredEntry[],
   { spans, loads }: { readonly spans: readonly EntrySpan[]; readonly loads: readonly Load[] },
   { store, settler }: SettleParts,
@@ -131,26 +138,27 @@ async function sendRuns(
   await inParallel(
     pairs.map(({ lane, span }) => async () => {
       const call = () => settler.settleCall(header, runsFrom(entries, span))
-      await sendCall(purpose.settle(header.seq, span), call, { lane, outbox }, signal)
+      await sendCall(purpose.settle(id, span), call, { lane, outbox }, signal)
     }),
   )
 }
 
 /** What was refused before counts no more: its cause may have been mended since. */
-async function forgivenOf(seq: BatchSeq, { store, pass }: SettleParts): Promise<ReadonlySet<TxId>> {
-  if (pass.forgiven?.seq !== seq) {
-    pass.forgiven = { seq, ids: new Set((await refusals(seq, store)).map(({ id }) => id)) }
+async function forgivenOf(id: BatchId, { store, pass }: SettleParts): Promise<ReadonlySet<TxId>> {
+  if (pass.forgiven?.batch !== id) {
+    const refused = await refusals(id, store)
+    pass.forgiven = { batch: id, ids: new Set(refused.map((one) => one.id)) }
     pass.reasons = new Map()
   }
   return pass.forgiven.ids
 }
 
-function refusals(seq: BatchSeq, { outbox }: Pick<Store, 'outbox'>): Promise<readonly SavedTx[]> {
-  return outbox.refused(`settle/${seq}/`)
+function refusals(id: BatchId, { outbox }: Pick<Store, 'outbox'>): Promise<readonly SavedTx[]> {
+  return outbox.refused(`settle/${batchName(id)}/`)
 }
 
-function spansOf(seq: BatchSeq, txs: readonly SavedTx[]): EntrySpan[] {
-  return txs.flatMap(({ purpose: name }) => settledSpan(seq, name) ?? [])
+function spansOf(id: BatchId, txs: readonly SavedTx[]): EntrySpan[] {
+  return txs.flatMap(({ purpose: name }) => settledSpan(id, name) ?? [])
 }
 
 function reasonOf(
@@ -161,7 +169,7 @@ function reasonOf(
   const names = refusedAlone.flatMap((position) => {
     const entry = entries[position]
     if (entry === undefined) return []
-    const why = reasons?.get(purpose.settle(entry.seq, { first: position, count: 1 }))
+    const why = reasons?.get(purpose.settle(entry.batch, { first: position, count: 1 }))
     return `account ${entry.accountNumber}, period ${entry.periodStart}: ${why ?? 'see the log'}`
   })
   return `Flow refused, each alone, the entries of ${names.join('; ')}`

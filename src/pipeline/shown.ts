@@ -1,4 +1,4 @@
-import { type AccountNumber, accountNumber, batchSeq } from '../domain/ids.js'
+import { type AccountNumber, accountNumber, batchName, readBatchName } from '../domain/ids.js'
 import { formatUfix64, formatWad, type Wad, wad } from '../domain/money.js'
 import { periodAt } from '../domain/period.js'
 import type { Clock } from '../ports/clock.js'
@@ -70,7 +70,7 @@ export interface ShownVault {
 }
 
 export interface ShownBatch
-  extends Omit<BatchView, 'seq' | 'sealedAtS' | 'changedAtMs' | 'round' | 'anchorTx'> {
+  extends Omit<BatchView, 'id' | 'sealedAtS' | 'changedAtMs' | 'round' | 'anchorTx'> {
   readonly seq: string
   readonly sealedAt: string
   readonly changedAt: string
@@ -221,19 +221,19 @@ export async function shownBatches(
   limit: number,
   { stores: { views } }: Pick<ShownParts, 'stores'>,
 ): Promise<Page<ShownBatch>> {
-  const from = before === undefined ? undefined : batchSeq(BigInt(before))
+  const from = before === undefined ? undefined : readBatchName(before)
   const batches = await views.batches(from, limit + 1)
   const page = batches.slice(0, limit)
   return {
-    items: page.map(({ seq, sealedAtS, changedAtMs, round, anchorTx, ...batch }) => ({
+    items: page.map(({ id, sealedAtS, changedAtMs, round, anchorTx, ...batch }) => ({
       ...batch,
-      seq: seq.toString(),
+      seq: batchName(id),
       sealedAt: iso(sealedAtS * 1_000),
       changedAt: iso(changedAtMs),
       round: round ?? null,
       anchorTx: anchorTx ?? null,
     })),
-    next: batches.length > limit ? `${page.at(-1)?.seq}` : null,
+    next: batches.length > limit ? batchName(page.at(-1)?.id ?? 0n) : null,
   }
 }
 

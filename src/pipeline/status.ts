@@ -1,4 +1,5 @@
 import type { BatchLife, BatchState } from '../domain/batch.js'
+import { batchName } from '../domain/ids.js'
 import type { Clock } from '../ports/clock.js'
 import type { Fate } from '../ports/lane.js'
 import type { StopCause } from '../ports/stops.js'
@@ -117,6 +118,7 @@ export interface SourceStatus {
 }
 
 export interface BatchStatus {
+  /** Its number; after its meter was followed by another, with the meter's place before it: `2.7`. */
   readonly seq: string
   readonly state: BatchState
   readonly root: string
@@ -202,8 +204,8 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
         : { since: iso(records.waitingSinceMs.unmapped) }),
       payers: await stores.records.unmappedPayers(PAYERS_SHOWN),
     },
-    parked: batches.flatMap(({ header, life }) =>
-      life.state === 'parked' ? [{ seq: header.seq.toString(), reason: life.reason }] : [],
+    parked: batches.flatMap(({ id, life }) =>
+      life.state === 'parked' ? [{ seq: batchName(id), reason: life.reason }] : [],
     ),
     batches: await Promise.all(
       batches.slice(0, BATCHES_SHOWN).map((batch) => batchStatus(batch, stores)),
@@ -215,14 +217,14 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
       ? {}
       : {
           lastBatch: {
-            seq: last.header.seq.toString(),
+            seq: batchName(last.id),
             state: last.life.state,
             root: last.header.root,
           },
         }),
     ...(settled === undefined
       ? {}
-      : { lastSettled: { seq: settled.header.seq.toString(), at: iso(settled.changedAtMs) } }),
+      : { lastSettled: { seq: batchName(settled.id), at: iso(settled.changedAtMs) } }),
     wallets: await walletStatus(stores, nowMs),
     submissions: await stores.views.fates(nowMs - DAY_MS),
     ...(policies === undefined ? {} : { policies }),
@@ -251,16 +253,16 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
 }
 
 async function batchStatus(
-  { header, life, proof }: StoredBatch,
+  { id, header, life, proof }: StoredBatch,
   { batches }: Pick<Stores, 'batches'>,
 ): Promise<BatchStatus> {
   const missedRounds = missesOf(life)
   return {
-    seq: header.seq.toString(),
+    seq: batchName(id),
     state: life.state,
     root: header.root,
     sealedAt: iso(header.sealedAt * 1000),
-    entries: (await batches.entries(header.seq)).length,
+    entries: (await batches.entries(id)).length,
     ...(proof === undefined ? {} : { round: proof.rootProof.round }),
     ...(missedRounds === 0 ? {} : { missedRounds }),
   }

@@ -1,4 +1,4 @@
-import type { BatchSeq, ModelId } from '../domain/ids.js'
+import type { BatchId, ModelId } from '../domain/ids.js'
 import type { PayerField, RecordKey } from '../domain/usage-record.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { AttributedRecord } from './stores.js'
@@ -19,7 +19,7 @@ export interface CorrectedRecord {
 /** A lowering of one total, written down before anything is done about it on the chain. */
 export interface NewCorrection extends EntryKey {
   /** The last batch that was sealed. No batch up to it can raise the total again. */
-  readonly afterSeq: BatchSeq
+  readonly afterSeq: BatchId
   /** What the period's total is worth after it, in 1e-4 tokens. */
   readonly billable: bigint
   readonly reason: string
@@ -38,7 +38,7 @@ export interface Correction extends Omit<NewCorrection, 'records'> {
   /** Absent until a sealed block of the chain has it. */
   readonly sealed?: SealedCorrection
   /** The batch whose manifest names it. */
-  readonly listedBy?: BatchSeq
+  readonly listedBy?: BatchId
 }
 
 /** A record that counts again, elsewhere. */
@@ -53,7 +53,7 @@ export interface CountedRecord extends AttributedRecord {}
 export interface SealedCorrection {
   readonly txId: string
   /** No entry of a batch up to it is applied any more. At least what was recorded. */
-  readonly afterSeq: bigint
+  readonly afterSeq: BatchId
   /** At most what was recorded. */
   readonly billable: bigint
   readonly height: number
@@ -88,10 +88,10 @@ export interface Corrections {
    * On the chain, and stated by no batch since: the next one says what the total is now, if its number
    * is above `afterSeq`, up to which none counts.
    */
-  unstated(): Promise<readonly (EntryKey & { readonly afterSeq: bigint })[]>
+  unstated(): Promise<readonly (EntryKey & { readonly afterSeq: BatchId })[]>
   /** On the chain, and in no manifest. Oldest first. */
   unlisted(): Promise<readonly Correction[]>
-  saveListed(ids: readonly number[], seq: BatchSeq): Promise<void>
+  saveListed(ids: readonly number[], id: BatchId): Promise<void>
 
   counted(choice: CountedChoice): Promise<readonly CountedRecord[]>
   /**
@@ -102,9 +102,9 @@ export interface Corrections {
   /** All of them that go to one (vault, period), whatever that waits for. */
   recountableOf(key: EntryKey): Promise<readonly MovedRecord[]>
   /** Fixes where they count for ever, but for another correction. */
-  claimMoved(seq: BatchSeq, records: readonly MovedRecord[]): Promise<void>
+  claimMoved(id: BatchId, records: readonly MovedRecord[]): Promise<void>
   /** Records that this batch counted after a correction. */
-  movedBy(seq: BatchSeq): Promise<readonly MovedRecord[]>
+  movedBy(id: BatchId): Promise<readonly MovedRecord[]>
 
   saveSeen(correction: SeenCorrection): Promise<void>
   /** Seen, and no recorded correction of the same (vault, period) is that one or later. In order. */

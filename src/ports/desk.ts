@@ -100,6 +100,8 @@ export interface PublicDesk {
   quote(plan: bigint, rows: readonly UsageTotal[], signal: AbortSignal): Promise<Quote | undefined>
   /** In the order of their opening. */
   vaults(provider: bigint, signal: AbortSignal): Promise<readonly VaultCard[]>
+  /** The address of the provider's current meter; undefined: none was set. */
+  meter(provider: bigint, signal: AbortSignal): Promise<Hex | undefined>
   /** Of batches of the provider's current meter, one each; undefined: not held. */
   roots(
     provider: bigint,

@@ -12,6 +12,8 @@ export interface MeterKey {
    * @throws ConfigError `meter_second_digest` when another header with this seq was signed before
    */
   sign(header: BatchHeader): Promise<Hex>
+  /** @throws ConfigError `meter_signer_file` where the file beside it belongs to another key */
+  check?(): Promise<void>
   /**
    * Goes on after a header that is anchored: the file remembers it as the last one.
    *

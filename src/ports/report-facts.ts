@@ -33,7 +33,7 @@ export interface SentTransaction {
 }
 
 export interface BatchTimes {
-  readonly seq: bigint
+  readonly seq: string
   readonly state: BatchState
   readonly sealedAtMs: number
   readonly changedAtMs: number

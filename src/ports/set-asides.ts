@@ -1,4 +1,4 @@
-import type { BatchSeq } from '../domain/ids.js'
+import type { BatchId } from '../domain/ids.js'
 import type { SetAside, SetAsideReason } from '../domain/set-aside.js'
 
 /** Which rows a command is about; what is absent leaves it open. */
@@ -19,7 +19,7 @@ export type Verdict =
    */
   | { readonly outcome: 'decided'; readonly replacedBy?: string }
   /** The row that it should replace is in a batch: nothing was changed. */
-  | { readonly outcome: 'sealed'; readonly seq: BatchSeq }
+  | { readonly outcome: 'sealed'; readonly batch: BatchId }
 
 /** Rows that wait for an operator's word. The word is kept for ever, one for each row. */
 export interface SetAsides {

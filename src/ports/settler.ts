@@ -20,7 +20,11 @@ export interface SettlerIdentity {
 export interface Stream {
   /** 20 bytes; absent until the provider has set one. */
   readonly meter: Hex | undefined
+  /** 1 for the provider's first meter; 0 where it has none. */
   readonly meterEpoch: number
+  /** Unix seconds from which its batches are taken, and whether that is so by now. */
+  readonly activeFrom: number
+  readonly isActive: boolean
 }
 
 /** A vault as far as metering needs to know it. */
@@ -99,6 +103,11 @@ export interface UsageCorrected extends EntryKey {
 export interface SettledPage {
   readonly events: readonly EntrySettled[]
   readonly corrections: readonly UsageCorrected[]
+  /**
+   * Of a sealed block that is not before the window's end: a meter that is there was so all the time.
+   * Absent where the window has no block.
+   */
+  readonly stream?: Stream
   readonly untilHeight: number
 }
 

@@ -1,4 +1,4 @@
-import type { BatchSeq } from '../domain/ids.js'
+import type { BatchId } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
 
 /**
@@ -43,6 +43,6 @@ export interface Stops {
   released(key: EntryKey): Promise<Release | undefined>
 
   /** What a batch adds to the bills, by currency, in wad. */
-  saveCharge(seq: BatchSeq, currency: string, charge: bigint): Promise<void>
+  saveCharge(id: BatchId, currency: string, charge: bigint): Promise<void>
   chargedSince(currency: string, sinceMs: number): Promise<bigint>
 }

@@ -1,6 +1,6 @@
 import type { BatchHeader, BatchLife, BatchState } from '../domain/batch.js'
 import type { Hash, Hex } from '../domain/bytes.js'
-import type { AccountNumber, AccountRange, BatchSeq, ModelId, Purpose } from '../domain/ids.js'
+import type { AccountNumber, AccountRange, BatchId, ModelId, Purpose } from '../domain/ids.js'
 import type { BatchProof } from '../domain/proof.js'
 import type { RecordKey, Reject, UsageRecord } from '../domain/usage-record.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
@@ -11,6 +11,7 @@ import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
 import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
 import type { Ledger } from './ledger.js'
+import type { Meters } from './meters.js'
 import type { Notices } from './notices.js'
 import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
@@ -88,8 +89,8 @@ export interface Records {
   /** What waits to be sealed in one (vault, period), added up by model, in the order they came in. */
   waitingOf(key: EntryKey): Promise<readonly UsageTotal[]>
   /** Fixes vault, period and model for ever. */
-  claim(seq: BatchSeq, records: readonly AttributedRecord[]): Promise<void>
-  claimedBy(seq: BatchSeq): Promise<readonly AttributedRecord[]>
+  claim(id: BatchId, records: readonly AttributedRecord[]): Promise<void>
+  claimedBy(id: BatchId): Promise<readonly AttributedRecord[]>
   /**
    * What all batches claimed, corrections included, added up by the database: the totals must say
    * the same. A (vault, period, model) may come twice, in parts.
@@ -135,7 +136,7 @@ export interface RecordCounts {
 /** Cumulative totals, as the newest batch that touched them states them. */
 export interface Totals {
   of(key: EntryKey): Promise<readonly UsageTotal[]>
-  save(key: EntryKey, rows: readonly UsageTotal[], statedBy: BatchSeq): Promise<void>
+  save(key: EntryKey, rows: readonly UsageTotal[], statedBy: BatchId): Promise<void>
   /** Changes the rows alone, by a correction: no batch states them yet. */
   lower(key: EntryKey, rows: readonly UsageTotal[]): Promise<void>
   periodsOf(account: AccountNumber): Promise<readonly EntryKey[]>
@@ -151,9 +152,10 @@ export interface Totals {
   nextRange(from: AccountNumber): Promise<AccountRange>
 }
 
-export type Stated = EntryKey & { readonly statedBy: BatchSeq }
+export type Stated = EntryKey & { readonly statedBy: BatchId }
 
 export interface StoredBatch {
+  readonly id: BatchId
   readonly header: BatchHeader
   readonly life: BatchLife
   /** Empty where only the anchored header is known. */
@@ -175,12 +177,12 @@ export interface BatchOutline {
 }
 
 export interface ParkedBatch {
-  readonly seq: BatchSeq
+  readonly id: BatchId
   readonly life: Extract<BatchLife, { readonly state: 'parked' }>
 }
 
 export interface StoredEntry extends EntryKey {
-  readonly seq: BatchSeq
+  readonly batch: BatchId
   readonly position: number
   readonly bytes: Hex
   readonly leaf: Hash
@@ -192,33 +194,35 @@ export interface StoredEntry extends EntryKey {
 /** Sealed batches. A batch and its entries never change; what becomes of them is added. */
 export interface Batches {
   last(): Promise<StoredBatch | undefined>
-  get(seq: BatchSeq): Promise<StoredBatch | undefined>
-  outline(seq: BatchSeq): Promise<BatchOutline | undefined>
+  get(id: BatchId): Promise<StoredBatch | undefined>
+  outline(id: BatchId): Promise<BatchOutline | undefined>
   oldestIn(...states: readonly BatchState[]): Promise<StoredBatch | undefined>
-  /** In order, from a number on. */
+  /** In order, from an id on. */
   parked(from: bigint, limit: number): Promise<readonly ParkedBatch[]>
   newest(limit: number): Promise<readonly StoredBatch[]>
-  /** In order, from a number on. */
+  /** In order, from an id on. */
   page(from: bigint, limit: number): Promise<readonly StoredBatch[]>
+  /** As a batch of the meter that signs now; so does `adopt`. */
   add(header: BatchHeader, manifestJson: string, entries: readonly NewEntry[]): Promise<void>
   /** A batch of which only the anchored header is known. It takes the place of one of ours. */
   adopt(header: BatchHeader): Promise<void>
-  saveSignature(seq: BatchSeq, signature: Hex): Promise<void>
-  saveLife(seq: BatchSeq, life: BatchLife): Promise<void>
-  saveProof(seq: BatchSeq, proof: BatchProof): Promise<void>
-  entries(seq: BatchSeq): Promise<readonly StoredEntry[]>
+  saveSignature(id: BatchId, signature: Hex): Promise<void>
+  saveLife(id: BatchId, life: BatchLife): Promise<void>
+  saveProof(id: BatchId, proof: BatchProof): Promise<void>
+  entries(id: BatchId): Promise<readonly StoredEntry[]>
   /** Those entries of a batch that no later batch states. */
-  newestIn(seq: BatchSeq): Promise<readonly StoredEntry[]>
+  newestIn(id: BatchId): Promise<readonly StoredEntry[]>
   /** The newest statements of a (vault, period), newest first. */
   statements(key: EntryKey, limit: number): Promise<readonly StoredEntry[]>
   /** Whose newest statement Flow took note of and did not apply. */
   refused(limit: number): Promise<readonly StoredEntry[]>
-  saveResult(seq: BatchSeq, key: EntryKey, result: EntryResult, txId: string): Promise<void>
-  /** Batches a state; (vault, period)s whose newest statement Flow refused. */
+  saveResult(id: BatchId, key: EntryKey, result: EntryResult, txId: string): Promise<void>
+  /** Batches a state; (vault, period)s whose newest statement Flow refused; numbers that are missing. */
   counts(): Promise<{
     readonly states: Readonly<Partial<Record<BatchState, number>>>
     readonly oldestChangeAtMs: Readonly<Partial<Record<BatchState, number>>>
     readonly refusedEntries: number
+    readonly gaps: bigint
   }>
 }
 
@@ -339,6 +343,7 @@ export interface Stores {
   readonly payments: Payments
   readonly books: Books
   readonly identity: Identity
+  readonly meters: Meters
   readonly sightings: Sightings
   readonly watch: Watch
   readonly accessTokens: AccessTokens

@@ -1,6 +1,6 @@
 import type { BatchState } from '../domain/batch.js'
 import type { Hash } from '../domain/bytes.js'
-import type { AccountNumber, BatchSeq } from '../domain/ids.js'
+import type { AccountNumber, BatchId } from '../domain/ids.js'
 import type { Fate } from './lane.js'
 
 /** Tokens of one model, or of all others (`model` is undefined), in one slice of time. */
@@ -25,7 +25,7 @@ export interface UsageAsked {
 }
 
 export interface BatchView {
-  readonly seq: BatchSeq
+  readonly id: BatchId
   readonly state: BatchState
   readonly root: Hash
   readonly sealedAtS: number
@@ -54,7 +54,7 @@ export interface Views {
     among?: readonly AccountNumber[],
   ): Promise<readonly AccountNumber[]>
   /** Newest first, those before one. */
-  batches(before: BatchSeq | undefined, limit: number): Promise<readonly BatchView[]>
+  batches(before: BatchId | undefined, limit: number): Promise<readonly BatchView[]>
   /** Transactions saved since then, by lane and what became of them. */
   fates(
     sinceMs: number,

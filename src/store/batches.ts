@@ -2,23 +2,25 @@ import { type Kysely, type Selectable, sql } from 'kysely'
 import type { BatchHeader, BatchState } from '../domain/batch.js'
 import { type Hex, hash, isHex } from '../domain/bytes.js'
 import { assert } from '../domain/errors.js'
-import { type BatchSeq, batchSeq } from '../domain/ids.js'
+import { type BatchId, batchId, batchSeq, eraOf, seqOf, storedBatchId } from '../domain/ids.js'
 import type { Clock } from '../ports/clock.js'
 import type { EntryResult } from '../ports/settler.js'
 import type { Batches, NewEntry, StoredBatch, StoredEntry } from '../ports/stores.js'
 import { tellStage } from '../runtime/measures.js'
 import { accountOf, accountText, count } from './columns.js'
 import { decode, encode } from './json.js'
+import { sqlMeters } from './meters.js'
 import type { BatchesTable, EntriesTable, Tables } from './tables.js'
 
 export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
-  const update = (seq: BatchSeq) => db.updateTable('batches').where('seq', '=', seq)
+  const update = (id: BatchId) => db.updateTable('batches').where('seq', '=', id)
   const select = () => db.selectFrom('batches').selectAll()
+  const idOf = async ({ seq }: BatchHeader) => batchId(seq, (await sqlMeters(db).current()).era)
   const one = (row: Selectable<BatchesTable> | undefined) =>
     row === undefined ? undefined : storedBatch(row)
   return {
     last: async () => one(await select().orderBy('seq', 'desc').limit(1).executeTakeFirst()),
-    get: async (seq) => one(await select().where('seq', '=', seq).executeTakeFirst()),
+    get: async (id) => one(await select().where('seq', '=', id).executeTakeFirst()),
     oldestIn: async (...states) =>
       one(await select().where('state', 'in', states).orderBy('seq').limit(1).executeTakeFirst()),
     async parked(from, limit) {
@@ -30,15 +32,15 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
         .orderBy('seq')
         .limit(limit)
         .execute()
-      return rows.map(({ seq, life }) => ({ seq: batchSeq(seq), life: decode(life) }))
+      return rows.map(({ seq, life }) => ({ id: storedBatchId(seq), life: decode(life) }))
     },
 
-    async outline(seq) {
+    async outline(id) {
       const row = await db
         .selectFrom('batches')
         .select(['sealed_at', 'life'])
         .select(sql<bigint | number>`case when manifest_json = '' then 1 else 0 end`.as('adopted'))
-        .where('seq', '=', seq)
+        .where('seq', '=', id)
         .executeTakeFirst()
       if (row === undefined) return undefined
       const isAdopted = count(row.adopted) === 1
@@ -54,17 +56,18 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
       ),
 
     async add(header, manifestJson, entries) {
+      const id = await idOf(header)
       await db
         .insertInto('batches')
-        .values(batchRow(header, manifestJson, clock.now()))
+        .values({ ...batchRow(header, manifestJson, clock.now()), seq: id })
         .execute()
       for (const entry of entries) {
-        await db.insertInto('entries').values(entryRow(header.seq, entry)).execute()
+        await db.insertInto('entries').values(entryRow(id, entry)).execute()
       }
     },
 
     async adopt(header) {
-      const row = batchRow(header, '', clock.now())
+      const row = { ...batchRow(header, '', clock.now()), seq: await idOf(header) }
       const life = { state: 'superseded', life: encode({ state: 'superseded' }) }
       await db
         .insertInto('batches')
@@ -73,41 +76,41 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
         .execute()
     },
 
-    async saveSignature(seq, signature) {
-      await update(seq).set({ signature }).execute()
+    async saveSignature(id, signature) {
+      await update(id).set({ signature }).execute()
     },
 
-    async saveLife(seq, life) {
+    async saveLife(id, life) {
       const changed_at_ms = BigInt(clock.now())
       const before = await db
         .selectFrom('batches')
         .select(['state', 'changed_at_ms'])
-        .where('seq', '=', seq)
+        .where('seq', '=', id)
         .executeTakeFirst()
-      await update(seq)
+      await update(id)
         .set({ state: life.state, life: encode(life), changed_at_ms })
         .execute()
       if (before === undefined || before.state === life.state) return
       tellStage({ state: before.state, ms: Number(changed_at_ms - before.changed_at_ms) })
     },
 
-    async saveProof(seq, proof) {
-      await update(seq)
+    async saveProof(id, proof) {
+      await update(id)
         .set({ proof: encode(proof) })
         .execute()
     },
 
-    async entries(seq) {
+    async entries(id) {
       const rows = await db
         .selectFrom('entries')
         .selectAll()
-        .where('seq', '=', seq)
+        .where('seq', '=', id)
         .orderBy('position')
         .execute()
       return rows.map(storedEntry)
     },
 
-    async newestIn(seq) {
+    async newestIn(id) {
       const rows = await db
         .selectFrom('entries')
         .innerJoin('stated_totals as s', (join) =>
@@ -116,8 +119,8 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
             .onRef('s.period_start', '=', 'entries.period_start'),
         )
         .selectAll('entries')
-        .where('entries.seq', '=', seq)
-        .where('s.stated_by', '<=', seq)
+        .where('entries.seq', '=', id)
+        .where('s.stated_by', '<=', id)
         .orderBy('position')
         .execute()
       return rows.map(storedEntry)
@@ -138,11 +141,11 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
     refused: async (limit) =>
       (await refusedEntries(db).selectAll('entries').limit(limit).execute()).map(storedEntry),
 
-    async saveResult(seq, { accountNumber, periodStart }, result, txId) {
+    async saveResult(id, { accountNumber, periodStart }, result, txId) {
       await db
         .updateTable('entries')
         .set({ result, tx_id: txId })
-        .where('seq', '=', seq)
+        .where('seq', '=', id)
         .where('account', '=', accountText(accountNumber))
         .where('period_start', '=', BigInt(periodStart))
         // What was applied stays applied: bringing it again is `stale`, and changes nothing.
@@ -171,11 +174,30 @@ async function batchCounts(db: Kysely<Tables>): ReturnType<Batches['counts']> {
     states: Object.fromEntries(rows.map(({ state, batches }) => [state, count(batches)])),
     oldestChangeAtMs: Object.fromEntries(rows.map(({ state, at }) => [state, count(at)])),
     refusedEntries: count(refused.entries),
+    gaps: await missingNumbers(db),
   }
 }
 
 /** In these words there is an index of them. */
 const isRefused = sql<boolean>`result is not null and result not in ('applied', 'stale')`
+
+/** Each meter counts from 1. */
+async function missingNumbers(db: Kysely<Tables>): Promise<bigint> {
+  const { held } = await db
+    .selectFrom('batches')
+    .select(sql<bigint | number>`count(*)`.as('held'))
+    .executeTakeFirstOrThrow()
+  let numbers = 0n
+  for (const { era } of await sqlMeters(db).all()) {
+    const { last } = await db
+      .selectFrom('batches')
+      .select(sql<bigint | null>`max(seq)`.as('last'))
+      .where('seq', '<', batchId(0n, era + 1))
+      .executeTakeFirstOrThrow()
+    if (last !== null && eraOf(last) === era) numbers += seqOf(last)
+  }
+  return numbers - BigInt(held)
+}
 
 /** The newest statement counts: what a later one has applied is refused no more. */
 function refusedEntries(db: Kysely<Tables>) {
@@ -207,9 +229,9 @@ function batchRow(header: BatchHeader, manifestJson: string, nowMs: number): Bat
   }
 }
 
-function entryRow(seq: BatchSeq, entry: NewEntry): EntriesTable {
+function entryRow(id: BatchId, entry: NewEntry): EntriesTable {
   return {
-    seq,
+    seq: id,
     position: BigInt(entry.position),
     account: accountText(entry.accountNumber),
     period_start: BigInt(entry.periodStart),
@@ -223,8 +245,9 @@ function entryRow(seq: BatchSeq, entry: NewEntry): EntriesTable {
 
 function storedBatch(row: Selectable<BatchesTable>): StoredBatch {
   return {
+    id: storedBatchId(row.seq),
     header: {
-      seq: batchSeq(row.seq),
+      seq: batchSeq(seqOf(row.seq)),
       root: hash(row.root),
       prevRoot: hash(row.prev_root),
       sealedAt: Number(row.sealed_at),
@@ -241,7 +264,7 @@ function storedBatch(row: Selectable<BatchesTable>): StoredBatch {
 
 function storedEntry(row: Selectable<EntriesTable>): StoredEntry {
   return {
-    seq: batchSeq(row.seq),
+    batch: storedBatchId(row.seq),
     position: Number(row.position),
     accountNumber: accountOf(row.account),
     periodStart: Number(row.period_start),

@@ -1,5 +1,5 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
-import { batchSeq, modelId } from '../domain/ids.js'
+import { modelId, storedBatchId } from '../domain/ids.js'
 import type { UsageTotal } from '../domain/usage-total.js'
 import type { Clock } from '../ports/clock.js'
 import type { Correction, Corrections } from '../ports/corrections.js'
@@ -118,7 +118,7 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
       return rows.map((row) => ({
         accountNumber: accountOf(row.account),
         periodStart: Number(row.period_start),
-        afterSeq: BigInt(row.after_seq),
+        afterSeq: storedBatchId(BigInt(row.after_seq)),
       }))
     },
 
@@ -255,7 +255,7 @@ function correction(row: Selectable<CorrectionsTable>, taken: UsageTotal[]): Cor
     id: Number(row.correction_id),
     accountNumber: accountOf(row.account),
     periodStart: Number(row.period_start),
-    afterSeq: batchSeq(row.after_seq),
+    afterSeq: storedBatchId(row.after_seq),
     billable: BigInt(row.billable),
     reason: row.reason,
     by: row.recorded_by,
@@ -264,7 +264,14 @@ function correction(row: Selectable<CorrectionsTable>, taken: UsageTotal[]): Cor
     records: Number(taken.reduce((sum, { requests }) => sum + requests, 0n)),
     ...(height === null || txId === null || billable === null || afterSeq === null
       ? {}
-      : { sealed: { height: Number(height), txId, afterSeq, billable: BigInt(billable) } }),
-    ...(row.listed_by === null ? {} : { listedBy: batchSeq(row.listed_by) }),
+      : {
+          sealed: {
+            height: Number(height),
+            txId,
+            afterSeq: storedBatchId(afterSeq),
+            billable: BigInt(billable),
+          },
+        }),
+    ...(row.listed_by === null ? {} : { listedBy: storedBatchId(row.listed_by) }),
   }
 }

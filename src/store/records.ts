@@ -1,6 +1,6 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import { assert } from '../domain/errors.js'
-import { type BatchSeq, modelId } from '../domain/ids.js'
+import { type BatchId, modelId } from '../domain/ids.js'
 import type { UsageRecord } from '../domain/usage-record.js'
 import type { Clock } from '../ports/clock.js'
 import type { AttributedRecord, Records, SourceState } from '../ports/stores.js'
@@ -184,16 +184,16 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
 
     waitingOf: (key) => waitingUsage(db, key),
 
-    async claim(seq, records) {
-      for (const record of records) await claimOne(db, seq, record)
+    async claim(id, records) {
+      for (const record of records) await claimOne(db, id, record)
     },
 
-    async claimedBy(seq) {
+    async claimedBy(id) {
       const rows = await db
         .selectFrom('usage_records')
         .leftJoin('record_decisions', decided)
         .selectAll()
-        .where('batch_seq', '=', seq)
+        .where('batch_seq', '=', id)
         .orderBy('started_at_ms')
         .orderBy('request_id')
         .execute()
@@ -223,15 +223,11 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
   }
 }
 
-async function claimOne(
-  db: Kysely<Tables>,
-  seq: BatchSeq,
-  record: AttributedRecord,
-): Promise<void> {
+async function claimOne(db: Kysely<Tables>, id: BatchId, record: AttributedRecord): Promise<void> {
   const { numUpdatedRows } = await db
     .updateTable('usage_records')
     .set({
-      batch_seq: seq,
+      batch_seq: id,
       account: accountText(record.account),
       period_start: BigInt(record.periodStart),
       model_id: BigInt(record.modelId),

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { BatchState } from '../domain/batch.js'
-import { modelId } from '../domain/ids.js'
+import { batchName, modelId } from '../domain/ids.js'
 import type { Fate } from '../ports/lane.js'
 import type { ReportFacts, ReportSpan } from '../ports/report-facts.js'
 import { accountOf, accountText, count } from './columns.js'
@@ -105,7 +105,7 @@ export function sqlReportFacts(db: Kysely<Tables>): ReportFacts {
         .limit(limit)
         .execute()
       return rows.map((row) => ({
-        seq: row.seq,
+        seq: batchName(row.seq),
         state: row.state as BatchState,
         sealedAtMs: Number(row.sealed_at) * 1000,
         changedAtMs: Number(row.changed_at_ms),

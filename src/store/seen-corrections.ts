@@ -1,4 +1,5 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
+import { storedBatchId } from '../domain/ids.js'
 import type { SeenCorrection } from '../ports/corrections.js'
 import { accountOf } from './columns.js'
 import type { SeenCorrectionsTable, Tables } from './tables.js'
@@ -44,7 +45,7 @@ export function seenCorrection(row: Selectable<SeenCorrectionsTable>): SeenCorre
     txId: row.tx_id,
     accountNumber: accountOf(row.account),
     periodStart: Number(row.period_start),
-    afterSeq: row.after_seq,
+    afterSeq: storedBatchId(row.after_seq),
     billable: BigInt(row.billable),
     reason: row.reason,
     height: Number(row.height),

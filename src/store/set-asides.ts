@@ -1,5 +1,5 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
-import { batchSeq } from '../domain/ids.js'
+import { storedBatchId } from '../domain/ids.js'
 import {
   changedKey,
   HELD_REASONS,
@@ -64,7 +64,7 @@ export function sqlSetAsides(db: Kysely<Tables>, clock: Clock): SetAsides {
       inTransaction(db, async (tx): Promise<Verdict> => {
         const isReplacing = isInstead && row.reason === 'changed'
         const sealedBy = isReplacing ? await batchOf(tx, row.record) : null
-        if (sealedBy !== null) return { outcome: 'sealed', seq: batchSeq(sealedBy) }
+        if (sealedBy !== null) return { outcome: 'sealed', batch: storedBatchId(sealedBy) }
         const replacedBy = isReplacing ? await replacementOf(tx, row.record) : undefined
         if (replacedBy !== undefined) return { outcome: 'decided', replacedBy }
         const word = isReplacing ? 'instead' : 'count'

@@ -113,10 +113,10 @@ export function sqlStops(db: Kysely<Tables>, clock: Clock): Stops {
       return { atMs: Number(row.released_at_ms), upTo: BigInt(row.released_up_to ?? 0) }
     },
 
-    async saveCharge(seq, currency, charge) {
+    async saveCharge(id, currency, charge) {
       await db
         .insertInto('sealed_charges')
-        .values({ seq, currency, charge: charge.toString(), sealed_at_ms: BigInt(clock.now()) })
+        .values({ seq: id, currency, charge: charge.toString(), sealed_at_ms: BigInt(clock.now()) })
         .execute()
     },
 

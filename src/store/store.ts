@@ -12,6 +12,7 @@ import { sqlDirectories } from './directories.js'
 import { sqlDirectory } from './directory.js'
 import { sqlIdentity } from './identity.js'
 import { sqlLedger } from './ledger.js'
+import { sqlMeters } from './meters.js'
 import { migrations } from './migrations/index.js'
 import { sqlNotices } from './notices.js'
 import { sqlOperatorLog } from './operator-log.js'
@@ -63,6 +64,7 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     payments: sqlPayments(db, clock),
     books: sqlBooks(db),
     identity: sqlIdentity(db),
+    meters: sqlMeters(db),
     sightings: sqlSightings(db, clock),
     watch: sqlWatch(db, clock),
     accessTokens: sqlAccessTokens(db, clock),

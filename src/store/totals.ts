@@ -3,8 +3,8 @@ import {
   type AccountNumber,
   type AccountRange,
   ALL_ACCOUNTS,
-  batchSeq,
   modelId,
+  storedBatchId,
 } from '../domain/ids.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { Stated, Totals } from '../ports/stores.js'
@@ -105,7 +105,7 @@ function stated(row: Selectable<StatedTotalsTable>): Stated {
   return {
     accountNumber: accountOf(row.account),
     periodStart: Number(row.period_start),
-    statedBy: batchSeq(row.stated_by),
+    statedBy: storedBatchId(row.stated_by),
   }
 }
 

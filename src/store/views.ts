@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { BatchLife, BatchState } from '../domain/batch.js'
 import { hash } from '../domain/bytes.js'
-import { batchSeq } from '../domain/ids.js'
+import { type BatchId, batchName, storedBatchId } from '../domain/ids.js'
 import type { BatchProof } from '../domain/proof.js'
 import type { Fate } from '../ports/lane.js'
 import type { BatchView, Views } from '../ports/views.js'
@@ -82,7 +82,7 @@ export function sqlViews(db: Kysely<Tables>): Views {
           const life = decode<BatchLife>(row.life)
           const proof = row.proof === null ? undefined : decode<BatchProof>(row.proof)
           return {
-            seq: batchSeq(row.seq),
+            id: storedBatchId(row.seq),
             state: row.state as BatchState,
             root: hash(row.root),
             sealedAtS: Number(row.sealed_at),
@@ -90,7 +90,7 @@ export function sqlViews(db: Kysely<Tables>): Views {
             entries: count(row.held),
             round: proof?.rootProof.round,
             ...anchorOf(life),
-            transactions: await transactionsOf(db, row.seq),
+            transactions: await transactionsOf(db, storedBatchId(row.seq)),
           }
         }),
       )
@@ -130,9 +130,10 @@ function anchorOf(life: BatchLife): Pick<BatchView, 'anchorTx' | 'missedRounds'>
   return { anchorTx: life.anchor.txHash, missedRounds: life.missedRounds.length }
 }
 
-async function transactionsOf(db: Kysely<Tables>, seq: bigint): Promise<BatchView['transactions']> {
+async function transactionsOf(db: Kysely<Tables>, id: BatchId): Promise<BatchView['transactions']> {
+  const name = batchName(id)
   // A slash sorts right before 0: what begins with `settle/7/` is between these two.
-  const under = (verb: string) => [`${verb}/${seq}/`, `${verb}/${seq}0`] as const
+  const under = (verb: string) => [`${verb}/${name}/`, `${verb}/${name}0`] as const
   const [fromRequest, untilRequest] = under('request')
   const [fromSettle, untilSettle] = under('settle')
   const rows = await db
@@ -140,7 +141,7 @@ async function transactionsOf(db: Kysely<Tables>, seq: bigint): Promise<BatchVie
     .select(['purpose', 'tx_id', 'landed_id', 'fate'])
     .where((where) =>
       where.or([
-        where('purpose', 'in', [`anchor/${seq}`, `accept/${seq}`]),
+        where('purpose', 'in', [`anchor/${name}`, `accept/${name}`]),
         where.and([where('purpose', '>=', fromRequest), where('purpose', '<', untilRequest)]),
         where.and([where('purpose', '>=', fromSettle), where('purpose', '<', untilSettle)]),
       ]),

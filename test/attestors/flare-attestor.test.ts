@@ -16,7 +16,7 @@ import { anchorEvent, responseBytes } from '../../src/attestors/flare/request.js
 import { readPolicy } from '../../src/attestors/flare/signing-policy.js'
 import { attestorDoctor } from '../../src/attestors/index.js'
 import { fromHex, type Hex, keccak, u64, ZERO_HASH } from '../../src/domain/bytes.js'
-import { batchSeq, purpose } from '../../src/domain/ids.js'
+import { batchId, batchSeq, purpose } from '../../src/domain/ids.js'
 import { rootFromPath } from '../../src/domain/merkle.js'
 import type { PolicySignature } from '../../src/domain/proof.js'
 import type { Store } from '../../src/ports/stores.js'
@@ -216,7 +216,7 @@ describe('on the local Flare', () => {
     expect(call.body).toMatchObject({ value: 1_000n })
     await attestor.requestCall(anchor, signal) // Only what is signed and saved is spent.
     const tx = await attestor.lane.sign(call, signal)
-    await store.outbox.save(purpose.request(header.seq, 0), attestor.lane.name, tx)
+    await store.outbox.save(purpose.request(batchId(header.seq), 0), attestor.lane.name, tx)
     const [saved] = await store.outbox.newest(1)
     if (saved === undefined) throw new Error('nothing was saved')
     const spent = { code: 'fee_budget_spent' }

@@ -11,7 +11,7 @@ import { type FlareConfig, flareConfig } from '../../src/attestors/flare/config.
 import { type EvmCall, FlareLane } from '../../src/attestors/flare/lane.js'
 import { type Hex, keccak, u64 } from '../../src/domain/bytes.js'
 import { RetryableError } from '../../src/domain/errors.js'
-import { batchSeq, purpose } from '../../src/domain/ids.js'
+import { batchId, purpose } from '../../src/domain/ids.js'
 import { closeLane, type Delivery, deliver } from '../../src/pipeline/deliver.js'
 import type { SavedTx, Store } from '../../src/ports/stores.js'
 import { systemClock } from '../../src/runtime/clock.js'
@@ -81,7 +81,7 @@ function laneOf(more: Record<string, unknown> = {}): FlareLane {
   return new FlareLane({ chain: flareChain, config, explain: () => undefined, nowMs: () => nowMs })
 }
 
-const name = () => purpose.anchor(batchSeq(BigInt(account)))
+const name = () => purpose.anchor(batchId(BigInt(account)))
 
 /** Gives one wei, so that doing it twice shows. */
 function send(by = lane): Promise<Delivery> {

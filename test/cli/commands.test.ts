@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { exitCodeOf } from '../../src/cli/exit-code.js'
 import type { OperationsTools } from '../../src/cli/operations-tools.js'
 import { ConfigError, RetryableError, TerminalError } from '../../src/domain/errors.js'
-import { accountNumber, batchSeq } from '../../src/domain/ids.js'
+import { accountNumber } from '../../src/domain/ids.js'
 import type { Status } from '../../src/pipeline/status.js'
 import type { Finding } from '../../src/ports/finding.js'
 import { root, runCli, runNode, tempFolder } from './run-cli.js'
@@ -237,8 +237,14 @@ describe('what keeps a daemon going', () => {
     audit: async () => ({ pool: 5n, roots: 0n }),
     backup: async () => ({ bytes: 4_096 }),
     adopt: async () => ({ batches: 2, lastSeq: 3n, entries: 1 }),
+    rotateMeter: async (...args) => {
+      calls.push(args)
+      const from = `0x${'11'.repeat(20)}`
+      const to = `0x${'22'.repeat(20)}`
+      return { from, to, meterEpoch: 2, activeFrom: 1_788_220_800, voided: ['4'] }
+    },
     parked: async () => ({
-      batches: [{ seq: batchSeq(4n), reason: 'Flow refused it', onlyHere: [entry] }],
+      batches: [{ seq: '4', reason: 'Flow refused it', onlyHere: [entry] }],
       refused: [],
       stopped: [{ ...entry, cause: 'above_history', why: 'far above', stoppedAtMs: 1 }],
     }),
@@ -283,6 +289,19 @@ describe('what keeps a daemon going', () => {
       2,
       expect.stringContaining('correct it instead'),
     ])
+  })
+
+  test('rotate-meter wants a reason, and says which meter follows and from when on', async () => {
+    expect((await runProgram(['rotate-meter'], { operations })).code).toBe(2)
+    const ordered = ['rotate-meter', '--reason', 'leaked', '--by', 'ann']
+    const { code, lines } = await runProgram(ordered, { operations })
+    expect(code).toBe(0)
+    expect(lines).toEqual([
+      `Meter 0x${'22'.repeat(20)} follows 0x${'11'.repeat(20)}; on Flow it is number 2.`,
+      'Batches that Flow had not settled are void: 4. The next ones state them again.',
+      'Start the daemon. Flow takes its batches from 2026-09-01T00:00:00.000Z on.',
+    ])
+    expect(calls).toContainEqual([{ reason: 'leaked', by: 'ann' }])
   })
 
   test('backup and adopt say what they did', async () => {

@@ -28,6 +28,7 @@ const EVENTS: Readonly<Record<BatchEvent['type'], BatchEvent>> = {
   anchored: { type: 'anchored', anchor: moved },
   requested: { type: 'requested', round: 7 },
   parked: { type: 'parked', reason: 'stuck' },
+  voided: { type: 'voided', reason: 'its meter was revoked' },
   vanished: { type: 'vanished' },
   missed: { type: 'missed' },
   finalised: { type: 'finalised' },
@@ -39,18 +40,20 @@ const EVENTS: Readonly<Record<BatchEvent['type'], BatchEvent>> = {
 }
 
 const parked = (from: BatchLife): BatchLife => ({ state: 'parked', reason: 'stuck', from })
+const voided: BatchLife = { state: 'superseded', reason: 'its meter was revoked' }
 const missed: BatchLife = { state: 'anchored', anchor, missedRounds: [3, 5] }
 
 /** Every event that a state takes, with what becomes of it. All other pairs throw. */
 const TABLE: Readonly<
   Record<BatchLife['state'], Partial<Readonly<Record<BatchEvent['type'], BatchLife>>>>
 > = {
-  sealed: { anchored: { state: 'anchored', anchor: moved, missedRounds: [] } },
+  sealed: { anchored: { state: 'anchored', anchor: moved, missedRounds: [] }, voided },
   anchored: {
     requested: { state: 'requested', round: 7, ...known },
     vanished: LIVES.sealed,
     accepted: LIVES.accepted,
     parked: parked(LIVES.anchored),
+    voided,
   },
   requested: {
     finalised: LIVES.finalised,
@@ -58,6 +61,7 @@ const TABLE: Readonly<
     vanished: LIVES.sealed,
     accepted: LIVES.accepted,
     parked: parked(LIVES.requested),
+    voided,
   },
   finalised: {
     attested: LIVES.attested,
@@ -65,16 +69,18 @@ const TABLE: Readonly<
     vanished: LIVES.sealed,
     accepted: LIVES.accepted,
     parked: parked(LIVES.finalised),
+    voided,
   },
-  attested: { accepted: LIVES.accepted, missed, parked: parked(LIVES.attested) },
+  attested: { accepted: LIVES.accepted, missed, parked: parked(LIVES.attested), voided },
   accepted: {
     settled: LIVES.settled,
     superseded: LIVES.superseded,
     parked: parked(LIVES.accepted),
+    voided,
   },
   settled: {},
   superseded: {},
-  parked: { retried: LIVES.accepted, superseded: LIVES.superseded },
+  parked: { retried: LIVES.accepted, superseded: LIVES.superseded, voided },
 }
 
 describe.each(Object.values(LIVES))('a batch that is $state', (life) => {

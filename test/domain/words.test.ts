@@ -17,10 +17,15 @@ import { type CanonicalValue, canonicalJson } from '../../src/domain/canonical-j
 import { ConfigError, RetryableError, TerminalError } from '../../src/domain/errors.js'
 import {
   accountNumber,
+  batchId,
+  batchName,
   batchSeq,
+  eraOf,
   modelId,
   type Purpose,
   purpose,
+  readBatchName,
+  seqOf,
   settledSpan,
 } from '../../src/domain/ids.js'
 import {
@@ -149,8 +154,21 @@ describe('ids', () => {
     for (const value of [-1, 65_536, 0.5]) expect(() => modelId(value)).toThrow('not a model id')
   })
 
+  test('a batch of a later meter has an id above all of the ones before, and a name with its meter', () => {
+    const ids = [batchId(7n), batchId(0n, 1), batchId(7n, 1), batchId(1n, 12)]
+    expect([...ids].sort((a, b) => (a < b ? -1 : 1))).toEqual(ids)
+    expect(ids.map(eraOf)).toEqual([0, 1, 1, 12])
+    expect(ids.map(seqOf)).toEqual([7n, 0n, 7n, 1n])
+    expect(ids.map(batchName)).toEqual(['7', '2.0', '2.7', '13.1'])
+    expect(['7', '2.7', '13.1'].map(readBatchName)).toEqual([ids[0], ids[2], ids[3]])
+    for (const wrong of ['', '0', '07', '2.', '.7', '0.7', '2.0', '1.2.3', '9999999999999']) {
+      expect(readBatchName(wrong)).toBeUndefined()
+    }
+    expect(() => batchId(1n << 40n)).toThrow('not a batch number')
+  })
+
   test('purposes are told apart by what they do, not by when', () => {
-    const seq = batchSeq(7n)
+    const seq = batchId(7n)
     const names = [
       purpose.anchor(seq),
       purpose.request(seq, 0),
@@ -162,14 +180,19 @@ describe('ids', () => {
       purpose.settle(seq, { first: 7, count: 1 }),
     ]
     expect(new Set(names).size).toBe(names.length)
-    expect(purpose.anchor(batchSeq(7n))).toBe('anchor/7')
+    expect(purpose.anchor(batchId(7n))).toBe('anchor/7')
   })
 
   test('the purpose of a settlement says which entries it is for', () => {
-    const [seq, span] = [batchSeq(7n), { first: 128, count: 72 }]
+    const [seq, span] = [batchId(7n), { first: 128, count: 72 }]
     expect(purpose.settle(seq, span)).toBe('settle/7/128-199')
     expect(settledSpan(seq, purpose.settle(seq, span))).toEqual(span)
-    expect(settledSpan(batchSeq(77n), purpose.settle(seq, span))).toBeUndefined()
+    expect(settledSpan(batchId(77n), purpose.settle(seq, span))).toBeUndefined()
+    // The same number of the next meter is another batch.
+    const next = batchId(7n, 1)
+    expect(purpose.settle(next, span)).toBe('settle/2.7/128-199')
+    expect(settledSpan(next, purpose.settle(next, span))).toEqual(span)
+    expect(settledSpan(next, purpose.settle(seq, span))).toBeUndefined()
     expect(settledSpan(seq, purpose.accept(seq))).toBeUndefined()
     expect(settledSpan(seq, 'settle/7/0' as Purpose)).toBeUndefined()
   })

@@ -48,17 +48,17 @@ async function expectAllRight(): Promise<void> {
 }
 
 /** The newest batch's life from here to a round that did not serve it, or none. */
-async function missedRounds({ header }: Pick<StoredBatch, 'header'>): Promise<readonly number[]> {
-  const life = (await world.store.batches.get(header.seq))?.life
+async function missedRounds({ id }: Pick<StoredBatch, 'id'>): Promise<readonly number[]> {
+  const life = (await world.store.batches.get(id))?.life
   return life !== undefined && 'missedRounds' in life ? life.missedRounds : []
 }
 
 /** What an operator does when the reason is gone. A later batch may state the same by now. */
 async function retryParked(): Promise<void> {
   await world.settled()
-  for (const { header, life } of await world.store.batches.newest(20)) {
+  for (const { id, life } of await world.store.batches.newest(20)) {
     if (life.state !== 'parked') continue
-    await world.store.batches.saveLife(header.seq, advance(life, { type: 'retried' }))
+    await world.store.batches.saveLife(id, advance(life, { type: 'retried' }))
   }
 }
 
@@ -122,7 +122,7 @@ describe('the data providers', () => {
     )
     const batch = await nextBatch()
     await world.until('the proof', async () => {
-      const now = await world.store.batches.get(batch.header.seq)
+      const now = await world.store.batches.get(batch.id)
       return now?.life.state === 'attested' ? true : undefined
     })
     lift()
@@ -224,7 +224,7 @@ describe('servers', () => {
     await world.until('a look at the false root', async () =>
       (await world.problems()).attest === undefined ? true : undefined,
     )
-    const { life } = (await world.store.batches.get(batch.header.seq)) ?? {}
+    const { life } = (await world.store.batches.get(batch.id)) ?? {}
     expect(['requested', 'finalised']).toContain(life?.state)
     for (const node of world.nodes) node.misbehave(undefined)
     await expectAllRight()
@@ -257,7 +257,7 @@ describe('the chain', () => {
     const lift = await world.network.flare.hush()
     const batch = await nextBatch()
     const blockNumber = await world.until('the request', async () => {
-      const life = (await world.store.batches.get(batch.header.seq))?.life
+      const life = (await world.store.batches.get(batch.id))?.life
       return life?.state === 'requested' ? life.anchor.blockNumber : undefined
     })
     await takeBack(blockNumber)
@@ -294,9 +294,9 @@ describe('the chain', () => {
 // the stranger, who alone can, has to ask again.
 test('a stranger anchors and requests for us: it is found by its event, and nothing is sent twice', async () => {
   for (const node of world.nodes) node.misbehave({ kind: 'noSending' })
-  const { header } = await nextBatch()
+  const { id, header } = await nextBatch()
   const signed = await world.until('the signature', async () => {
-    const batch = await world.store.batches.get(header.seq)
+    const batch = await world.store.batches.get(id)
     return batch?.signature
   })
   const { env, flare } = world.network
@@ -317,9 +317,9 @@ test('a stranger anchors and requests for us: it is found by its event, and noth
   expect(call.value).toBe(REQUEST_FEE_WEI)
   let asked = 0
   await world.until('the proof', async () => {
-    const { state } = (await world.store.batches.get(header.seq))?.life ?? {}
+    const { state } = (await world.store.batches.get(id))?.life ?? {}
     if (['attested', 'accepted', 'settled'].includes(state ?? '')) return true
-    if (asked <= (await missedRounds({ header })).length) {
+    if (asked <= (await missedRounds({ id })).length) {
       asked += 1
       await send(call, stranger)
     }

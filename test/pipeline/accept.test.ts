@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { hash } from '../../src/domain/bytes.js'
-import { batchSeq } from '../../src/domain/ids.js'
+import { batchId } from '../../src/domain/ids.js'
 import type { StoredBatch } from '../../src/ports/stores.js'
 import { epochOf } from '../support/test-flare.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
@@ -19,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => world.file.remove())
 
 async function batch(): Promise<StoredBatch> {
-  const found = await daemon.store.batches.get(batchSeq(1n))
+  const found = await daemon.store.batches.get(batchId(1n))
   if (found === undefined) throw new Error('there is no batch')
   return found
 }

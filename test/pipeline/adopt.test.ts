@@ -1,6 +1,6 @@
 import { copyFileSync, rmSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ALL_ACCOUNTS, accountNumber, batchSeq } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchId } from '../../src/domain/ids.js'
 import { adopt } from '../../src/pipeline/adopt.js'
 import type { Settler } from '../../src/ports/settler.js'
 import { backupStore } from '../../src/store/index.js'
@@ -221,7 +221,7 @@ describe('a store that was restored from a backup', () => {
     anchors.push(...lost)
     expect(await adoptNow()).toMatchObject({ batches: 1, lastSeq: 2n })
     await settleAll(3n)
-    expect((await daemon.store.batches.get(batchSeq(2n)))?.life.state).toBe('superseded')
+    expect((await daemon.store.batches.get(batchId(2n)))?.life.state).toBe('superseded')
     await expectRight()
   })
 })

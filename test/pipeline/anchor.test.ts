@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { TerminalError } from '../../src/domain/errors.js'
-import { batchSeq } from '../../src/domain/ids.js'
+import { batchId } from '../../src/domain/ids.js'
 import type { StoredBatch } from '../../src/ports/stores.js'
 import { CrashPlan } from '../support/crash-plan.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
@@ -21,7 +21,7 @@ async function sealedWorld(): Promise<[World, Daemon]> {
 }
 
 async function batch(): Promise<StoredBatch> {
-  const found = await daemon.store.batches.get(batchSeq(1n))
+  const found = await daemon.store.batches.get(batchId(1n))
   if (found === undefined) throw new Error('there is no batch')
   return found
 }

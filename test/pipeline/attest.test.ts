@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { advance } from '../../src/domain/batch.js'
 import { TerminalError } from '../../src/domain/errors.js'
-import { batchSeq } from '../../src/domain/ids.js'
+import { batchId } from '../../src/domain/ids.js'
 import { readStatus } from '../../src/pipeline/status.js'
 import type { StoredBatch } from '../../src/ports/stores.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
@@ -20,7 +20,7 @@ beforeEach(async () => {
 afterEach(() => world.file.remove())
 
 async function batch(): Promise<StoredBatch> {
-  const found = await daemon.store.batches.get(batchSeq(1n))
+  const found = await daemon.store.batches.get(batchId(1n))
   if (found === undefined) throw new Error('there is no batch')
   return found
 }
@@ -89,7 +89,7 @@ describe('a round that lacks the leaf', () => {
     world.flare.lossyRounds.clear()
     for (const { round } of world.flare.requests) world.flare.lossyRounds.add(round)
     const { header } = await batch()
-    await daemon.store.batches.saveLife(header.seq, advance(life, { type: 'retried' }))
+    await daemon.store.batches.saveLife(batchId(header.seq), advance(life, { type: 'retried' }))
     await runUntil(world, daemon, 'attested')
     expect(world.flare.requests).toHaveLength(11)
   })

@@ -33,8 +33,8 @@ beforeEach(async () => {
 afterEach(() => world.file.remove())
 
 function auditNow() {
-  const { flare: history, flow: settler, meterKey } = world
-  const parts = { stores: daemon.store, history, settler, meter: meterKey.address }
+  const { flare: history, flow: settler } = world
+  const parts = { stores: daemon.store, history, settler }
   return audit({ ...parts, receiptSecret: RECEIPT_SECRET }, signal)
 }
 

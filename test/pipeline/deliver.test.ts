@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { RetryableError } from '../../src/domain/errors.js'
-import { batchSeq, type Purpose, purpose } from '../../src/domain/ids.js'
+import { batchId, type Purpose, purpose } from '../../src/domain/ids.js'
 import { closeLane, type Delivery, deliver } from '../../src/pipeline/deliver.js'
 import type { Store } from '../../src/ports/stores.js'
 import { CrashPlan } from '../support/crash-plan.js'
@@ -9,8 +9,8 @@ import { StoreFile } from '../support/store-file.js'
 import { TestLane } from '../support/test-lane.js'
 
 const { signal } = new AbortController()
-const anchor = purpose.anchor(batchSeq(1n))
-const request = purpose.request(batchSeq(1n), 0)
+const anchor = purpose.anchor(batchId(1n))
+const request = purpose.request(batchId(1n), 0)
 
 let file: StoreFile
 let store: Store
@@ -170,7 +170,7 @@ describe('closing a lane', () => {
 test('a crash at any point does it once', async () => {
   for (let point = 0; ; point += 1) {
     const plan = new CrashPlan(point)
-    const name = purpose.anchor(batchSeq(BigInt(point + 1)))
+    const name = purpose.anchor(batchId(BigInt(point + 1)))
     const before = done.length
     const way = { lanes: [plan.watch(lane)], outbox: plan.watch(store.outbox) }
     const call = () => ({ what: 'a call', body: name })

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { BatchHeader } from '../../src/domain/batch.js'
 import { keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
-import { ALL_ACCOUNTS, accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchId, batchSeq, modelId } from '../../src/domain/ids.js'
 import { wad } from '../../src/domain/money.js'
 import { accountRanges, allBatches, parkedBatches } from '../../src/pipeline/in-parts.js'
 import { entriesToRestate, nameOf } from '../../src/pipeline/restate.js'
@@ -48,7 +48,7 @@ async function fill({ totals, batches, books }: Stores): Promise<void> {
   for (let i = 0; i < VAULTS; i += 1) {
     const accountNumber = accountAt(i)
     for (const periodStart of PERIODS) {
-      if (i % 2 === 0) await totals.save({ accountNumber, periodStart }, [usage], batchSeq(1n))
+      if (i % 2 === 0) await totals.save({ accountNumber, periodStart }, [usage], batchId(1n))
     }
     const record = { accountNumber, meterEpoch: 1, lastSeq: 0n, billable: 0n, charged: wad(0n) }
     await books.saveApplied(PERIODS.map((periodStart) => ({ ...record, periodStart })))
@@ -81,14 +81,16 @@ test('all accounts come once, a bounded number of (vault, period)s at a time', a
 test('no more is restated at once than a batch takes in, and the rest afterwards', async () => {
   await store.transaction(fill)
   const parked = { state: 'parked', reason: 'refused', from: { state: 'accepted' } } as const
-  await store.batches.saveLife(batchSeq(1n), parked)
-  const some = await entriesToRestate(store, 10)
+  await store.batches.saveLife(batchId(1n), parked)
+  const some = await entriesToRestate(store, EVENING_MS, 10)
   expect(some).toHaveLength(10)
-  const all = await entriesToRestate(store)
+  const all = await entriesToRestate(store, EVENING_MS)
   expect(all.slice(0, 10)).toEqual(some)
   expect(all).toHaveLength(VAULTS)
   await store.stops.add(accountKey(some[0]), 'above_day_limit', 'a test')
-  expect((await entriesToRestate(store, 10)).map(nameOf)).not.toContain(nameOf(accountKey(some[0])))
+  expect((await entriesToRestate(store, EVENING_MS, 10)).map(nameOf)).not.toContain(
+    nameOf(accountKey(some[0])),
+  )
 })
 
 function accountKey(key: { accountNumber: bigint; periodStart: number } | undefined) {
@@ -102,7 +104,7 @@ test('batches come page by page, each once, in order', async () => {
     for (const seq of seqs) {
       await batches.add(header(seq), '{}', [])
       const parked = { state: 'parked', reason: `${seq}`, from: { state: 'accepted' } } as const
-      if (seq % 2n === 0n) await batches.saveLife(batchSeq(seq), parked)
+      if (seq % 2n === 0n) await batches.saveLife(batchId(seq), parked)
     }
   })
   const seen: bigint[] = []
@@ -111,5 +113,5 @@ test('batches come page by page, each once, in order', async () => {
   const parked: string[] = []
   for await (const { life } of parkedBatches(store)) parked.push(life.reason)
   expect(parked).toEqual(seqs.filter((seq) => seq % 2n === 0n).map(String))
-  expect(await store.batches.parked(5n, 2)).toMatchObject([{ seq: 6n }, { seq: 8n }])
+  expect(await store.batches.parked(5n, 2)).toMatchObject([{ id: 6n }, { id: 8n }])
 })

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { accountNumber, batchSeq } from '../../src/domain/ids.js'
+import { accountNumber, batchId } from '../../src/domain/ids.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
 import { type Daemon, runUntil, World } from '../support/world.js'
 
@@ -37,7 +37,7 @@ test('sustained overload: batches stay small, and the last vault is served too',
     for (let call = 0; call < 2 * LIMITS.records; call += 1) use(BigInt(1 + (call % 4)))
     await runUntil(world, daemon, 'settled', BigInt(round))
     const { batches, records } = daemon.store
-    const seq = batchSeq(BigInt(round))
+    const seq = batchId(BigInt(round))
     expect((await batches.entries(seq)).length).toBeLessThanOrEqual(LIMITS.entries)
     expect((await records.claimedBy(seq)).length).toBeLessThanOrEqual(LIMITS.records)
     expect((await batches.last())?.header.seq).toBeLessThanOrEqual(BigInt(round + 1))

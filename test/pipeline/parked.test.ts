@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber, batchSeq } from '../../src/domain/ids.js'
+import { accountNumber, batchId } from '../../src/domain/ids.js'
 import {
   listParked,
   releaseEntry,
@@ -69,7 +69,7 @@ describe('an entry that Flow refuses', () => {
     await daemon.run('reconcile')
     await expectRest()
     const { refused } = await listParked(daemon.store)
-    expect(refused).toMatchObject([{ ...key(7n), seq: 1n, result: 'held' }])
+    expect(refused).toMatchObject([{ ...key(7n), seq: '1', result: 'held' }])
     expect((await daemon.store.batches.counts()).refusedEntries).toBe(1)
 
     world.flow.refusals.clear()
@@ -103,24 +103,24 @@ describe('an entry that Flow refuses', () => {
 
 describe('a parked batch', () => {
   const park = async (seq: bigint) => {
-    const batch = await daemon.store.batches.get(batchSeq(seq))
+    const batch = await daemon.store.batches.get(batchId(seq))
     if (batch === undefined) throw new Error(`no batch ${seq}`)
     const parked = { state: 'parked', reason: 'Flow refused it', from: batch.life } as const
-    await daemon.store.batches.saveLife(batch.header.seq, parked)
+    await daemon.store.batches.saveLife(batchId(batch.header.seq), parked)
   }
 
   test('cannot be skipped while it alone states something, and goes by itself afterwards', async () => {
     use('a', '7')
     await runUntil(world, daemon, 'accepted')
     await park(1n)
-    await expect(skipBatch(daemon.store, batchSeq(1n), order)).rejects.toMatchObject({
+    await expect(skipBatch(daemon.store, batchId(1n), order)).rejects.toMatchObject({
       code: 'would_change_money',
       message: expect.stringContaining('The next batch states them again'),
     })
     await settleAll(2n)
-    expect((await daemon.store.batches.get(batchSeq(1n)))?.life.state).toBe('superseded')
+    expect((await daemon.store.batches.get(batchId(1n)))?.life.state).toBe('superseded')
     expect(await listParked(daemon.store)).toMatchObject({ batches: [] })
-    await expect(skipBatch(daemon.store, batchSeq(1n), order)).rejects.toMatchObject({
+    await expect(skipBatch(daemon.store, batchId(1n), order)).rejects.toMatchObject({
       code: 'not_parked',
     })
   })
@@ -133,15 +133,15 @@ describe('a parked batch', () => {
     const batches = { ...daemon.store.batches, page: whole, get: whole }
     const stores = { ...daemon.store, batches }
     expect(await supersedeParked(stores)).toBe(0)
-    expect(await listParked(stores)).toMatchObject({ batches: [{ seq: 1n, onlyHere: [key(7n)] }] })
-    expect(await entriesToRestate(stores)).toEqual([key(7n)])
+    expect(await listParked(stores)).toMatchObject({ batches: [{ seq: '1', onlyHere: [key(7n)] }] })
+    expect(await entriesToRestate(stores, world.clock.now())).toEqual([key(7n)])
   })
 
   test('goes on from where it stopped when it is retried, which is noted', async () => {
     use('a', '7')
     await runUntil(world, daemon, 'accepted')
     await park(1n)
-    await retryBatch(daemon.store, batchSeq(1n), order)
+    await retryBatch(daemon.store, batchId(1n), order)
     await runUntil(world, daemon, 'settled')
     expect(await daemon.store.operatorLog.entries(1, 9)).toMatchObject([
       { who: 'ann', verb: 'parked retry', arguments: { batch: '1' }, reason: 'looked at it' },
@@ -163,7 +163,7 @@ describe('a parked batch', () => {
     use('b', '7')
     use('c', '9')
     await settleAll(3n)
-    const entries = await daemon.store.batches.entries(batchSeq(3n))
+    const entries = await daemon.store.batches.entries(batchId(3n))
     expect(entries.map((one) => one.accountNumber)).toEqual([9n])
     await releaseEntry(daemon.store, key(7n), 'parked retry-entry', order)
     await settleAll(4n)
@@ -184,7 +184,7 @@ describe('charges that are held before sealing', () => {
     use('usual', '9')
     await settleAll(2n)
     expect(
-      (await daemon.store.batches.entries(batchSeq(2n))).map((one) => one.accountNumber),
+      (await daemon.store.batches.entries(batchId(2n))).map((one) => one.accountNumber),
     ).toEqual([9n])
     const { stopped } = await listParked(daemon.store)
     expect(stopped).toMatchObject([{ ...key(7n), cause: 'above_history' }])

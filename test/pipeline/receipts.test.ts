@@ -227,6 +227,7 @@ describe('receipts held against the chain', () => {
     const plans = [{ fromPeriodStart: SEPTEMBER_S, planId: 1n }]
     const vault = { account: 7n, plans, period: 'month' }
     return {
+      meter: async () => made.batches[0]?.meter?.address,
       roots: async () => roots,
       applied: async () => ({ ...KEY, meterEpoch: 1, lastSeq, billable: 1n, charged }),
       vaults: async () => [vault],
@@ -238,6 +239,13 @@ describe('receipts held against the chain', () => {
   test('all is as it should be', async () => {
     const matched = await matchReceipts(made, chain({}), signal)
     expect(matched).toEqual({ problems: [], notes: [], charged: 5n, price: 5n })
+  })
+
+  test('of a meter that was revoked Flow holds no root: said once, and no problem', async () => {
+    const desk = { ...chain({}), meter: async () => `0x${'99'.repeat(20)}` as const }
+    const { problems, notes } = await matchReceipts(made, desk, signal)
+    expect(problems).toEqual([])
+    expect(notes).toEqual([expect.stringMatching(/^2 batches are of a meter that is revoked/)])
   })
 
   test('a charge above the plan’s price', async () => {

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ConfigError, RetryableError, TerminalError } from '../../src/domain/errors.js'
-import { ALL_ACCOUNTS, accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchId, batchSeq, modelId } from '../../src/domain/ids.js'
 import { type Ufix64Units, wad } from '../../src/domain/money.js'
 import { computeChecks } from '../../src/pipeline/checks.js'
 import { guard } from '../../src/pipeline/guard.js'
@@ -55,7 +55,7 @@ describe('reconciling', () => {
 
   test('finds results that nobody of this process brought', async () => {
     await runUntil(world, daemon, 'accepted')
-    const entries = await daemon.store.batches.entries(batchSeq(1n))
+    const entries = await daemon.store.batches.entries(batchId(1n))
     const leaves = entries.map(({ leaf }) => leaf)
     const run = { leavesBefore: [], leavesAfter: leaves.slice(1), path: [] }
     const refusal = world.flow.settleNow(1n, [
@@ -63,7 +63,7 @@ describe('reconciling', () => {
     ])
     expect(refusal).toBeUndefined()
     await daemon.run('reconcile')
-    const results = (await daemon.store.batches.entries(batchSeq(1n))).map(({ result }) => result)
+    const results = (await daemon.store.batches.entries(batchId(1n))).map(({ result }) => result)
     expect(results).toEqual(['applied', undefined])
   })
 
@@ -106,7 +106,7 @@ describe('reconciling', () => {
     }
     await runUntil(world, daemon, 'accepted')
     await daemon.run('reconcile')
-    const batch = () => daemon.store.batches.get(batchSeq(1n))
+    const batch = () => daemon.store.batches.get(batchId(1n))
     for (let tries = 0; (await batch())?.life.state !== 'settled'; tries += 1) {
       expect(tries).toBeLessThan(20)
       await daemon.run('settle')
@@ -199,7 +199,8 @@ describe('each check', () => {
 })
 
 describe('what is stated again', () => {
-  const names = async () => (await entriesToRestate(daemon.store)).map((one) => one.accountNumber)
+  const names = async () =>
+    (await entriesToRestate(daemon.store, world.clock.now())).map((one) => one.accountNumber)
 
   test('is nothing while the batch that states it is on its way, or done', async () => {
     expect(await names()).toEqual([])
@@ -215,7 +216,7 @@ describe('what is stated again', () => {
       state === 'parked'
         ? ({ state, reason: 'x', from: { state: 'accepted' } } as const)
         : ({ state } as const)
-    await daemon.store.batches.saveLife(batchSeq(1n), life)
+    await daemon.store.batches.saveLife(batchId(1n), life)
     expect(await names()).toEqual([7n, 9n])
     // What Flow has applied all the same needs no other batch.
     await daemon.store.books.saveApplied([{ ...world.flow.record(KEY), lastSeq: 1n }])
@@ -240,7 +241,7 @@ describe('what is stated again', () => {
       [257n, [7n]],
     ] as const) {
       await daemon.store.batches.add({ ...header, seq: batchSeq(seq) }, manifestJson, [])
-      await daemon.store.totals.save(entry, rows, batchSeq(seq))
+      await daemon.store.totals.save(entry, rows, batchId(seq))
       expect(await names()).toEqual(expected)
     }
   })
@@ -277,12 +278,12 @@ describe('work on one item', () => {
 
 test('a store is bound to its identity, and every difference is told at once', async () => {
   const { identity } = daemon.store
-  const facts = { anchor: '0x01', network: 'emulator', meter: '0x02' }
+  const facts = { anchor: '0x01', network: 'emulator', meter: world.meterKey.address }
   await bindIdentity(identity, facts)
   await bindIdentity(identity, facts)
   const other = bindIdentity(identity, { ...facts, anchor: '0x09', meter: '0x08' })
   await expect(other).rejects.toMatchObject({ name: 'ConfigError', code: 'another_identity' })
   await expect(bindIdentity(identity, { ...facts, anchor: '0x09', meter: '0x08' })).rejects.toThrow(
-    /anchor is 0x09, .* 0x01; meter is 0x08, .* 0x02/,
+    /anchor is 0x09, .* 0x01; meter is 0x08, .* 0x1111/,
   )
 })

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { accountNumber, batchId, modelId } from '../../src/domain/ids.js'
 import { checkReceipts } from '../../src/pipeline/check-receipts.js'
 import { releaseEntry } from '../../src/pipeline/parked.js'
 import { makeReceipts } from '../../src/pipeline/receipts.js'
@@ -96,7 +96,7 @@ describe('sealed usage that belongs to somebody else', () => {
     expect(await checked(7n)).toEqual({ problems: [], calls: 3 })
     expect(await checked(9n)).toEqual({ problems: [], calls: 2 })
     expect(await differing()).toEqual([])
-    const second = (await daemon.store.batches.entries(batchSeq(2n))).map(({ bytes }) =>
+    const second = (await daemon.store.batches.entries(batchId(2n))).map(({ bytes }) =>
       decodeEntry(bytes),
     )
     expect(second.map(({ accountNumber: account, rows }) => [account, rows[0]?.requests])).toEqual([
@@ -104,7 +104,7 @@ describe('sealed usage that belongs to somebody else', () => {
       [9n, 2n],
     ])
     expect(second[1]?.recordsRoot).not.toBe(`0x${'00'.repeat(32)}`)
-    const { manifestJson = '' } = (await daemon.store.batches.get(batchSeq(2n))) ?? {}
+    const { manifestJson = '' } = (await daemon.store.batches.get(batchId(2n))) ?? {}
     expect(JSON.parse(manifestJson)).toMatchObject({
       corrections: [
         {
@@ -153,7 +153,7 @@ describe('until the correction is on Flow', () => {
     )
     await settleAll(2n)
     expect(
-      (await daemon.store.batches.entries(batchSeq(2n))).map((one) => one.accountNumber),
+      (await daemon.store.batches.entries(batchId(2n))).map((one) => one.accountNumber),
     ).toEqual([9n])
     expect((await daemon.store.records.counts()).attributed).toBe(1)
     expect(charged(9n)).toBe(billOf('other'))
@@ -239,7 +239,7 @@ describe('a correction on Flow that is not the recorded one', () => {
       usageRecord('e', { user: '9', startedAtMs }),
     )
     await settleAll(2n)
-    const second = await daemon.store.batches.entries(batchSeq(2n))
+    const second = await daemon.store.batches.entries(batchId(2n))
     expect(second.map((one) => one.accountNumber)).toEqual([9n])
     expect(world.flow.record(key(7n)).billable).toBe(1n)
     expect(await daemon.store.stops.open()).toMatchObject([
@@ -301,7 +301,9 @@ test('a batch of before, brought again after the correction, changes nothing', a
   const correction = await moveAlice()
   world.flow.correctNow(key(7n), correction.billable, correction.afterSeq)
   const after = world.flow.record(key(7n))
-  const entries = (await daemon.store.batches.entries(header.seq)).map(({ bytes }) => bytes)
+  const entries = (await daemon.store.batches.entries(batchId(header.seq))).map(
+    ({ bytes }) => bytes,
+  )
   const run = { leavesBefore: [], entries, leavesAfter: [], path: [] }
   expect(world.flow.settleNow(1n, [run])).toBeUndefined()
   expect(world.flow.events.at(-1)?.result).toBe('stale')

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
 import { canonicalJson } from '../../src/domain/canonical-json.js'
-import { ALL_ACCOUNTS, accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchId, batchSeq, modelId } from '../../src/domain/ids.js'
 import { receiptSalt, recordLeaf, recordsRoot } from '../../src/domain/receipt.js'
 import type { StoredBatch } from '../../src/ports/stores.js'
 import { CrashPlan } from '../support/crash-plan.js'
@@ -34,13 +34,13 @@ async function begin(parts: WorldParts = {}): Promise<void> {
 const seal = () => daemon.run('reconcile', 'collect', 'attribute', 'seal')
 
 async function batch(seq: bigint): Promise<StoredBatch> {
-  const found = await daemon.store.batches.get(batchSeq(seq))
+  const found = await daemon.store.batches.get(batchId(seq))
   if (found === undefined) throw new Error(`there is no batch ${seq}`)
   return found
 }
 
 const entriesOf = async (seq: bigint) =>
-  (await daemon.store.batches.entries(batchSeq(seq))).map(({ bytes }) => decodeEntry(bytes))
+  (await daemon.store.batches.entries(batchId(seq))).map(({ bytes }) => decodeEntry(bytes))
 
 const usage = (requests: bigint) => ({
   promptTokens: 100n * requests,
@@ -60,7 +60,7 @@ describe('a batch', () => {
     )
     await seal()
     const entries = await entriesOf(1n)
-    const leaves = (await daemon.store.records.claimedBy(batchSeq(1n))).map((record) => {
+    const leaves = (await daemon.store.records.claimedBy(batchId(1n))).map((record) => {
       const salt = receiptSalt(RECEIPT_SECRET, record.key)
       return { id: record.key.requestId, leaf: recordLeaf(record, record.modelId, salt) }
     })
@@ -187,7 +187,7 @@ describe('a batch that was parked', () => {
   test('is stated again by the next one, and once only', async () => {
     world.use(usageRecord('a', { user: '7' }), usageRecord('b', { user: '9' }))
     const { header } = await runUntil(world, daemon, 'anchored')
-    await daemon.store.batches.saveLife(header.seq, {
+    await daemon.store.batches.saveLife(batchId(header.seq), {
       state: 'parked',
       reason: 'for this test',
       from: { state: 'accepted' },
@@ -215,25 +215,29 @@ describe('a batch that was parked', () => {
     world.use(usageRecord('a', { user: '7' }))
     const { header } = await runUntil(world, daemon, 'anchored')
     const parked = { state: 'parked', reason: 'x', from: { state: 'accepted' } } as const
-    await daemon.store.batches.saveLife(header.seq, parked)
+    await daemon.store.batches.saveLife(batchId(header.seq), parked)
     world.use(usageRecord('b', { user: '7' }))
     world.clock.pass(SEAL_INTERVAL_MS)
     await seal()
     expect(await entriesOf(2n)).toMatchObject([{ accountNumber: 7n, rows: [usage(2n)] }])
-    expect(await daemon.store.records.claimedBy(batchSeq(2n))).toHaveLength(1)
+    expect(await daemon.store.records.claimedBy(batchId(2n))).toHaveLength(1)
   })
 
   test('and is retried later settles as stale, and charges nothing twice', async () => {
     world.use(usageRecord('a', { user: '7' }))
     const { header, life } = await runUntil(world, daemon, 'accepted')
-    await daemon.store.batches.saveLife(header.seq, { state: 'parked', reason: 'x', from: life })
+    await daemon.store.batches.saveLife(batchId(header.seq), {
+      state: 'parked',
+      reason: 'x',
+      from: life,
+    })
     world.clock.pass(SEAL_INTERVAL_MS)
     await runUntil(world, daemon, 'settled', 2n)
     const charged = world.flow.record({
       accountNumber: accountNumber(7n),
       periodStart: SEPTEMBER_S,
     })
-    await daemon.store.batches.saveLife(header.seq, life)
+    await daemon.store.batches.saveLife(batchId(header.seq), life)
     await runUntil(world, daemon, 'settled', 1n)
     const after = world.flow.record({ accountNumber: accountNumber(7n), periodStart: SEPTEMBER_S })
     expect(after).toEqual(charged)
@@ -262,7 +266,7 @@ describe('more models than an entry has rows', () => {
     const own = Array.from({ length: 31 }, (_, i) => 26 + i)
     expect(entry?.rows.map((row) => row.modelId)).toEqual([0, ...own])
     expect(entry?.rows[0]).toMatchObject({ requests: 4n })
-    const claimed = await daemon.store.records.claimedBy(batchSeq(1n))
+    const claimed = await daemon.store.records.claimedBy(batchId(1n))
     expect(claimed.filter((record) => record.modelId === 0).map(({ model }) => model)).toEqual([
       ...['model 57', 'model 58', 'model 59', 'model 60'],
     ])
@@ -299,7 +303,7 @@ test('records are claimed once, however they arrive and whatever is read again',
   }
   const claims = new Map<string, number>()
   for (let seq = 1n; seq <= 4n; seq += 1n) {
-    for (const { key } of await daemon.store.records.claimedBy(batchSeq(seq))) {
+    for (const { key } of await daemon.store.records.claimedBy(batchId(seq))) {
       claims.set(key.requestId, (claims.get(key.requestId) ?? 0) + 1)
     }
   }
@@ -366,7 +370,7 @@ describe('batches that are parked one after the other', () => {
   const park = async (seq: bigint) => {
     const { header, life } = await runUntil(world, daemon, 'anchored', seq)
     const parked = { state: 'parked', reason: 'verifier_refused', from: life } as const
-    await daemon.store.batches.saveLife(header.seq, parked)
+    await daemon.store.batches.saveLife(batchId(header.seq), parked)
   }
   const lastSeq = async () => (await daemon.store.batches.last())?.header.seq
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { advance } from '../../src/domain/batch.js'
 import { keccak, utf8 } from '../../src/domain/bytes.js'
 import { chunkHash, chunksOf } from '../../src/domain/entry.js'
-import { accountNumber, batchSeq, type EntrySpan } from '../../src/domain/ids.js'
+import { accountNumber, batchId, type EntrySpan } from '../../src/domain/ids.js'
 import { merkleRoot, rootFromPath } from '../../src/domain/merkle.js'
 import { learnt, planRuns, runsFrom } from '../../src/pipeline/runs.js'
 import type { StoredBatch, StoredEntry } from '../../src/ports/stores.js'
@@ -30,7 +30,7 @@ async function begin(parts: WorldParts): Promise<void> {
 }
 
 async function batch(): Promise<StoredBatch> {
-  const found = await daemon.store.batches.get(batchSeq(1n))
+  const found = await daemon.store.batches.get(batchId(1n))
   if (found === undefined) throw new Error('there is no batch')
   return found
 }
@@ -44,7 +44,7 @@ async function settleBlocks(blocks: number): Promise<void> {
 }
 
 const results = async () =>
-  (await daemon.store.batches.entries(batchSeq(1n))).map(({ result }) => result)
+  (await daemon.store.batches.entries(batchId(1n))).map(({ result }) => result)
 
 describe('the entries of a batch', () => {
   test('are brought in runs, and each is applied once', async () => {
@@ -57,7 +57,7 @@ describe('the entries of a batch', () => {
 
   test('that somebody else brought are not brought again', async () => {
     const { header } = await runUntil(world, daemon, 'accepted')
-    const entries = await daemon.store.batches.entries(header.seq)
+    const entries = await daemon.store.batches.entries(batchId(header.seq))
     expect(world.flow.settleNow(1n, runsFrom(entries, { first: 0, count: 3 }))).toBeUndefined()
     await settleBlocks(3)
     expect((await batch()).life.state).toBe('settled')
@@ -92,7 +92,7 @@ describe('what goes wrong', () => {
     expect((await batch()).life.state).toBe('superseded')
     world.tick(600_000)
     await runUntil(world, daemon, 'settled', 2n)
-    const again = await daemon.store.batches.entries(batchSeq(2n))
+    const again = await daemon.store.batches.entries(batchId(2n))
     expect(again.map(({ accountNumber }) => accountNumber)).toEqual([7n, 9n, 11n])
     const applied = world.flow.events.filter(({ result }) => result === 'applied')
     expect(applied.map(({ accountNumber }) => accountNumber)).toEqual(ACCOUNTS)
@@ -207,7 +207,7 @@ describe('entries that make a transaction fail', () => {
     expect((await batch()).life.state).toBe('parked')
     world.flow.breaking.clear()
     const { header, life } = await batch()
-    await daemon.store.batches.saveLife(header.seq, advance(life, { type: 'retried' }))
+    await daemon.store.batches.saveLife(batchId(header.seq), advance(life, { type: 'retried' }))
     daemon = await world.reboot(daemon)
     await settleBlocks(2)
     expect((await batch()).life.state).toBe('settled')
@@ -218,7 +218,7 @@ describe('entries that make a transaction fail', () => {
 describe('how much a run takes', () => {
   const entries = (count: number, rows: number): StoredEntry[] =>
     Array.from({ length: count }, (_, position) => ({
-      seq: batchSeq(1n),
+      batch: batchId(1n),
       position,
       accountNumber: accountNumber(BigInt(position)),
       periodStart: SEPTEMBER_S,
@@ -294,7 +294,7 @@ describe('runs', () => {
     Array.from({ length: count }, (_, position) => {
       const bytes = `0x${position.toString(16).padStart(90, '0')}` as const
       return {
-        seq: batchSeq(1n),
+        batch: batchId(1n),
         position,
         accountNumber: accountNumber(BigInt(position)),
         periodStart: SEPTEMBER_S,

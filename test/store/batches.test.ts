@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { BatchHeader, BatchLife } from '../../src/domain/batch.js'
 import { keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
 import { entryBytes } from '../../src/domain/entry.js'
-import { ALL_ACCOUNTS, accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchId, batchSeq, modelId } from '../../src/domain/ids.js'
 import type { BatchProof } from '../../src/domain/proof.js'
 import type { UsageTotal } from '../../src/domain/usage-total.js'
 import type { NewEntry, Store } from '../../src/ports/stores.js'
@@ -81,6 +81,7 @@ describe('batches', () => {
   test('come back as they were sealed, with the largest accounts', async () => {
     await store.batches.add(header(1n), '{"a":"1"}', entries)
     const batch = {
+      id: 1n,
       header: header(1n),
       life: { state: 'sealed' },
       manifestJson: '{"a":"1"}',
@@ -89,12 +90,12 @@ describe('batches', () => {
       changedAtMs: clock.now(),
     }
     expect(await store.batches.last()).toEqual(batch)
-    expect(await store.batches.get(batchSeq(1n))).toEqual(batch)
-    expect(await store.batches.get(batchSeq(2n))).toBeUndefined()
-    const stored = await store.batches.entries(batchSeq(1n))
+    expect(await store.batches.get(batchId(1n))).toEqual(batch)
+    expect(await store.batches.get(batchId(2n))).toBeUndefined()
+    const stored = await store.batches.entries(batchId(1n))
     expect(stored).toEqual(
       entries.map(({ recordsRoot, ...rest }) => ({
-        seq: 1n,
+        batch: 1n,
         ...rest,
         result: undefined,
         txId: undefined,
@@ -112,7 +113,7 @@ describe('batches', () => {
 
   test('keep signature, life and proof, with every integer exact', async () => {
     await store.batches.add(header(1n), '{}', entries)
-    const seq = batchSeq(1n)
+    const seq = batchId(1n)
     const anchor = { txHash: some('tx'), blockNumber: 5, logIndex: 1 }
     const life: BatchLife = {
       state: 'parked',
@@ -133,7 +134,7 @@ describe('batches', () => {
 
   test('are found by state, oldest first, and counted', async () => {
     for (const seq of [1n, 2n, 3n]) await store.batches.add(header(seq), '{}', entries)
-    await store.batches.saveLife(batchSeq(1n), { state: 'settled' })
+    await store.batches.saveLife(batchId(1n), { state: 'settled' })
     const oldest = async (...states: BatchLife['state'][]) =>
       (await store.batches.oldestIn(...states))?.header.seq
     expect(await oldest('sealed')).toBe(2n)
@@ -149,29 +150,29 @@ describe('batches', () => {
   test('know no other states', async () => {
     await store.batches.add(header(1n), '{}', entries)
     const unknown = { state: 'lost' } as unknown as BatchLife
-    await expect(store.batches.saveLife(batchSeq(1n), unknown)).rejects.toThrow('CHECK')
+    await expect(store.batches.saveLife(batchId(1n), unknown)).rejects.toThrow('CHECK')
   })
 
   test('have results for each entry; what was applied stays applied', async () => {
     for (const seq of [1n, 2n]) await store.batches.add(header(seq), '{}', entries)
     const key = { accountNumber: U64_MAX, periodStart: SEPTEMBER_S }
     const result = async () =>
-      (await store.batches.entries(batchSeq(1n))).map((one) => [one.result, one.txId])
-    await store.totals.save(key, [], batchSeq(1n))
-    await store.batches.saveResult(batchSeq(1n), key, 'held', 'tx1')
+      (await store.batches.entries(batchId(1n))).map((one) => [one.result, one.txId])
+    await store.totals.save(key, [], batchId(1n))
+    await store.batches.saveResult(batchId(1n), key, 'held', 'tx1')
     expect(await result()).toEqual([
       [undefined, undefined],
       [undefined, undefined],
       ['held', 'tx1'],
     ])
     expect((await store.batches.counts()).refusedEntries).toBe(1)
-    await store.batches.saveResult(batchSeq(1n), key, 'applied', 'tx2')
-    await store.batches.saveResult(batchSeq(1n), key, 'stale', 'tx3')
+    await store.batches.saveResult(batchId(1n), key, 'applied', 'tx2')
+    await store.batches.saveResult(batchId(1n), key, 'stale', 'tx3')
     expect((await result())[2]).toEqual(['applied', 'tx2'])
     expect((await store.batches.counts()).refusedEntries).toBe(0)
     // Results of batches and entries that are not ours change nothing.
-    await store.batches.saveResult(batchSeq(9n), key, 'applied', 'tx4')
-    await store.batches.saveResult(batchSeq(1n), { ...key, periodStart: 1 }, 'applied', 'tx4')
+    await store.batches.saveResult(batchId(9n), key, 'applied', 'tx4')
+    await store.batches.saveResult(batchId(1n), { ...key, periodStart: 1 }, 'applied', 'tx4')
     expect((await result()).filter(([one]) => one === 'applied')).toHaveLength(1)
   })
 })
@@ -181,13 +182,13 @@ describe('totals', () => {
 
   test('are replaced row by row, and name the batch that states them', async () => {
     for (const seq of [1n, 2n]) await store.batches.add(header(seq), '{}', [])
-    await store.totals.save(key, [row(0), row(2)], batchSeq(1n))
-    await store.totals.save(key, [row(0, 11n), row(1), row(2)], batchSeq(2n))
+    await store.totals.save(key, [row(0), row(2)], batchId(1n))
+    await store.totals.save(key, [row(0, 11n), row(1), row(2)], batchId(2n))
     expect(await store.totals.of(key)).toEqual([row(0, 11n), row(1), row(2)])
     expect(await store.totals.of({ ...key, periodStart: OCTOBER_S })).toEqual([])
     expect(await store.totals.all(ALL_ACCOUNTS)).toEqual([{ ...key, statedBy: 2n }])
     const other = { accountNumber: accountNumber(7n), periodStart: OCTOBER_S }
-    await store.totals.save(other, [row(5)], batchSeq(2n))
+    await store.totals.save(other, [row(5)], batchId(2n))
     expect(await store.totals.all(ALL_ACCOUNTS)).toEqual([
       { ...other, statedBy: 2n },
       { ...key, statedBy: 2n },
@@ -198,6 +199,6 @@ describe('totals', () => {
   })
 
   test('are stated by a batch that is there', async () => {
-    await expect(store.totals.save(key, [row(0)], batchSeq(4n))).rejects.toThrow('FOREIGN KEY')
+    await expect(store.totals.save(key, [row(0)], batchId(4n))).rejects.toThrow('FOREIGN KEY')
   })
 })

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ALL_ACCOUNTS, accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchId, modelId } from '../../src/domain/ids.js'
 import type { UsageRecord } from '../../src/domain/usage-record.js'
 import type { AttributedRecord, RecordAttribution, Store } from '../../src/ports/stores.js'
 import type { TimeRange, UsageSlice } from '../../src/ports/usage-source.js'
@@ -223,43 +223,40 @@ describe('claims', () => {
   })
 
   test('fix vault, period and the model that is billed, for ever', async () => {
-    await store.records.claim(batchSeq(1n), [{ ...claimed, modelId: modelId(0) }])
+    await store.records.claim(batchId(1n), [{ ...claimed, modelId: modelId(0) }])
     await store.records.saveAttributions('v2', [attribution(record, accountNumber(1n), 5)])
     await store.records.saveAttributions('v3', [{ key: record.key, reason: 'gone' }])
-    expect(await store.records.claimedBy(batchSeq(1n))).toEqual([{ ...claimed, modelId: 0 }])
+    expect(await store.records.claimedBy(batchId(1n))).toEqual([{ ...claimed, modelId: 0 }])
     expect(await store.records.unattributed('v9', ALL)).toEqual([usageRecord('b')])
     expect(await store.records.attributed('v1', ALL)).toEqual([])
     expect(await store.records.counts()).toMatchObject({ claimed: 1, attributed: 0 })
   })
 
   test('are refused a second time, and then none of them is made', async () => {
-    await store.records.claim(batchSeq(1n), [claimed])
+    await store.records.claim(batchId(1n), [claimed])
     const second = store.transaction(({ records }) =>
-      records.claim(batchSeq(2n), [
-        { ...claimed, key: { ...record.key, requestId: 'b' } },
-        claimed,
-      ]),
+      records.claim(batchId(2n), [{ ...claimed, key: { ...record.key, requestId: 'b' } }, claimed]),
     )
     await expect(second).rejects.toThrow('main/a is in a batch already')
-    expect(await store.records.claimedBy(batchSeq(2n))).toEqual([])
-    expect(await store.records.claimedBy(batchSeq(1n))).toEqual([claimed])
+    expect(await store.records.claimedBy(batchId(2n))).toEqual([])
+    expect(await store.records.claimedBy(batchId(1n))).toEqual([claimed])
   })
 
   test('of a record that is not there, or does not count, are refused', async () => {
     const unknown = { ...claimed, key: { source: 'main', requestId: 'zzz' } }
-    await expect(store.records.claim(batchSeq(1n), [unknown])).rejects.toThrow('main/zzz')
+    await expect(store.records.claim(batchId(1n), [unknown])).rejects.toThrow('main/zzz')
     const excluded = usageRecord('x', { excluded: 'failure' })
     await store.records.saveSlice('main', slice([excluded]), EVENING_MS)
     const wrong = { ...claimed, key: excluded.key }
-    await expect(store.records.claim(batchSeq(1n), [wrong])).rejects.toThrow('CHECK')
+    await expect(store.records.claim(batchId(1n), [wrong])).rejects.toThrow('CHECK')
   })
 
   test('are added up by vault, period and model', async () => {
     const other = { ...claimed, key: { ...record.key, requestId: 'b' }, periodStart: OCTOBER_S }
     await store.records.saveSlice('main', slice([usageRecord('c')]), EVENING_MS)
     const third = { ...claimed, key: { ...record.key, requestId: 'c' } }
-    await store.records.claim(batchSeq(1n), [claimed, other])
-    await store.records.claim(batchSeq(2n), [third])
+    await store.records.claim(batchId(1n), [claimed, other])
+    await store.records.claim(batchId(2n), [third])
     const usage = await store.records.claimedUsage(ALL_ACCOUNTS)
     const sum = { accountNumber: U64_MAX, modelId: 1 }
     expect([...usage].sort((x, y) => x.periodStart - y.periodStart)).toEqual([

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { accountNumber, batchId, modelId } from '../../src/domain/ids.js'
 import type { UsageRecord } from '../../src/domain/usage-record.js'
 import type { SetAsideChoice } from '../../src/ports/set-asides.js'
 import type { Store } from '../../src/ports/stores.js'
@@ -98,14 +98,14 @@ describe('a known id with other fields', () => {
   test('cannot take the place of one that is sealed, and says which batch has it', async () => {
     await save(first)
     const sealed = { account: accountNumber(1n), periodStart: SEPTEMBER_S, modelId: modelId(0) }
-    await store.records.claim(batchSeq(3n), [{ ...first, ...sealed }])
+    await store.records.claim(batchId(3n), [{ ...first, ...sealed }])
     await save(other)
     const row = await one({ requestId: 'a' })
-    expect(await store.setAsides.letCount(row, true)).toEqual({ outcome: 'sealed', seq: 3n })
+    expect(await store.setAsides.letCount(row, true)).toEqual({ outcome: 'sealed', batch: 3n })
     expect(await counted()).toEqual([])
     expect(await store.setAsides.letCount(row, false)).toEqual({ outcome: 'counts' })
     expect(await counted()).toEqual([900n])
-    expect(await store.records.claimedBy(batchSeq(3n))).toMatchObject([{ promptTokens: 100n }])
+    expect(await store.records.claimedBy(batchId(3n))).toMatchObject([{ promptTokens: 100n }])
   })
 
   test('that is a failure now takes the place of a success without counting', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ALL_ACCOUNTS, accountNumber, batchSeq, purpose } from '../../src/domain/ids.js'
+import { ALL_ACCOUNTS, accountNumber, batchId, purpose } from '../../src/domain/ids.js'
 import { type Ufix64Units, wad } from '../../src/domain/money.js'
 import type { SignedTx, TxId } from '../../src/ports/lane.js'
 import type { AppliedRecord, Balance, Vault } from '../../src/ports/settler.js'
@@ -22,8 +22,8 @@ afterEach(() => file.remove())
 
 describe('the outbox', () => {
   const tx = (id: string): SignedTx => ({ id: id as TxId, bytes: `bytes of ${id}` })
-  const anchor = purpose.anchor(batchSeq(1n))
-  const request = purpose.request(batchSeq(1n), 0)
+  const anchor = purpose.anchor(batchId(1n))
+  const request = purpose.request(batchId(1n), 0)
   const openOn = async (lane: string): Promise<SavedTx> => {
     const open = await store.outbox.openOn(lane)
     if (open === undefined) throw new Error(`nothing is open on ${lane}`)

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { batchId } from '../../src/domain/ids.js'
 import type { UsageRecord } from '../../src/domain/usage-record.js'
 import { mappingConfig } from '../../src/mapping/index.js'
 import { type AttributeSettings, attributeNext } from '../../src/pipeline/attribute.js'
@@ -56,7 +57,8 @@ export class MeteringWorld {
   async seal(settings: AttributeSettings): Promise<void> {
     const last = await this.store.batches.last()
     // The chains are not what these tests are about.
-    if (last !== undefined) await this.store.batches.saveLife(last.header.seq, { state: 'settled' })
+    if (last !== undefined)
+      await this.store.batches.saveLife(batchId(last.header.seq), { state: 'settled' })
     await this.attribute(settings)
     this.world.clock.pass(3_600_000)
     const { flow, clock } = this.world

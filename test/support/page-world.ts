@@ -1,4 +1,4 @@
-import { accountNumber, batchSeq } from '../../src/domain/ids.js'
+import { accountNumber, batchId } from '../../src/domain/ids.js'
 import type { UsageRecord } from '../../src/domain/usage-record.js'
 import { metricsOf } from '../../src/http/metrics.js'
 import { Readiness } from '../../src/http/ready.js'
@@ -109,9 +109,9 @@ export class PageWorld {
   async trouble(): Promise<void> {
     const { store, world } = this
     const last = await store.batches.last()
-    const seq = last?.header.seq ?? batchSeq(1n)
+    const id = last?.id ?? batchId(1n)
     const from = last?.life ?? { state: 'settled' }
-    await store.batches.saveLife(seq, {
+    await store.batches.saveLife(id, {
       state: 'parked',
       reason: 'not attested in 5 rounds: 1464112, 1464113, 1464114, 1464115, 1464116',
       from,

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
+import { accountNumber, batchId, modelId } from '../../src/domain/ids.js'
 import { addUsage, NO_USAGE, type Usage } from '../../src/domain/usage-total.js'
 import { billableOf, priceOf } from '../../src/pricing/price.js'
 import { SEPTEMBER_S } from './usage.js'
@@ -32,8 +32,8 @@ export async function expectAllBilled(
 
   const claims: string[] = []
   for (let seq = 1n; seq <= last; seq += 1n) {
-    expect((await batches.get(batchSeq(seq)))?.life.state).toBe('settled')
-    for (const { key } of await records.claimedBy(batchSeq(seq))) claims.push(key.requestId)
+    expect((await batches.get(batchId(seq)))?.life.state).toBe('settled')
+    for (const { key } of await records.claimedBy(batchId(seq))) claims.push(key.requestId)
   }
   const billed = world.source.rows.filter(({ payers }) => accounts.includes(BigInt(payers.user)))
   expect(claims.sort()).toEqual(billed.map(({ key }) => key.requestId).sort())

@@ -16,8 +16,12 @@ type Body =
 
 /** A key that signs as the port asks: the same each time, and one header for each number. */
 export class TestMeterKey implements MeterKey {
-  readonly address: Hex = `0x${'11'.repeat(20)}`
+  readonly address: Hex
   readonly #digests = new Map<bigint, Hash>()
+
+  constructor(byte = '11') {
+    this.address = `0x${byte.repeat(20)}`
+  }
 
   async sign(header: BatchHeader): Promise<Hex> {
     const digest = keccak(utf8(encode(header)))
@@ -26,7 +30,7 @@ export class TestMeterKey implements MeterKey {
       throw new ConfigError('meter_second_digest', `batch ${header.seq} was signed before`)
     }
     this.#digests.set(header.seq, digest)
-    return signatureOf(header)
+    return signatureOf(header, this.address)
   }
 }
 
@@ -35,7 +39,12 @@ export class TestFlare implements Attestor, AnchorHistory {
   readonly identity = { chainId: 114, anchorAddress: `0x${'22'.repeat(20)}` as Hex }
   readonly lane = new TestLane('test/flare', (body) => this.#execute(body as Body))
   /** Every anchor that stands, in order. */
-  readonly anchors: { readonly header: BatchHeader; readonly anchor: Anchor }[] = []
+  readonly anchors: {
+    readonly header: BatchHeader
+    readonly anchor: Anchor
+    /** The first one, unless given. */
+    readonly meter?: Hex
+  }[] = []
   /** Each was paid for. */
   readonly requests: { readonly anchor: Anchor; readonly round: number }[] = []
   /** Rounds whose tree lacks what was asked for. */
@@ -49,26 +58,30 @@ export class TestFlare implements Attestor, AnchorHistory {
     this.#meter = meter
   }
 
-  async meterState(): Promise<MeterState> {
-    const last = this.anchors.at(-1)?.header
+  async meterState(meter: Hex): Promise<MeterState> {
+    const last = this.#of(meter).at(-1)?.header
     return { lastSeq: last?.seq ?? 0n, lastRoot: last?.root ?? ZERO_HASH }
   }
 
   async anchoredHeaders(
-    _meter: Hex,
+    meter: Hex,
     isKnown: (header: BatchHeader) => boolean,
   ): Promise<readonly BatchHeader[]> {
-    const headers = this.anchors.map(({ header }) => header)
+    const headers = this.#of(meter).map(({ header }) => header)
     return headers.slice(headers.findLastIndex(isKnown) + 1)
   }
 
   signerOf(header: BatchHeader, signature: Hex): Hex | undefined {
-    return signature === signatureOf(header) ? this.#meter : undefined
+    const meter: Hex = `0x${signature.slice(66, 106)}`
+    return signature === signatureOf(header, meter) ? meter : undefined
+  }
+
+  #of(meter: Hex) {
+    return this.anchors.filter((one) => (one.meter ?? this.#meter) === meter)
   }
 
   async findAnchor(meter: Hex, header: BatchHeader): Promise<Anchor | undefined> {
-    if (meter !== this.#meter) return undefined
-    const found = this.anchors.find((one) => one.header.seq === header.seq)
+    const found = this.#of(meter).find((one) => one.header.seq === header.seq)
     if (found !== undefined && found.header.root !== header.root) {
       throw new ConfigError('another_root_anchored', `batch ${header.seq}`)
     }
@@ -155,12 +168,17 @@ export class TestFlare implements Attestor, AnchorHistory {
 
   /** Whoever sends it. Returns why it is refused. */
   anchorNow(header: BatchHeader, signature: Hex): string | undefined {
-    const last = this.anchors.at(-1)?.header
-    if (signature !== signatureOf(header)) return 'another meter'
+    const meter = this.signerOf(header, signature)
+    if (meter === undefined) return 'nobody’s signature'
+    const last = this.#of(meter).at(-1)?.header
     if (header.seq !== (last?.seq ?? 0n) + 1n) return 'SeqNotNext'
     if (header.prevRoot !== (last?.root ?? ZERO_HASH)) return 'PrevRootNotLast'
-    const txHash = keccak(utf8(`anchor ${header.seq} ${this.#blockNumber}`))
-    this.anchors.push({ header, anchor: { txHash, blockNumber: this.#blockNumber, logIndex: 2 } })
+    const txHash = keccak(utf8(`anchor ${header.seq} ${this.#blockNumber} ${meter}`))
+    this.anchors.push({
+      header,
+      meter,
+      anchor: { txHash, blockNumber: this.#blockNumber, logIndex: 2 },
+    })
     return undefined
   }
 }
@@ -169,9 +187,9 @@ export function epochOf(round: number): number {
   return Math.floor(round / ROUNDS_AN_EPOCH)
 }
 
-function signatureOf(header: BatchHeader): Hex {
+function signatureOf(header: BatchHeader, meter: Hex): Hex {
   const digest = keccak(utf8(encode(header)))
-  return `0x${digest.slice(2)}${digest.slice(2)}1b`
+  return `0x${digest.slice(2)}${meter.slice(2)}${digest.slice(42)}1b`
 }
 
 function isSameAnchor(a: Anchor, b: Anchor): boolean {

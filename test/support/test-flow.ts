@@ -60,7 +60,10 @@ export class TestFlow implements Settler {
   plan: Plan = defaultPlan
   height = 1
   lastEpoch: number
-  readonly #meter: Hex
+  meter: Hex
+  meterEpoch = 1
+  activeFrom = 0
+  isActive = true
   readonly #records = new Map<string, AppliedRecord>()
   readonly #accounts = new Map<bigint, Account>()
   #earnings = 0n
@@ -69,7 +72,7 @@ export class TestFlow implements Settler {
     const laneOf = (key: number): TestLane =>
       new TestLane(`test/flow/${key}`, (body) => this.#execute(body as Body))
     this.lanes = [laneOf(0), ...Array.from({ length: lanes - 1 }, (_, i) => laneOf(i + 1))]
-    this.#meter = meter
+    this.meter = meter
     this.lastEpoch = lastEpoch
   }
 
@@ -95,7 +98,8 @@ export class TestFlow implements Settler {
   async checkLanes(): Promise<void> {}
 
   async stream(): Promise<Stream> {
-    return { meter: this.#meter, meterEpoch: 1 }
+    const { meter, meterEpoch, activeFrom, isActive } = this
+    return { meter, meterEpoch, activeFrom, isActive }
   }
 
   async vaults(): Promise<readonly Vault[]> {
@@ -144,11 +148,12 @@ export class TestFlow implements Settler {
 
   async settledSince(fromHeight: number): Promise<SettledPage> {
     if (fromHeight > this.height) return { events: [], corrections: [], untilHeight: fromHeight }
+    const stream = await this.stream()
     const untilHeight = Math.min(this.height, fromHeight + EVENT_BLOCKS_MAX - 1) + 1
     const isInside = ({ height }: { readonly height: number }) =>
       height >= fromHeight && height < untilHeight
     const [events, corrections] = [this.events.filter(isInside), this.corrections.filter(isInside)]
-    return { events, corrections, untilHeight }
+    return { events, corrections, stream, untilHeight }
   }
 
   async sealedHeight(): Promise<number> {
@@ -178,7 +183,7 @@ export class TestFlow implements Settler {
   /** What is held of one (vault, period). */
   record({ accountNumber: account, periodStart }: EntryKey): AppliedRecord {
     const key = { accountNumber: account, periodStart }
-    const nothing = { meterEpoch: 1, lastSeq: 0n, billable: 0n, charged: wad(0n) }
+    const nothing = { meterEpoch: 0, lastSeq: 0n, billable: 0n, charged: wad(0n) }
     return this.#records.get(nameOf(key)) ?? { ...key, ...nothing }
   }
 
@@ -188,9 +193,19 @@ export class TestFlow implements Settler {
     for (const lane of this.lanes) lane.mine()
   }
 
+  /** The provider names the next meter: what was taken of the one before can be settled no more. */
+  setMeter(meter: Hex, isActive = true): void {
+    this.height += 1
+    this.meter = meter
+    this.meterEpoch += 1
+    this.isActive = isActive
+    this.accepted.clear()
+  }
+
   /** Whoever brings it. Returns why it is refused. */
   acceptNow({ header, meter, rootProof }: BatchProof): string | undefined {
-    if (meter !== this.#meter) return 'another meter'
+    if (!this.isActive) return 'the meter is not active'
+    if (meter !== this.meter) return 'another meter'
     if (header.target !== this.identity.target) return 'another target'
     if (rootProof.rewardEpoch > this.lastEpoch) return 'unknown policy'
     if (this.poisonedRounds.has(rootProof.round)) return 'poisoned round'
@@ -212,12 +227,14 @@ export class TestFlow implements Settler {
     if (account === undefined) return 'there is no such vault'
     const last = this.record(key)
     if (billable > last.billable) return 'a correction only lowers'
-    const charged = last.lastSeq === 0n ? wad(0n) : priceOf(this.plan, billable as Billable)
-    const lastSeq = afterSeq > last.lastSeq ? afterSeq : last.lastSeq
+    const charged = last.meterEpoch === 0 ? wad(0n) : priceOf(this.plan, billable as Billable)
+    const { meterEpoch } = this
+    const before = last.meterEpoch === meterEpoch ? last.lastSeq : 0n
+    const lastSeq = afterSeq > before ? afterSeq : before
     this.#give(account, (last.charged - charged) as Wad)
-    this.#records.set(nameOf(key), { ...key, meterEpoch: 1, lastSeq, billable, charged })
+    this.#records.set(nameOf(key), { ...key, meterEpoch, lastSeq, billable, charged })
     this.height += 1
-    const event = { ...key, billable, afterSeq, meterEpoch: 1, reason: 'for a test' }
+    const event = { ...key, billable, afterSeq: lastSeq, meterEpoch, reason: 'for a test' }
     this.corrections.push({ ...event, height: this.height, txId: `block ${this.height}` })
     return undefined
   }
@@ -270,11 +287,12 @@ export class TestFlow implements Settler {
     const account = this.#accounts.get(key.accountNumber)
     if (account === undefined) return 'unknownAccount'
     const last = this.record(key)
-    if (seq <= last.lastSeq) return 'stale'
+    const { meterEpoch } = this
+    if (meterEpoch === last.meterEpoch && seq <= last.lastSeq) return 'stale'
     const billable = billableOf(this.plan, rows)
     if (billable < last.billable) return 'regressed'
     const charged = priceOf(this.plan, billable)
-    const record = { ...key, meterEpoch: 1, lastSeq: seq, billable, charged }
+    const record = { ...key, meterEpoch, lastSeq: seq, billable, charged }
     this.#records.set(nameOf(key), record)
     this.#pay(account, (charged - last.charged) as Wad)
     return 'applied'

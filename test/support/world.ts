@@ -1,6 +1,6 @@
 import type { BatchState } from '../../src/domain/batch.js'
 import { RetryableError } from '../../src/domain/errors.js'
-import { batchSeq } from '../../src/domain/ids.js'
+import { batchName, storedBatchId } from '../../src/domain/ids.js'
 import type { UsageRecord } from '../../src/domain/usage-record.js'
 import { createMapping, mappingConfig } from '../../src/mapping/index.js'
 import { acceptNext } from '../../src/pipeline/accept.js'
@@ -10,6 +10,7 @@ import { type AttributeSettings, attributeNext } from '../../src/pipeline/attrib
 import { type ChargeBounds, NO_BOUNDS } from '../../src/pipeline/bounds.js'
 import { collectNext } from '../../src/pipeline/collect.js'
 import type { BatchLimits } from '../../src/pipeline/draft.js'
+import { bindIdentity } from '../../src/pipeline/identity.js'
 import { checkMeter } from '../../src/pipeline/meter-guard.js'
 import { reconcileNext } from '../../src/pipeline/reconcile.js'
 import { sealNext } from '../../src/pipeline/seal.js'
@@ -56,7 +57,8 @@ export interface WorldParts {
 export class World {
   readonly clock = new ManualClock(EVENING_MS)
   readonly source = new TestSource('main', this.clock)
-  readonly meterKey = new TestMeterKey()
+  /** The one in the daemon's settings. */
+  meterKey = new TestMeterKey()
   readonly flare = new TestFlare(this.meterKey.address)
   readonly flow: TestFlow
   readonly file = new StoreFile(this.clock)
@@ -71,6 +73,7 @@ export class World {
   async boot(plan = new CrashPlan()): Promise<Daemon> {
     const store = await this.file.open()
     await store.records.addSource(this.source.name, EVENING_MS - 3_600_000)
+    await bindIdentity(store.identity, { meter: this.meterKey.address })
     return new Daemon(this, store, plan)
   }
 
@@ -174,8 +177,7 @@ function stepsOf(
       ...(parts.limits === undefined ? {} : { limits: parts.limits }),
     },
     sourcesRead: [source.name],
-    checkMeter: (stop: AbortSignal) =>
-      checkMeter({ attestor, batches: store.batches, meter }, stop),
+    checkMeter: (stop: AbortSignal) => checkMeter({ ...store, attestor, meter }, stop),
   }
   const { entriesMax = 100 } = parts
   const lanes = [attestor.lane, ...settler.lanes]
@@ -196,7 +198,7 @@ export async function runUntil(
   world: World,
   daemon: Daemon,
   state: BatchState,
-  seq = 1n,
+  id = 1n,
 ): Promise<StoredBatch> {
   const after: Readonly<Partial<Record<BatchState, number>>> = {
     sealed: STEP_NAMES.indexOf('seal'),
@@ -212,12 +214,12 @@ export async function runUntil(
     for (const step of steps) {
       // One call at a time: a step that advanced twice would pass by the state that is wanted.
       for (let calls = 0; calls < ADVANCES_MAX; calls += 1) {
-        const batch = await daemon.store.batches.get(batchSeq(seq))
+        const batch = await daemon.store.batches.get(storedBatchId(id))
         if (batch?.life.state === state) return batch
         if ((await daemon.step(step)) === 'idle') break
       }
     }
     world.tick()
   }
-  throw new Error(`batch ${seq} was never ${state}`)
+  throw new Error(`batch ${batchName(storedBatchId(id))} was never ${state}`)
 }

@@ -65,9 +65,23 @@ export class LocalMeterKey implements MeterKey {
     return signed
   }
 
+  async check(): Promise<void> {
+    const { signerFile } = this.#config
+    const memory = await readSignerFile(signerFile)
+    const signer = this.#signer
+    if (memory !== undefined && memory.signer !== signer) {
+      throw otherSigner(signerFile, memory.signer, signer)
+    }
+  }
+
+  get #signer(): string {
+    const { chainId, anchorAddress } = this.#config
+    return `${this.address}@${chainId}/${anchorAddress}`
+  }
+
   async adopt(header: BatchHeader, isForced: boolean): Promise<void> {
-    const { chainId, anchorAddress, signerFile } = this.#config
-    const signer = `${this.address}@${chainId}/${anchorAddress}`
+    const { signerFile } = this.#config
+    const signer = this.#signer
     const memory = isForced ? undefined : await readSignerFile(signerFile)
     if (memory !== undefined && memory.signer !== signer) {
       throw otherSigner(signerFile, memory.signer, signer)
@@ -80,8 +94,8 @@ export class LocalMeterKey implements MeterKey {
   }
 
   async #sign(header: BatchHeader): Promise<Hex> {
-    const { chainId, anchorAddress, signerFile } = this.#config
-    const signer = `${this.address}@${chainId}/${anchorAddress}`
+    const { signerFile } = this.#config
+    const signer = this.#signer
     const digest = headerDigest(this.#config, header)
     const memory = await readSignerFile(signerFile)
     if (memory !== undefined) {

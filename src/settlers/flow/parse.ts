@@ -36,10 +36,14 @@ const meter = z
   .regex(/^[0-9a-f]{40}$/)
   .transform((digits): Hex => `0x${digits}`)
 
+const NO_STREAM: Stream = { meter: undefined, meterEpoch: 0, activeFrom: 0, isActive: false }
+/** A UFix64 as whole seconds, rounded up. */
+const seconds = amount.transform((units) => Number((units + 99_999_999n) / 100_000_000n))
+
 export const streamView = z
-  .object({ meter, meterEpoch: small })
+  .object({ meter, meterEpoch: small, activeFrom: seconds, isActive: z.boolean() })
   .nullable()
-  .transform((stream): Stream => stream ?? { meter: undefined, meterEpoch: 0 })
+  .transform((stream): Stream => stream ?? NO_STREAM)
 
 const vaultView = z
   .object({

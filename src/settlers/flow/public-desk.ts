@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import type { Hash } from '../../domain/bytes.js'
+import type { Hash, Hex } from '../../domain/bytes.js'
 import { assert, RetryableError } from '../../domain/errors.js'
 import type { EntryKey, UsageTotal } from '../../domain/usage-total.js'
 import type {
@@ -18,7 +18,7 @@ import { nodesOf } from './config.js'
 import type { PublicDeskConfig } from './desk-config.js'
 import * as view from './desk-parse.js'
 import { array, type CadenceValue, int, uint } from './json-cadence.js'
-import { modelsView, readCadence, recordsView, rootsView } from './parse.js'
+import { modelsView, readCadence, recordsView, rootsView, streamView } from './parse.js'
 
 /** A script may use 100000 computation units, and a vault takes about a hundred. */
 const SCRIPT_ITEMS_MAX = 200
@@ -83,6 +83,11 @@ export class FlowPublicDesk implements PublicDesk {
       if (more.length < SCRIPT_ITEMS_MAX) return vaults
     }
     throw new RetryableError('settler_nonsense', 'the list of vaults does not end')
+  }
+
+  async meter(provider: bigint, signal: AbortSignal): Promise<Hex | undefined> {
+    const args = [uint('UInt64', provider)]
+    return (await this.run('get_stream', args, streamView, signal)).meter
   }
 
   async roots(

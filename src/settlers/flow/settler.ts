@@ -158,9 +158,12 @@ export class FlowSettler implements Settler {
       from: fromHeight,
       to: Math.min(sealed, fromHeight + EVENT_BLOCKS_MAX - 1),
     }
+    // The state of blocks that are long gone is kept by few nodes, so it is the newest that is asked.
+    const stream = await this.#run('get_stream', [this.#provider], view.streamView, signal, sealed)
     return {
       events: await this.#events('EntrySettled', view.entrySettledView, range, signal),
       corrections: await this.#events('UsageCorrected', view.usageCorrectedView, range, signal),
+      stream,
       untilHeight: range.to + 1,
     }
   }

@@ -4,7 +4,7 @@ import { uint } from '../../../devnet/flow/cadence-json.js'
 import type { FlowAccount } from '../../../devnet/flow/client.js'
 import { sendFile } from '../../../devnet/flow/deploy.js'
 import { ConfigError, RetryableError } from '../../../src/domain/errors.js'
-import { batchSeq, purpose } from '../../../src/domain/ids.js'
+import { batchId, purpose } from '../../../src/domain/ids.js'
 import { type Delivery, deliver } from '../../../src/pipeline/deliver.js'
 import type { Call } from '../../../src/ports/lane.js'
 import type { Store } from '../../../src/ports/stores.js'
@@ -136,7 +136,7 @@ test('a key that is not ours is not repeated, and not started with', async () =>
 test('each key carries one transaction, all at the same time', async () => {
   const lanes = [laneOf(0), laneOf(1), laneOf(2)]
   const ways = { lanes, outbox: store.outbox }
-  const names = [1n, 2n, 3n].map((seq) => purpose.accept(batchSeq(seq)))
+  const names = [1n, 2n, 3n].map((seq) => purpose.accept(batchId(seq)))
   const call = (i: number) => () => deployCall(`Parallel${i}`)
   for (const [i, name] of names.entries()) await deliver(name, call(i), ways, signal)
   const open = await Promise.all(lanes.map(({ name }) => store.outbox.openOn(name)))
@@ -154,7 +154,7 @@ test('each key carries one transaction, all at the same time', async () => {
 test('a number that a foreign transaction used: ours is signed anew, and done once', async () => {
   const lane = laneOf(0, { accessNodes: proxy.url })
   const ways = { lanes: [lane], outbox: store.outbox }
-  const name = purpose.accept(batchSeq(10n))
+  const name = purpose.accept(batchId(10n))
   const send = () => deliver(name, () => deployCall('AfterDrift'), ways, signal)
   proxy.faultOf = ({ method }) => (method === 'POST' ? { kind: 'lostRequest' } : undefined)
   await expect(send()).rejects.toBeInstanceOf(RetryableError)
@@ -174,7 +174,7 @@ test('a number that a foreign transaction used: ours is signed anew, and done on
 test('an answer that was lost: the same bytes again, done once', async () => {
   const lane = laneOf(1, { accessNodes: proxy.url })
   const ways = { lanes: [lane], outbox: store.outbox }
-  const name = purpose.accept(batchSeq(11n))
+  const name = purpose.accept(batchId(11n))
   const send = () => deliver(name, () => deployCall('LostAnswer'), ways, signal)
   proxy.faultOf = ({ method }) => (method === 'POST' ? { kind: 'lostAnswer' } : undefined)
   await expect(send()).rejects.toBeInstanceOf(RetryableError)
@@ -197,7 +197,7 @@ test.each([
   { kind: 'stale', blocks: 40 },
   { kind: 'slow', byteMs: 50 },
 ] as const)('one of two nodes is enough: the other is $kind', async (fault) => {
-  const name = purpose.accept(batchSeq(BigInt(20 + cases)))
+  const name = purpose.accept(batchId(BigInt(20 + cases)))
   cases += 1
   const both = { accessNodes: [proxy.url, chain.emulator.restUrl], requestTimeoutMs: 2_000 }
   const ways = { lanes: [laneOf(2, both)], outbox: store.outbox }

@@ -21,7 +21,7 @@ import { Crash, type Process } from './process.js'
 import type { World } from './world.js'
 
 /** Longer than the daemon's own: fewer idle steps, and the same order of things. */
-const IDLE_MS = 30_000
+const IDLE_MS = 60_000
 const BACKOFF_MS_MAX = 60_000
 export const RECEIPT_SECRET = 'canary: nobody but its customer may find a record'
 
@@ -197,8 +197,7 @@ export class Daemon {
             ...{ store, clock, target: settler.identity.target, attribution: ATTRIBUTION },
             settings: { rules, receiptSecret: RECEIPT_SECRET, bounds: NO_BOUNDS },
             sourcesRead: [source.name],
-            checkMeter: (stop: AbortSignal) =>
-              checkMeterLevel({ attestor, batches: store.batches, meter }, stop),
+            checkMeter: (stop: AbortSignal) => checkMeterLevel({ ...store, attestor, meter }, stop),
           }
           return () => sealNext(parts, signal)
         },
@@ -276,7 +275,7 @@ async function start(
     target: settler.identity.target,
     meter: meterKey.address,
   })
-  await checkMeter({ attestor, batches: store.batches, meter }, signal).catch((error: unknown) => {
+  await checkMeter({ ...store, attestor, meter }, signal).catch((error: unknown) => {
     if (!(error instanceof RetryableError)) throw error
   })
   await settler.checkLanes(signal).catch((error: unknown) => {

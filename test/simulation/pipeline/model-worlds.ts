@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { Random } from '../../../devnet/litellm/random.js'
 import type { BatchHeader } from '../../../src/domain/batch.js'
-import { type Hash, keccak, utf8, ZERO_HASH } from '../../../src/domain/bytes.js'
+import { type Hash, type Hex, keccak, utf8, ZERO_HASH } from '../../../src/domain/bytes.js'
 import {
   CHUNK_MAX,
   chunkHash,
@@ -192,7 +192,7 @@ class FlowWorld {
       client: startLightClient(this.epoch, policy, lengths),
       stream: {
         ...{ meter: this.meter, meterEpoch: 1, activeFrom: 0 },
-        ...{ highestSeq: 0n, roots: new Map() },
+        ...{ highestSeq: 0n, roots: new Map(), revoked: new Set<Hex>() },
       },
       vaults,
       ...{ earnings: 0n, tokenPrice: WAD / 2n, plans: PLANS, models: MODELS_HELD },
@@ -200,6 +200,7 @@ class FlowWorld {
     }
     const rules = {
       target: TARGET,
+      meterDelay: 0,
       rootsHeld: 256n,
       entriesMax: 1_000,
       breaking: new Set<bigint>(),

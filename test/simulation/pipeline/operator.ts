@@ -1,10 +1,6 @@
 import { TerminalError } from '../../../src/domain/errors.js'
 import { releaseEntry } from '../../../src/pipeline/parked.js'
-import {
-  callBillable,
-  recordRemapping,
-  recordWaiver,
-} from '../../../src/pipeline/record-correction.js'
+import { callOf, recordRemapping, recordWaiver } from '../../../src/pipeline/record-correction.js'
 import { ATTRIBUTION } from './daemon.js'
 import type { CorrectBody } from './models/contracts.js'
 import type { World } from './world.js'
@@ -28,11 +24,12 @@ export async function sendCorrections(world: World): Promise<boolean> {
   const { store, flow } = world
   const pending = await store.corrections.pending()
   for (const correction of pending) {
-    const { accountNumber, periodStart, afterSeq } = correction
-    const billable = await callBillable(correction, store)
+    const { accountNumber, periodStart } = correction
+    const { callBillable: billable, callAfterSeq: afterSeq } = await callOf(correction, store)
     const body = { accountNumber, periodStart, billable, afterSeq }
-    // The desk looks first: what is so already is not sent again.
-    if (!isDone(world, body)) flow.runAsStranger({ kind: 'correct', ...body })
+    // The desk looks first: what is so already is not sent again, nor a number far above the stream's.
+    const isAhead = afterSeq > flow.state().stream.highestSeq + 1n
+    if (!isAhead && !isDone(world, body)) flow.runAsStranger({ kind: 'correct', ...body })
   }
   return pending.length > 0
 }

@@ -5,6 +5,7 @@ import { checkChains, checkStore, type Invariant, SealedOnce, watchPayments } fr
 import { judge, type Verdict } from './judge.js'
 import { releaseStops, sendCorrections } from './operator.js'
 import { Process } from './process.js'
+import { rotateNow } from './rotation.js'
 import { scheduleOf } from './schedule.js'
 import { makeTrouble } from './trouble.js'
 import { emptyDatabase, openVault, type Trace, World } from './world.js'
@@ -82,13 +83,12 @@ class Run {
     for (const [name, count] of Object.entries(verdict.invariants)) {
       this.#found[name] = (this.#found[name] ?? 0) + count
     }
-    const last = await world.store.batches.last()
     return {
       ...verdict,
       seed: schedule.seed,
       crashes: this.#crashes,
       stuck,
-      batches: Number(last?.header.seq ?? 0n),
+      batches: (await world.store.batches.page(1n, 1_000)).length,
       invariants: this.#found,
       wrong: this.#wrong,
     }
@@ -132,7 +132,9 @@ class Run {
     const world = this.#world
     const { ended, process } = this.#daemon
     if (process.isCrashed) this.#crashes += 1
-    if (ended !== undefined) {
+    // Revoked, ahead of us by a thief's batch, or given its next key too early: what has to stop it.
+    const isRotating = world.rotation.next !== undefined
+    if (ended !== undefined && !(isRotating && isIdentityError(ended))) {
       const kind = isIdentityError(ended) ? 'identity_stops' : 'bugs'
       this.#note(kind, (ended.stack ?? ended.message).split('\n').slice(0, 4).join(' | '))
     }
@@ -140,6 +142,8 @@ class Run {
     world.trace(() => `! a new process, after ${process.points} points`)
     await this.#checkAlways()
     if (!world.isCalm) world.pass(world.random.pick([1_000, 30_000, 30_000, 600_000]))
+    const failure = await rotateNow(world)
+    if (failure !== undefined) this.#note('bugs', `rotate-meter: ${String(failure)}`)
     this.#daemon = this.#boot()
   }
 
@@ -201,6 +205,6 @@ class Run {
     if ((await store.stops.open()).length > 0) return false
     if (final < all || (await store.corrections.pending()).length > 0) return false
     if ((await store.corrections.recountable(1)).length > 0) return false
-    return (await entriesToRestate(store)).length === 0
+    return (await entriesToRestate(store, nowMs)).length === 0
   }
 }

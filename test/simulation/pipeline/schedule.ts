@@ -34,6 +34,8 @@ export interface Schedule {
     readonly epochsKept: number
     readonly rootsHeld: bigint
     readonly computationMax: number
+    /** Seconds until the next meter is active. */
+    readonly meterDelay: number
     readonly lateStarts: ReadonlyMap<number, number>
     /** Proposal keys of ours on Flow. */
     readonly flowKeys: number
@@ -92,6 +94,7 @@ function networkOf(startMs: number, random: Random): Schedule['network'] {
     computationMax: random.pick([1, 2, 1_000]),
     lateStarts,
     flowKeys: random.pick([1, 1, 2, 3]),
+    meterDelay: random.pick([0, 60, 1_800]),
   }
 }
 

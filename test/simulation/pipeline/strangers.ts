@@ -1,12 +1,12 @@
 import type { BatchHeader } from '../../../src/domain/batch.js'
 import { type Hex, keccak, utf8, ZERO_HASH } from '../../../src/domain/bytes.js'
 import { chunkHash, entryBytes, entryLeaf } from '../../../src/domain/entry.js'
-import { accountNumber, batchSeq, modelId } from '../../../src/domain/ids.js'
+import { accountNumber, batchId, batchSeq, modelId } from '../../../src/domain/ids.js'
 import { periodAt } from '../../../src/domain/period.js'
 import type { BatchProof, EntryRun } from '../../../src/domain/proof.js'
 import { runsFrom } from '../../../src/pipeline/runs.js'
 import { policyProofOf } from './models/attestor.js'
-import { lastOf } from './models/evm.js'
+import { type Anchored, lastOf } from './models/evm.js'
 import { type Leaf, proofIn, rootMessage, signaturesOf } from './models/rounds.js'
 import { freeOf, pay } from './models/vault.js'
 import { changeVault, TARGET, type World } from './world.js'
@@ -47,7 +47,8 @@ export const strangers = {
     const seqs = [...flow.state().stream.roots.keys()]
     if (seqs.length === 0) return false
     const seq = random.pick(seqs)
-    const entries = await store.batches.entries(batchSeq(seq))
+    const { era } = await store.meters.current()
+    const entries = await store.batches.entries(batchId(seq, era))
     if (entries.length === 0) return false
     const first = random.whole(0, entries.length - 1)
     const count = Math.min(random.whole(1, entries.length), flow.rules.entriesMax)
@@ -60,22 +61,25 @@ export const strangers = {
     const tx = random.pick(ours)
     return flow.submit({ ...tx, id: `altered ${tx.id}` })
   },
-  /** Has the key of a meter that was revoked long ago, and bills our customers with it. */
+  /** Has the key of a meter that was revoked, and bills our customers with it; or brings what it signed. */
   oldMeterBills: async (world: World) => {
-    const { evm, oldMeter, flow } = world
+    const { evm, oldMeter, flow, random } = world
     const meter = oldMeter.address
     const { header, run } = fraudOf(world)
-    if (lastOf(evm.view().anchors, meter).seq === 0n) {
+    if (!evm.view().anchors.some((one) => isFraud(one, meter))) {
       const signature = await oldMeter.sign(header)
       return evm.sendAs('thief', { kind: 'anchor', header, signature })
     }
-    const [proof] = proofsOf(world, meter)
-    if (proof === undefined) {
-      const anchor = evm.view().anchors.find((one) => one.meter === meter)?.anchor
+    const proofs = proofsOf(world, meter)
+    const proof = proofs.length === 0 ? undefined : random.pick(proofs)
+    if (proof === undefined || (proof.header.manifest !== FRAUD && random.next() < 0.5)) {
+      const anchor = evm.view().anchors.find((one) => isFraud(one, meter))?.anchor
       return anchor !== undefined && evm.sendAs('thief', { kind: 'request', anchor })
     }
     flow.runAsStranger({ kind: 'accept', proof: { ...proof, meter } })
-    return flow.runAsStranger({ kind: 'settle', seq: proof.header.seq, runs: [run] })
+    const { seq, manifest } = proof.header
+    const runs = manifest === FRAUD ? [run] : await runsOfOld(world, seq)
+    return flow.runAsStranger({ kind: 'settle', seq, runs })
   },
   somebodyPaysOwed: (world: World) =>
     changeVault(world, (vault, now, state) => pay(vault, 0n, { ...state, now })),
@@ -112,8 +116,21 @@ function proofsOf({ rounds, nowMs }: World, meter: Hex): BatchProof[] {
   })
 }
 
+const FRAUD = keccak(utf8('fraud'))
+
+function isFraud({ meter, header }: Anchored, of: Hex): boolean {
+  return meter === of && header.manifest === FRAUD
+}
+
+/** What one of our own batches stated, that the meter signed before it was revoked. */
+async function runsOfOld({ store, oldMeter }: World, seq: bigint): Promise<EntryRun[]> {
+  const era = (await store.meters.all()).find(({ meter }) => meter === oldMeter.address)?.era ?? 0
+  const entries = await store.batches.entries(batchId(seq, era))
+  return runsFrom(entries, { first: 0, count: entries.length })
+}
+
 /** A batch that says that account 7 used very much this month. */
-function fraudOf({ schedule }: World): { header: BatchHeader; run: EntryRun } {
+function fraudOf({ schedule, evm, oldMeter }: World): { header: BatchHeader; run: EntryRun } {
   const usage = { cachedPromptTokens: 0n, completionTokens: 0n, requests: 9n }
   const entry = {
     accountNumber: accountNumber(7n),
@@ -122,9 +139,10 @@ function fraudOf({ schedule }: World): { header: BatchHeader; run: EntryRun } {
     rows: [{ modelId: modelId(1), promptTokens: 10n ** 9n, ...usage }],
   }
   const root = chunkHash([entryLeaf(entry)])
-  const rest = { sealedAt: 1, target: TARGET, manifest: keccak(utf8('fraud')) }
+  const rest = { sealedAt: 1, target: TARGET, manifest: FRAUD }
+  const last = lastOf(evm.view().anchors, oldMeter.address)
   return {
-    header: { seq: batchSeq(1n), root, prevRoot: ZERO_HASH, ...rest },
+    header: { seq: batchSeq(last.seq + 1n), root, prevRoot: last.root, ...rest },
     run: { leavesBefore: [], entries: [entryBytes(entry)], leavesAfter: [], path: [] },
   }
 }

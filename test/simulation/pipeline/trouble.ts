@@ -1,6 +1,7 @@
 import { periodAt } from '../../../src/domain/period.js'
 import { planIn } from './models/vault.js'
 import { orderCorrection, sendCorrections } from './operator.js'
+import { setNextMeter } from './rotation.js'
 import { strangers } from './strangers.js'
 import { changeVault, openVault, type World } from './world.js'
 
@@ -80,6 +81,7 @@ const ALL = {
   },
   modelRegistered: ({ flow }) =>
     flow.change((state) => ({ ...state, models: [...new Set([...state.models, 'llama-3'])] })),
+  meterSet: setNextMeter,
   vaultOpened: (world) => openVault(world, 11n),
   directorySet: async ({ store, random, directory }) => {
     const [payer, account] = [random.pick(['alice', 'bob']), random.pick([7n, 9n, 11n])]

@@ -26,6 +26,8 @@ import { NO_FAULTS, Wire } from './wire.js'
 export type Trace = (line: () => string) => void
 
 export const TARGET: Hash = hash(`0x${'33'.repeat(32)}`)
+/** Flow's number of our first meter. */
+export const FIRST_EPOCH = 2
 export const OUR_GAS_KEY = 'us'
 const TOKENS = 100_000_000n
 const WAD = 10n ** 18n
@@ -36,8 +38,14 @@ export class World {
   readonly trace: Trace
   readonly random: Random
   readonly wires: Readonly<Record<'source' | 'evm' | 'da' | 'flow', Wire>>
-  readonly meterKey = new ModelMeterKey('ours')
-  readonly oldMeter = new ModelMeterKey('revoked before')
+  /** The one in our settings. */
+  meterKey = new ModelMeterKey('ours')
+  /** Revoked, and in other hands. */
+  oldMeter = new ModelMeterKey('revoked before')
+  /** `next` is set by the provider, and not followed by our store yet. */
+  readonly rotation: { name: string; count: number; next: ModelMeterKey | undefined } = {
+    ...{ name: 'ours', count: 0, next: undefined },
+  }
   readonly evm: EvmChain
   readonly rounds: Rounds
   readonly flow: FlowChain
@@ -70,7 +78,8 @@ export class World {
       da: new Wire('attestor', random),
       flow: new Wire('settler', random),
     }
-    const { roundsPerEpoch, epochsKept, rootsHeld, computationMax, lateStarts } = schedule.network
+    const { roundsPerEpoch, epochsKept, rootsHeld, computationMax, lateStarts, meterDelay } =
+      schedule.network
     this.evm = new EvmChain(random)
     this.rounds = new Rounds(this.evm, random, now, roundsPerEpoch)
     for (const [epoch, late] of lateStarts) this.rounds.lateStarts.set(epoch, late)
@@ -78,7 +87,7 @@ export class World {
     const policy = this.rounds.policyBytes(epoch)
     const client = startLightClient(epoch, policy, { roundsPerEpoch, epochsKept })
     const breaking = new Set<bigint>()
-    const rules = { target: TARGET, rootsHeld, entriesMax: computationMax, breaking }
+    const rules = { target: TARGET, meterDelay, rootsHeld, entriesMax: computationMax, breaking }
     this.flow = new FlowChain(random, this.nowMs - 800, this.#firstState(client), rules)
     const { rows, settings } = schedule
     const wire = this.wires.source
@@ -151,7 +160,10 @@ export class World {
     const meter = this.meterKey.address
     return {
       client,
-      stream: { meter, meterEpoch: 2, activeFrom: 0, highestSeq: 0n, roots: new Map() },
+      stream: {
+        ...{ meter, meterEpoch: FIRST_EPOCH, activeFrom: 0, highestSeq: 0n, roots: new Map() },
+        revoked: new Set([this.oldMeter.address]),
+      },
       vaults,
       earnings: 0n,
       pool,

@@ -16,6 +16,8 @@ export type FlowBody =
   | { readonly kind: 'accept'; readonly proof: BatchProof }
   | { readonly kind: 'settle'; readonly seq: bigint; readonly runs: readonly EntryRun[] }
   | ({ readonly kind: 'correct' } & CorrectBody)
+  /** By the provider alone. */
+  | { readonly kind: 'setMeter'; readonly meter: Hex }
 
 /** By the provider alone. */
 export interface CorrectBody extends EntryKey {
@@ -31,6 +33,8 @@ export interface StreamState {
   readonly activeFrom: number
   readonly highestSeq: bigint
   readonly roots: ReadonlyMap<bigint, Hash>
+  /** Meters that must not come back. */
+  readonly revoked: ReadonlySet<Hex>
 }
 
 /** All that the contracts hold as of one block. Never changed: a block makes another one. */
@@ -56,6 +60,8 @@ export interface EntryEvent extends EntryKey {
 /** What differs from network to network. */
 export interface ContractRules {
   readonly target: Hash
+  /** Seconds until a provider's next meter is active. */
+  readonly meterDelay: number
   /** Roots of batches that are held. */
   readonly rootsHeld: bigint
   /** Entries that one transaction may bring before it runs out of computation. */
@@ -86,8 +92,28 @@ export function runBody(
       return { state: acceptBatch(state, body.proof, now, rules), events: [] }
     case 'settle':
       return settleRuns(state, body, now, rules)
+    case 'setMeter':
+      return { state: setMeter(state, body.meter, now, rules), events: [] }
     case 'correct':
       return correctUsage(state, body)
+  }
+}
+
+/** The next meter begins a stream of its own: nothing of the one before is settled any more. */
+function setMeter(
+  state: FlowState,
+  meter: Hex,
+  now: number,
+  { meterDelay }: ContractRules,
+): FlowState {
+  const { stream } = state
+  const revoked = new Set(stream.revoked).add(stream.meter)
+  if (revoked.has(meter)) throw new Error('setMeter: in use, or was revoked')
+  const meterEpoch = stream.meterEpoch + 1
+  const fresh = { highestSeq: 0n, roots: new Map<bigint, Hash>() }
+  return {
+    ...state,
+    stream: { meter, meterEpoch, activeFrom: now + meterDelay, ...fresh, revoked },
   }
 }
 

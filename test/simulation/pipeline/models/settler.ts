@@ -48,8 +48,13 @@ export class ModelSettler implements Settler {
   }
 
   async stream(signal: AbortSignal): Promise<Stream> {
-    const { meter, meterEpoch } = this.#look(signal).stream
-    return { meter, meterEpoch }
+    signal.throwIfAborted()
+    return this.#streamAt(this.#height())
+  }
+
+  #streamAt(height: number): Stream {
+    const { meter, meterEpoch, activeFrom } = this.#chain.state(height).stream
+    return { meter, meterEpoch, activeFrom, isActive: this.#chain.timeOf(height) >= activeFrom }
   }
 
   async vaults(signal: AbortSignal): Promise<readonly Vault[]> {
@@ -126,11 +131,12 @@ export class ModelSettler implements Settler {
     signal.throwIfAborted()
     const sealed = this.#height()
     if (fromHeight > sealed) return { events: [], corrections: [], untilHeight: fromHeight }
+    const stream = this.#streamAt(sealed)
     const untilHeight = Math.min(sealed, fromHeight + EVENT_BLOCKS_MAX - 1) + 1
     const isInside = ({ height }: { readonly height: number }) =>
       height >= fromHeight && height < untilHeight
     const events = this.#chain.events.filter(isInside)
-    return { events, corrections: this.#chain.corrections.filter(isInside), untilHeight }
+    return { events, corrections: this.#chain.corrections.filter(isInside), stream, untilHeight }
   }
 
   async sealedHeight(signal: AbortSignal): Promise<number> {
