@@ -132,6 +132,7 @@ describe('on the local Flare', () => {
       [`flare rpc ${new URL(flare.rpcUrl).host}`, 'ok'],
       ['flare contracts', 'ok'],
       ['flare anchor', 'ok'],
+      ['flare fees', 'ok'],
       ['flare gas wallet', 'ok'],
       ['flare clock', 'ok'],
       ['flare da layer', 'ok'],
