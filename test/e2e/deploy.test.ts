@@ -94,7 +94,7 @@ async function nonceOf(address: string): Promise<number> {
 async function withCheckpoint(run: () => Promise<Ran>): Promise<Ran> {
   for (let tries = 0; tries < 60; tries += 1) {
     const ran = await run()
-    if (!ran.stderr.includes('No node shows the policy')) return ran
+    if (!/shows the (signing )?policy/.test(ran.stderr)) return ran
   }
   throw new Error('no policy of this network can be trusted')
 }

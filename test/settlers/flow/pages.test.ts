@@ -90,7 +90,12 @@ test('a provider without a meter, models or vaults, and one that is none', async
       providerId: '4711',
     }),
   )
-  expect(await nobody.stream(signal)).toEqual({ meter: undefined, meterEpoch: 0 })
+  expect(await nobody.stream(signal)).toEqual({
+    meter: undefined,
+    meterEpoch: 0,
+    isActive: false,
+    activeFrom: 0,
+  })
   expect(await nobody.vaults(signal)).toEqual([])
   expect(await nobody.models(signal)).toEqual([])
   await expect(nobody.plans(['4711'], signal)).rejects.toThrow(/no plan 4711/)
