@@ -1,5 +1,6 @@
 import { attestorConfig, attestorSettings, createAttestor } from '../attestors/index.js'
 import { loadSettings } from '../config.js'
+import { RetryableError } from '../domain/errors.js'
 import { systemClock } from '../runtime/clock.js'
 import { openStore } from '../store/index.js'
 import type { Checkpoint } from './checkpoint.js'
@@ -20,9 +21,20 @@ export async function readCheckpoint(
     const signal = shutdownSignal()
     const attestor = await createAttestor(config, store)
     const rewardEpoch = epoch ?? (await attestor.epochs(signal)).inForce
-    const policy = (await attestor.policyProof(rewardEpoch, signal))?.policy
-    return { rewardEpoch, policy, flareChainId: config.chainId, anchor: config.anchorAddress }
+    const proof = await attestor.policyProof(rewardEpoch, signal).catch(unlessNotShown)
+    return {
+      rewardEpoch,
+      policy: proof?.policy,
+      flareChainId: config.chainId,
+      anchor: config.anchorAddress,
+    }
   } finally {
     await store.close()
   }
+}
+
+/** Nobody shows it: said by whoever asked, who knows what can be done about it. */
+function unlessNotShown(error: unknown): undefined {
+  if (error instanceof RetryableError && error.code === 'policy_not_found') return undefined
+  throw error
 }
