@@ -114,7 +114,7 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
 
     test('shows the stream, the vaults and the models', async () => {
       const { settler, accounts, periodStart, meter } = world
-      expect(await settler.stream(signal)).toEqual({ meter, meterEpoch: 1 })
+      expect(await settler.stream(signal)).toMatchObject({ meter, meterEpoch: 1, isActive: true })
       const vaults = await settler.vaults(signal)
       expect(vaults.map(({ account }) => account)).toEqual(accounts)
       for (const vault of vaults) {
