@@ -4,6 +4,7 @@ import type { AccountNumber } from '../domain/ids.js'
 import { customerAccount, type Millicredits, millicredits } from '../domain/ledger.js'
 import { packagesOf } from '../payments/index.js'
 import { grantCredits } from '../pipeline/charge-credits.js'
+import { note } from '../pipeline/operator-log.js'
 import type { Ordered } from '../pipeline/record-correction.js'
 import { applyPayment } from '../pipeline/take-payment.js'
 import type { StatementLine } from '../ports/ledger.js'
@@ -46,11 +47,7 @@ export function creditsTools(env: Environment, folder: string): CreditsTools {
       store.transaction(async (stores) => {
         const inside: Store = { ...store, ...stores, transaction: (each) => each(stores) }
         const result = await work(inside)
-        const { reason, by } = entry.ordered
-        if (result !== false) {
-          const { verb, arguments: args } = entry
-          await stores.operatorLog.append({ who: by, verb, reason, arguments: args })
-        }
+        if (result !== false) await note(stores, entry.verb, entry.arguments, entry.ordered)
         return result
       }),
     )

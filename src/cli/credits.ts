@@ -4,6 +4,7 @@ import { formatCredits } from '../domain/ledger.js'
 import { REASONS } from '../pipeline/take-payment.js'
 import type { StatementLine } from '../ports/ledger.js'
 
+import { csvText } from '../reports/format.js'
 import { accountArgument, type OrderOptions, orderOf } from './ordered.js'
 import { type CliParts, toJson } from './parts.js'
 
@@ -90,12 +91,6 @@ function csvLine({ transaction, amount, balance }: StatementLine): string {
   const { id, kind, atMs, memo } = transaction
   const cells = [kind, formatCredits(amount), formatCredits(balance), csvText(memo), csvText(id)]
   return [new Date(atMs).toISOString(), ...cells].join(',')
-}
-
-/** Quoted, and never read as a formula by a spreadsheet. */
-function csvText(text: string): string {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
-  return `"${safe.replaceAll('"', '""')}"`
 }
 
 function paymentsCommand({ credits, print }: Parts): Command {

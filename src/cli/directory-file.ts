@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import type { AccountNumber } from '../domain/ids.js'
-import { canonicalAccount } from '../mapping/strategy.js'
+import { type AccountNumber, canonicalAccount } from '../domain/ids.js'
 
 /** Every problem at once, by its place in the file. */
 export interface DirectoryFile {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { canonicalAccount } from '../mapping/strategy.js'
+import { canonicalAccount } from '../domain/ids.js'
 import { parseDirectoryFile } from './directory-file.js'
 import { type CliParts, toJson } from './parts.js'
 

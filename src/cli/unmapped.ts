@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { canonicalAccount } from '../mapping/strategy.js'
+import { canonicalAccount } from '../domain/ids.js'
 import { type CliParts, toJson } from './parts.js'
 
 /** Usage that waits for a vault. */

@@ -24,6 +24,19 @@ export function accountNumber(value: bigint): AccountNumber {
   return value as AccountNumber
 }
 
+/** At most 20 digits, so that no text of a customer becomes a huge number first. */
+const CANONICAL_NUMBER = /^(?:0|[1-9][0-9]{0,19})$/
+
+/**
+ * The one number that a text stands for, or nothing: no sign, no leading zero, no space, no other
+ * script's digits, so that two payers can never share an account by spelling.
+ */
+export function canonicalAccount(text: string): AccountNumber | undefined {
+  if (!CANONICAL_NUMBER.test(text)) return undefined
+  const value = BigInt(text)
+  return value < U64_END ? accountNumber(value) : undefined
+}
+
 export const ALL_ACCOUNTS: AccountRange = {
   from: accountNumber(0n),
   to: accountNumber(U64_END - 1n),

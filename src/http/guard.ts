@@ -1,8 +1,7 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Caller, covers, type Role, sees } from '../domain/access.js'
 import { assert } from '../domain/errors.js'
-import { canonicalAccount } from '../mapping/strategy.js'
+import { canonicalAccount } from '../domain/ids.js'
 import { recognise } from '../pipeline/access-tokens.js'
 import type { AccessTokens } from '../ports/access-tokens.js'
 import type { Clock } from '../ports/clock.js'
@@ -13,6 +12,7 @@ import { type Client, clientOf } from './client-address.js'
 import type { HttpConfig } from './config.js'
 import { setSecurityHeaders } from './headers.js'
 import { clientKey, RateLimit } from './rate-limit.js'
+import { bearerOf, isSameToken } from './usage-token.js'
 
 /**
  * What a route asks of its caller. Every route has to say it, in `config: { access }`: the server
@@ -144,9 +144,9 @@ export function addGuard(
   })
 
   const bearer = async (authorization: string): Promise<Caller | undefined> => {
-    const [, token] = /^Bearer +(\S+) *$/i.exec(authorization) ?? []
+    const token = bearerOf(authorization)
     if (token === undefined) return undefined
-    if (adminToken !== undefined && isSame(token, adminToken)) {
+    if (adminToken !== undefined && isSameToken(token, adminToken)) {
       return { name: 'ADMIN_TOKEN', role: 'configure', scope: 'all' }
     }
     return recognise(token, { accessTokens, clock })
@@ -184,13 +184,4 @@ function unauthorized(reply: FastifyReply): FastifyReply {
 function tooMany(reply: FastifyReply, seconds: number): FastifyReply {
   reply.header('retry-after', seconds)
   return answer(reply, 429, 'too_many_requests', `ask again in ${seconds} s`)
-}
-
-/** Digests have the same length whatever was sent: the time it takes says nothing. */
-function isSame(shown: string, kept: string): boolean {
-  return timingSafeEqual(digest(shown), digest(kept))
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }

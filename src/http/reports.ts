@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Caller, sees } from '../domain/access.js'
-import { canonicalAccount } from '../mapping/strategy.js'
+import { canonicalAccount } from '../domain/ids.js'
 import { formatReport, plainReport } from '../reports/format.js'
 import {
   type AskedReport,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { canonicalAccount, type StrategyKind } from './strategy.js'
+import { canonicalAccount } from '../domain/ids.js'
+import type { StrategyKind } from './strategy.js'
 
 const config = z.strictObject({ kind: z.literal('direct') })
 

@@ -30,17 +30,3 @@ export type MappingAnswer = DirectoryAnswer
 export interface StrategyKind<Config> {
   create(config: Config): MappingStrategy
 }
-
-const U64_MAX = 2n ** 64n - 1n
-/** At most 20 digits, so that no text of a customer becomes a huge number first. */
-const CANONICAL_NUMBER = /^(?:0|[1-9][0-9]{0,19})$/
-
-/**
- * The one number that a text stands for, or nothing: no sign, no leading zero, no space, no other
- * script's digits, so that two payers can never share an account by spelling.
- */
-export function canonicalAccount(text: string): AccountNumber | undefined {
-  if (!CANONICAL_NUMBER.test(text)) return undefined
-  const value = BigInt(text)
-  return value <= U64_MAX ? (value as AccountNumber) : undefined
-}

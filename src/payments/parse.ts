@@ -1,8 +1,6 @@
 import type { z } from 'zod'
 import { TerminalError } from '../domain/errors.js'
-import { type AccountNumber, accountNumber } from '../domain/ids.js'
-
-const ACCOUNT_MAX = 2n ** 64n
+import { type AccountNumber, canonicalAccount } from '../domain/ids.js'
 
 /** What was signed, in the shape that is expected; a body is read as JSON first. */
 export function jsonOf<Shape>(shape: z.ZodType<Shape>, value: unknown): Shape {
@@ -21,9 +19,7 @@ function parsed(body: Buffer): unknown {
   }
 }
 
-/** One writing a number: `7`, never `007` or `+7`. Undefined for anything else. */
+/** The account that a checkout was told; undefined for anything but its one writing. */
 export function accountOf(text: unknown): AccountNumber | undefined {
-  if (typeof text !== 'string' || !/^(0|[1-9]\d{0,19})$/.test(text)) return undefined
-  const number = BigInt(text)
-  return number < ACCOUNT_MAX ? accountNumber(number) : undefined
+  return typeof text === 'string' ? canonicalAccount(text) : undefined
 }

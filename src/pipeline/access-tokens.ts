@@ -3,7 +3,8 @@ import { type Caller, type Role, type Scope, scopeText } from '../domain/access.
 import { TerminalError } from '../domain/errors.js'
 import type { AccessToken, AccessTokens } from '../ports/access-tokens.js'
 import type { Clock } from '../ports/clock.js'
-import type { Store, Stores } from '../ports/stores.js'
+import type { Store } from '../ports/stores.js'
+import { note } from './operator-log.js'
 import type { Ordered } from './record-correction.js'
 
 /** So that people and scanners of secrets know one when they see it. */
@@ -43,7 +44,7 @@ export function createToken(
     const token = `${id}_${randomBytes(SECRET_BYTES).toString('base64url')}`
     await stores.accessTokens.add({ ...wish, id, hash: digest(token).toString('hex') })
     const after = await stores.accessTokens.find(id)
-    await note('tokens create', id, { before: undefined, after }, ordered, stores)
+    await note(stores, 'tokens create', changed(id, undefined, after), ordered)
     return { id, token }
   })
 }
@@ -63,7 +64,7 @@ export function revokeToken(store: Store, id: string, ordered: Ordered): Promise
       throw new TerminalError('revoked_before', `token ${id} is revoked already`)
     }
     const after = await stores.accessTokens.find(id)
-    await note('tokens revoke', id, { before, after }, ordered, stores)
+    await note(stores, 'tokens revoke', changed(id, before, after), ordered)
   })
 }
 
@@ -113,16 +114,8 @@ function problemOf(
   return known < TOKENS_MAX ? undefined : `there are ${known} tokens: no more are made`
 }
 
-async function note(
-  verb: string,
-  id: string,
-  change: { readonly before: AccessToken | undefined; readonly after: AccessToken | undefined },
-  { by, reason }: Ordered,
-  { operatorLog }: Pick<Stores, 'operatorLog'>,
-): Promise<void> {
-  const { before, after } = change
-  const args = { token: id, before: stateText(before), after: stateText(after) }
-  await operatorLog.append({ who: by, verb, arguments: args, reason })
+function changed(id: string, before: AccessToken | undefined, after: AccessToken | undefined) {
+  return { token: id, before: stateText(before), after: stateText(after) }
 }
 
 /** Before and after as the log keeps them for ever: without the hash, which is of no use there. */

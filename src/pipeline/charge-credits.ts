@@ -10,7 +10,7 @@ import type { Clock } from '../ports/clock.js'
 import type { AppliedRecord } from '../ports/settler.js'
 import type { Store } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
-import { accountRanges } from './in-parts.js'
+import { creditAccounts } from './in-parts.js'
 
 export interface ChargeCreditsParts {
   readonly store: Store
@@ -28,8 +28,8 @@ export async function chargeCreditsNext({
   clock,
 }: ChargeCreditsParts): Promise<StepOutcome> {
   let posted = 0
-  for await (const range of accountRanges(store)) {
-    for (const record of await store.books.applied(range)) {
+  for await (const account of creditAccounts(store)) {
+    for (const record of await store.books.applied({ from: account, to: account })) {
       if (await postCharge(record, { store, clock })) posted += 1
     }
   }
@@ -38,7 +38,6 @@ export async function chargeCreditsNext({
 
 function postCharge(record: AppliedRecord, { store, clock }: ChargeCreditsParts): Promise<boolean> {
   return store.transaction(async (stores) => {
-    if (!(await stores.payments.isAccount(record.accountNumber))) return false
     const customer = customerAccount(record.accountNumber)
     const charged = await stores.ledger.charged(customer, record.periodStart)
     const amount = millicredits(chargeInMillicredits(record.charged) - charged)

@@ -13,6 +13,7 @@ import type { ParkedBatch, StoredBatch, Stores } from '../ports/stores.js'
 /** A manifest and a proof each: some ten kilobytes. */
 const BATCHES_A_PAGE = 100
 const PARKED_A_PAGE = 1_000
+const ACCOUNTS_A_PAGE = 1_000
 
 /** All accounts, in ranges of about a thousand (vault, period)s. */
 export async function* accountRanges({
@@ -23,6 +24,18 @@ export async function* accountRanges({
     yield range
     if (range.to === ALL_ACCOUNTS.to) return
     from = accountNumber(range.to + 1n)
+  }
+}
+
+/** Those that live on prepaid credits, in order. */
+export async function* creditAccounts({
+  payments,
+}: Pick<Stores, 'payments'>): AsyncGenerator<AccountNumber> {
+  for (let after: AccountNumber | undefined; ; ) {
+    const page = await payments.accounts(after, ACCOUNTS_A_PAGE)
+    yield* page
+    after = page.at(-1)
+    if (page.length < ACCOUNTS_A_PAGE) return
   }
 }
 

@@ -3,8 +3,19 @@ import { logEntryHash } from '../domain/operator-log.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
 import type { Stores } from '../ports/stores.js'
 import { allBatches } from './in-parts.js'
+import type { Ordered } from './record-correction.js'
 
 const ENTRIES_A_PAGE = 1_000
+
+/** Writes down what somebody ordered, for ever. */
+export async function note(
+  { operatorLog }: Pick<Stores, 'operatorLog'>,
+  verb: string,
+  args: Readonly<Record<string, string>>,
+  { by, reason }: Ordered,
+): Promise<void> {
+  await operatorLog.append({ who: by, verb, arguments: args, reason })
+}
 
 export interface LogFault {
   /** The entry's id, or the batch's number. */

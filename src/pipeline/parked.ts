@@ -8,6 +8,7 @@ import { billableOf } from '../pricing/price.js'
 import { Estimates } from './estimate.js'
 import { parkedBatches } from './in-parts.js'
 import { appliedBatch } from './meter-era.js'
+import { note } from './operator-log.js'
 import { planOf } from './plan-of.js'
 import type { Ordered } from './record-correction.js'
 import { nameOf } from './restate.js'
@@ -188,13 +189,4 @@ async function parkedBatch({ batches }: Stores, id: BatchId): Promise<StoredBatc
 async function priceWithWaiting(key: EntryKey, stores: Stores): Promise<bigint> {
   const estimates = await Estimates.read(stores, [key.accountNumber])
   return estimates.of(key, await withWaiting(key, stores))?.price ?? 0n
-}
-
-async function note(
-  { operatorLog }: Stores,
-  verb: string,
-  args: Readonly<Record<string, string>>,
-  { by, reason }: Ordered,
-): Promise<void> {
-  await operatorLog.append({ who: by, verb, arguments: args, reason })
 }

@@ -8,6 +8,7 @@ import type { Settler } from '../ports/settler.js'
 import type { Store } from '../ports/stores.js'
 import { readFlow } from './adopt.js'
 import { allBatches } from './in-parts.js'
+import { note } from './operator-log.js'
 import type { Ordered } from './record-correction.js'
 
 export interface RotateParts {
@@ -82,12 +83,9 @@ export async function rotateMeter(
     await stores.books.saveBalances(read.balances)
     const from = before.meter ?? ''
     const { meterEpoch, activeFrom } = stream
-    await stores.operatorLog.append({
-      who: ordered.by,
-      verb: 'rotate-meter',
-      arguments: { from, to: meter, meterEpoch: meterEpoch.toString(), voided: voided.join(',') },
-      reason: ordered.reason,
-    })
+    const epoch = meterEpoch.toString()
+    const did = { from, to: meter, meterEpoch: epoch, voided: voided.join(',') }
+    await note(stores, 'rotate-meter', did, ordered)
     return { from, to: meter, meterEpoch, activeFrom, voided }
   })
 }

@@ -23,15 +23,29 @@ function toCsv({ columns, rows }: Report): string {
   return [header, ...lines].map((cells) => `${cells.join(',')}\r\n`).join('')
 }
 
-/**
- * A spreadsheet runs what begins with = + - @ or a tab as a formula, and users choose their names:
- * such text gets an apostrophe before it. Numbers of ours, negative ones too, stay numbers.
- */
+/** Numbers of ours, negative ones too, stay numbers. */
 function csvCell(cell: Cell): string {
   const text = cell === null ? '' : String(cell)
   const isNumber = typeof cell !== 'string' || /^-?\d+(\.\d+)?$/.test(text)
-  const safe = !isNumber && /^[\s]*[=+\-@\t\r\n\0＝＋－＠]/.test(text) ? `'${text}` : text
-  return /[",\r\n]/.test(safe) || safe !== text ? `"${safe.replaceAll('"', '""')}"` : safe
+  const safe = isNumber ? text : noFormula(text)
+  return /[",\r\n]/.test(safe) || safe !== text ? quoted(safe) : safe
+}
+
+/** Text between quotes, whatever is in it. */
+export function csvText(text: string): string {
+  return quoted(noFormula(text))
+}
+
+/**
+ * A spreadsheet runs what begins with = + - @ or a tab as a formula, and users choose their names:
+ * such text gets an apostrophe before it.
+ */
+function noFormula(text: string): string {
+  return /^[\s]*[=+\-@\t\r\n\0＝＋－＠]/.test(text) ? `'${text}` : text
+}
+
+function quoted(text: string): string {
+  return `"${text.replaceAll('"', '""')}"`
 }
 
 function toMarkdown({
