@@ -5,6 +5,17 @@ export interface Quota {
   readonly tokensADay: bigint | null
 }
 
+/** What every key of an account with this tier is held to. Names of tiers are the operator's. */
+export interface Tier {
+  readonly quota: Quota
+  /** Of models for which clients bring their provider's key: they count here and not above. */
+  readonly byok: Quota
+  /** Of each key, held by the gateway: requests and tokens a minute, models; see KeyLimits. */
+  readonly rpmLimit: number | null
+  readonly tpmLimit: number | null
+  readonly models: readonly string[]
+}
+
 /** What was used so far of the hour and the day that an instant is in. */
 export interface QuotaUse {
   readonly requestsThisHour: bigint

@@ -20,6 +20,10 @@ export interface BudgetTerms {
   /** False where there was none. */
   removeBudget(subject: BudgetSubject): Promise<boolean>
 
+  /** What all accounts have spent in the window from a day on, by the newest look at all of them. */
+  operatorSpent(fromDay: number): Promise<Wad>
+  saveOperatorSpent(fromDay: number, spent: Wad): Promise<void>
+
   /** The name of the tier that an account was given; undefined: none. */
   tier(account: AccountNumber): Promise<string | undefined>
   tiers(accounts: readonly AccountNumber[]): Promise<ReadonlyMap<AccountNumber, string>>
@@ -84,5 +88,6 @@ export interface Runways {
   /** Those at a level, in order of their numbers. */
   at(level: Runway['level'], limit: number): Promise<readonly AccountState[]>
   counts(): Promise<RunwayCounts>
-  remove(account: AccountNumber): Promise<void>
+  /** Forgets those that were not looked at since: they have no keys any more. */
+  prune(beforeMs: number): Promise<void>
 }

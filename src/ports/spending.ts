@@ -1,6 +1,6 @@
-import type { QuotaUse } from '../domain/quota.js'
 import type { AccountNumber } from '../domain/ids.js'
 import type { Wad } from '../domain/money.js'
+import type { QuotaUse } from '../domain/quota.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 
 /** Usage that two stretches of time have, both ending together. */
@@ -54,8 +54,8 @@ export interface Spending {
 
   /** Keeps what is there. */
   saveMark(mark: SpendMark): Promise<void>
-  /** Of one day. */
-  marks(accounts: readonly AccountNumber[], day: number): Promise<readonly SpendMark[]>
+  /** Of these days alone. */
+  marks(accounts: readonly AccountNumber[], days: readonly number[]): Promise<readonly SpendMark[]>
   /** Of an account from a day on, oldest first. */
   marksSince(account: AccountNumber, day: number): Promise<readonly SpendMark[]>
   pruneMarks(beforeDay: number): Promise<void>

@@ -47,7 +47,10 @@ export function budgetWindow(
   return { fromDay: start, untilDay: start + days }
 }
 
-export function budgetState({ hard, soft }: Pick<Budget, 'hard' | 'soft'>, spent: Wad): BudgetState {
+export function budgetState(
+  { hard, soft }: Pick<Budget, 'hard' | 'soft'>,
+  spent: Wad,
+): BudgetState {
   const isSoft = soft !== undefined && spent >= soft
   return {
     spent,

@@ -61,8 +61,7 @@ export function runwayOf(
   const reserve = wad(burnt > reserveMin ? burnt : reserveMin)
   const isDry = available <= reserve
   const left = available - reserve
-  const timeLeftMs =
-    burn.cost === 0n ? undefined : isDry ? 0 : Number((left * window) / burn.cost)
+  const timeLeftMs = burn.cost === 0n ? undefined : isDry ? 0 : Number((left * window) / burn.cost)
   return {
     available,
     reserve,

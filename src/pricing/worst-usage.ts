@@ -54,24 +54,16 @@ export function worstUsage(
   return { tokens, requests }
 }
 
-/**
- * What the worst usage would add to the bill, at the dearest weight of the plan.
- *
- * @param rows of the running period so far
- * @param isPeriodEnding a part of it may fall into the next period, which begins at the first tier
- */
+/** What the worst usage would add to the bill of a period, at the dearest weight of its plan. */
 export function worstCost(
   plan: Plan,
   rows: readonly UsageTotal[],
   { tokens, requests }: WorstUsage,
-  isPeriodEnding: boolean,
 ): Wad {
   if (tokens === 0n && requests === 0n) return wad(0n)
   const [aToken, aRequest] = dearest(plan)
   const more = tokens * aToken + requests * aRequest
-  const inThis = priceOf(plan, (billableOf(plan, rows) + more) as Billable) - dueOf(plan, rows)
-  const inNext = isPeriodEnding ? priceOf(plan, more as Billable) : 0n
-  return wad(inThis + inNext)
+  return wad(priceOf(plan, (billableOf(plan, rows) + more) as Billable) - dueOf(plan, rows))
 }
 
 /** The highest weights of a token and of a request. */

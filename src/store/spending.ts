@@ -4,14 +4,9 @@ import { wad } from '../domain/money.js'
 import type { QuotaUse } from '../domain/quota.js'
 import type { EntryKey } from '../domain/usage-total.js'
 import type { RecentUse, Spending, SpendMark } from '../ports/spending.js'
+import type { SpendMarksTable } from './budget-tables.js'
 import { accountOf, accountText } from './columns.js'
 import type { Tables } from './tables.js'
-
-export interface SpendMarksTable {
-  account: string
-  day: bigint
-  spent_before: string
-}
 
 /** A record counts unless it says so itself or the operator's own rule does. */
 const COUNTED = sql`u.excluded is null and (d.verdict is null or d.verdict <> 'exclude')`
@@ -38,8 +33,8 @@ export function sqlSpending(db: Kysely<Tables>): Spending {
         select e.account, e.period_start from entries e
           join stated_totals s on s.account = e.account and s.period_start = e.period_start
             and s.stated_by = e.seq
-          where e.account in (${among}) and e.result is not null
-            and e.result not in ('applied', 'stale') and e.result = 'held'`.execute(db)
+          where e.account in (${among}) and e.result not in ('applied', 'stale')
+            and e.result = 'held'`.execute(db)
       return rows.map(entryKey)
     },
 
@@ -115,13 +110,13 @@ export function sqlSpending(db: Kysely<Tables>): Spending {
         .execute()
     },
 
-    async marks(accounts, day) {
-      if (accounts.length === 0) return []
+    async marks(accounts, days) {
+      if (accounts.length === 0 || days.length === 0) return []
       const rows = await db
         .selectFrom('spend_marks')
         .selectAll()
         .where('account', 'in', accounts.map(accountText))
-        .where('day', '=', BigInt(day))
+        .where('day', 'in', days.map(BigInt))
         .execute()
       return rows.map(spendMark)
     },

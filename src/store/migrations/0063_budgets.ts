@@ -35,6 +35,9 @@ export const budgets: Migration = {
       .addColumn('currency', 'text', (c) => c.notNull())
       .addColumn('days', 'bigint', (c) => c.notNull().check(sql`days between 1 and 366`))
       .addColumn('from_day', 'bigint', (c) => c.notNull())
+      // Of the operator's: what all accounts have spent in the window that begins on that day.
+      .addColumn('seen_from_day', 'bigint')
+      .addColumn('seen_spent', 'text')
       .execute()
     await db.schema
       .createTable('account_tiers')
@@ -52,10 +55,18 @@ export const budgets: Migration = {
     await db.schema
       .createTable('runways')
       .addColumn('account', 'text', (c) => c.primaryKey())
-      .addColumn('level', 'text', (c) => c.notNull())
+      .addColumn('level', 'text', (c) =>
+        c.notNull().check(sql`level in ('ok', 'warn', 'soft', 'dry')`),
+      )
+      .addColumn('is_stale', 'bigint', (c) => c.notNull())
+      .addColumn('looked_at_ms', 'bigint', (c) => c.notNull())
       // One JSON document: see ports/runways.ts.
       .addColumn('runway', 'text', (c) => c.notNull())
       .execute()
-    await db.schema.createIndex('runways_by_level').on('runways').column('level').execute()
+    await db.schema
+      .createIndex('runways_by_level')
+      .on('runways')
+      .columns(['level', 'is_stale'])
+      .execute()
   },
 }

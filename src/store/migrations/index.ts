@@ -24,6 +24,7 @@ import { notices } from './0051_notices.js'
 import { ledger } from './0060_ledger.js'
 import { payments } from './0061_payments.js'
 import { keys } from './0062_keys.js'
+import { budgets } from './0063_budgets.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -50,6 +51,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0060_ledger': ledger,
   '0061_payments': payments,
   '0062_keys': keys,
+  '0063_budgets': budgets,
   '0050_views': views,
   '0051_limits': limits,
 }
