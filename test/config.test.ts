@@ -2,11 +2,17 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { attestorSettings } from '../src/attestors/index.js'
-import { type Config, coreSettings, loadConfig, loadMappingConfig } from '../src/config.js'
+import {
+  type Config,
+  coreSettings,
+  loadConfig,
+  loadMappingConfig,
+  loadSettings,
+} from '../src/config.js'
 import { ConfigError } from '../src/domain/errors.js'
 import { httpSettings } from '../src/http/config.js'
-import { redactor } from '../src/runtime/log.js'
-import { settlerSettings } from '../src/settlers/index.js'
+import { redact } from '../src/runtime/redaction.js'
+import { publicDeskConfig, publicDeskSettings, settlerSettings } from '../src/settlers/index.js'
 import { root, tempFolder } from './cli/run-cli.js'
 import { COMPLETE_ENV, envWithout, REQUIRED } from './cli/settings.js'
 
@@ -92,7 +98,7 @@ describe('what is missing or wrong', () => {
   })
 
   test.each([
-    ['DATABASE_URL', 'postgres://user:canary@host/db'],
+    ['DATABASE_URL', 'postgres://user:canary@localhost/db'],
     ['POLL_INTERVAL', '-1'],
     ['SEAL_INTERVAL', '10 min'],
     ['SEAL_EXPOSURE', '1e3'],
@@ -161,8 +167,7 @@ describe('where settings come from', () => {
     )
     expect(config.attestor.meterKey).toBe(COMPLETE_ENV.METER_KEY)
     expect(config.secretOf('LITELLM_API_KEY')).toBe('sk-from-a-file')
-    expect(config.secrets).toContain('sk-from-a-file')
-    expect(config.secrets).toContain(COMPLETE_ENV.METER_KEY)
+    expect(redact(`sk-from-a-file ${COMPLETE_ENV.METER_KEY}`)).toBe('[redacted] [redacted]')
   })
 
   test('NAME_FILE: a file that is not there is a problem of its own', () => {
@@ -192,7 +197,79 @@ describe('where settings come from', () => {
     expect(config.sources).toMatchObject([
       { name: 'main', apiUrl: 'http://127.0.0.1:9', apiKeyEnv: 'LITELLM_MASTER_KEY' },
     ])
-    expect(config.secrets).toContain('sk-master-canary')
+    expect(redact('sk-master-canary')).toBe('[redacted]')
+  })
+})
+
+describe('connections to other machines', () => {
+  const far = 'http://far.example.org'
+  const both = `${COMPLETE_ENV.FLARE_ENDPOINT}, ${far}`
+
+  test.each([
+    ['LITELLM_API_URL', far],
+    ['FLARE_ENDPOINT', both],
+    ['FLARE_DA_URL', far],
+    ['FLARE_VERIFIER_URL', far],
+    ['FLOW_ACCESS_NODE', far],
+  ])('%s without TLS is refused unless its host is named', (name, value) => {
+    const env = { ...COMPLETE_ENV, [name]: value }
+    const problems = problemsOf(refusal(env))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(new RegExp(`^${name}: is http://.*ALLOW_INSECURE_HTTP`))
+    expect(problems[0]).not.toContain('far.example.org')
+    expect(() => load({ ...env, ALLOW_INSECURE_HTTP: 'far.example.org' })).not.toThrow()
+    expect(() => load({ ...env, ALLOW_INSECURE_HTTP: 'near.example.org' })).toThrow(name)
+  })
+
+  // Goal: no setting that takes a URL is forgotten, not even one that is added later.
+  test('no setting at all takes one', () => {
+    for (const { env } of ALL_SETTINGS.filter((setting) => setting.env !== 'ALLOW_INSECURE_HTTP')) {
+      if (env === 'FLOWMETER_CONFIG') continue
+      expect(refusal({ ...COMPLETE_ENV, [env]: far })).toContain(`- ${env}: is http://`)
+    }
+  })
+
+  test('nor do sources in the file, databases, and the addresses that alarms go to', () => {
+    const sources = [
+      { kind: 'litellm', name: 'west', apiUrl: far },
+      { kind: 'litellm-postgres', name: 'east', databaseUrlEnv: 'EAST_URL' },
+    ]
+    const chain = [
+      { kind: 'sql', name: 'users', databaseUrlEnv: 'USERS_URL', query: 'select 1, 2' },
+    ]
+    const notify = [{ kind: 'slack', name: 'channel', urlEnv: 'SLACK_URL' }]
+    const files = {
+      'flowmeter.config.json': JSON.stringify({ sources, mapping: { chain }, notify }),
+    }
+    const env = {
+      ...COMPLETE_ENV,
+      EAST_URL: 'postgres://role:canary@db.example.org/litellm',
+      USERS_URL: 'postgres://role:canary@db.example.org/users?sslmode=disable',
+      SLACK_URL: 'http://slack.example.org/canary',
+    }
+    const message = refusal(env, files)
+    const named = problemsOf(message).map((problem) => problem.split(': ')[0])
+    expect(named.sort()).toEqual(
+      ['EAST_URL', 'SLACK_URL', 'USERS_URL', 'flowmeter.config.json, sources.0.apiUrl'].sort(),
+    )
+    expect(message).not.toContain('canary')
+    const hosts = 'far.example.org,db.example.org,slack.example.org'
+    expect(() => load({ ...env, ALLOW_INSECURE_HTTP: hosts }, files)).not.toThrow()
+  })
+
+  test('commands of people are bound by it, too', () => {
+    const env = { FLOW_ACCESS_NODE: far, FLOW_CONTRACTS_ADDRESS: '0xf8d6e0586b0a20c7' }
+    const read = (more: object) =>
+      loadSettings(publicDeskConfig, publicDeskSettings, { ...env, ...more }, tempFolder())
+    expect(() => read({})).toThrow('FLOW_ACCESS_NODE: is http://')
+    expect(read({ ALLOW_INSECURE_HTTP: '.example.org' }).accessNodes).toEqual([far])
+  })
+
+  test('the rule itself cannot be switched off', () => {
+    const env = { ...COMPLETE_ENV, LITELLM_API_URL: far, ALLOW_INSECURE_HTTP: 'true' }
+    expect(problemsOf(refusal(env))).toEqual([
+      'ALLOW_INSECURE_HTTP: expected hosts, such as litellm, .internal.example.org or 10.0.0.0/8',
+    ])
   })
 })
 
@@ -241,7 +318,7 @@ describe('flowmeter.config.json', () => {
     expect(problemsOf(refusal(env, files))).toEqual(['EAST_KEY: is missing'])
     const config = load({ ...env, EAST_KEY: 'east-canary' }, files)
     expect(config.sources.map(({ name }) => name)).toEqual(['west', 'east'])
-    expect(config.secrets).toEqual(expect.arrayContaining(['west-canary', 'east-canary']))
+    expect(redact('west-canary, east-canary')).toBe('[redacted], [redacted]')
   })
 
   test.each([
@@ -302,7 +379,6 @@ test('every secret is cut out as it is used, however it was typed', () => {
     FLOW_PRIVATE_KEY: flow,
     RECEIPT_SECRET: ' canary-receipt-secret-of-32-characters ',
   })
-  const redact = redactor(config.secrets)
   const { attestor, settler, receiptSecret } = config
   for (const used of [attestor.gasKey, attestor.meterKey, settler.privateKey, receiptSecret]) {
     const bare = used.replace(/^0x/, '')

@@ -58,6 +58,8 @@ export interface AccountFacts {
   /** What pays, as Flow or the ledger says, and whether it was said just now; undefined: never. */
   readonly seen: SeenFunds | undefined
   readonly isFresh: boolean
+  /** Whether Flow's vaults were ever read, so that one that is not among them does not exist. */
+  readonly isFlowRead: boolean
   /** The price of what is not charged, or not posted to the ledger, yet. */
   readonly unsettled: Wad
   /** All that was ever due. */
@@ -76,6 +78,7 @@ export class PageFacts {
   readonly #nowMs: number
   readonly #plans: ReadonlyMap<string, Plan>
   readonly #vaults: ReadonlyMap<bigint, Vault>
+  readonly #isFlowRead: boolean
   readonly #rows = new Map<string, readonly UsageTotal[]>()
 
   private constructor(
@@ -84,11 +87,13 @@ export class PageFacts {
     nowMs: number,
     plans: ReadonlyMap<string, Plan>,
     vaults: readonly Vault[],
+    isFlowRead: boolean,
   ) {
     this.#stores = stores
     this.#flow = flow
     this.#nowMs = nowMs
     this.#plans = plans
+    this.#isFlowRead = isFlowRead
     this.#vaults = new Map(vaults.map((vault) => [vault.account, vault]))
   }
 
@@ -99,7 +104,8 @@ export class PageFacts {
     nowMs: number,
   ): Promise<PageFacts> {
     const vaults = await stores.books.vaults(accounts)
-    return new PageFacts(stores, flow, nowMs, await stores.books.plans(), vaults)
+    const isFlowRead = (await stores.books.version()) !== ''
+    return new PageFacts(stores, flow, nowMs, await stores.books.plans(), vaults, isFlowRead)
   }
 
   /** @param open the account's (vault, period)s that Flow may not have charged */
@@ -120,6 +126,7 @@ export class PageFacts {
       ...{ account, vault, plan, isOnCredits, spent, ...page },
       seen: onFlow,
       isFresh: newest !== undefined,
+      isFlowRead: this.#isFlowRead,
       unsettled: wad(notCharged ?? 0n),
     }
     if (!isOnCredits || onFlow === undefined) return ofVault

@@ -108,7 +108,9 @@ async function runwayNow(
   const { rules, gateway, delays } = settings
   const knownForMs = nowMs - knownUntilMs
   const windowMs = exposedMs(knownForMs, delays, tookMs)
-  const open = keys.filter((key) => mayBeUsed(key, knownUntilMs, settings))
+  const open = keys
+    .filter((key) => mayBeUsed(key, knownUntilMs, settings))
+    .map(({ limits }) => limits)
   const worst = worstUsage(open, gateway, windowMs)
   const next = worstUsage(open, gateway, windowMs + MINUTE_MS)
   const periods = periodsBetween(facts, knownUntilMs - delays.callMs, nowMs + windowMs)
@@ -125,11 +127,7 @@ async function runwayNow(
 }
 
 /** Not a key that has been blocked for so long that all that it could still do is known. */
-function mayBeUsed(
-  { seen }: StoredKey,
-  knownUntilMs: number,
-  { delays }: BudgetSettings,
-): boolean {
+function mayBeUsed({ seen }: StoredKey, knownUntilMs: number, { delays }: BudgetSettings): boolean {
   if (seen?.isBlocked !== true) return true
   return knownUntilMs < seen.atMs + delays.callMs + exposedMs(0, delays, 0)
 }

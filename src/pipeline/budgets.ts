@@ -1,7 +1,5 @@
-import { setImmediate as breathe } from 'node:timers/promises'
 import type { AccountNumber } from '../domain/ids.js'
 import { wad } from '../domain/money.js'
-import type { Hold } from '../domain/virtual-key.js'
 import type { Clock } from '../ports/clock.js'
 import type { AccountState } from '../ports/runways.js'
 import type { Settler } from '../ports/settler.js'
@@ -11,7 +9,7 @@ import type { StepOutcome } from '../runtime/worker.js'
 import { type AccountFacts, PageFacts, readFlow } from './account-facts.js'
 import { accountState, BURN_WINDOWS_MS, type Look, Marks } from './account-state.js'
 import { type BudgetSettings, exposedMs } from './budget-settings.js'
-import { holdToTier } from './key-ceilings.js'
+import { lowerToTerms } from './key-ceilings.js'
 import { applyVerdict, type Moves, verdictOf } from './place-holds.js'
 
 export interface BudgetsParts {
@@ -39,6 +37,7 @@ export interface BudgetsPass {
 const ACCOUNTS_A_PAGE = 200
 /** More than the forecast looks at; see SpentDays. */
 const MARKS_KEPT_DAYS = 370
+const NOT_KNOWN = 'its plan, or the value of its tokens, is not known'
 
 /**
  * Looks at the next accounts that have keys: what can be paid, what was spent and used, and whether
@@ -75,7 +74,6 @@ async function lookAt(
   const known = await store.spending.knownUntilMs(sourcesRead)
   const open = await store.spending.unsettled(accounts)
   const flow = await readFlow(settler, accounts, open, nowMs, signal)
-  await breathe()
   const moves = await store.transaction(async (stores) => {
     const operator = await stores.budgetTerms.budget('operator')
     const knownUntilMs = Math.min(known ?? nowMs, nowMs)
@@ -99,10 +97,11 @@ async function lookAt(
       pass.operatorSpent = spent
       const verdict = verdictOf(facts, state, look, spent > seenBefore ? spent : seenBefore)
       all.push([account, await applyVerdict(verdict, facts, stores)])
-      await holdToTier(facts, settings, stores)
-      if (state !== undefined) states.push(state)
+      await lowerToTerms(facts, settings, stores)
+      const kept = state ?? (facts.before && { ...facts.before, problem: NOT_KNOWN })
+      if (kept !== undefined) states.push(kept)
     }
-    await stores.runways.save(states)
+    await stores.runways.save(states, nowMs)
     return all
   })
   for (const [account, change] of moves) {
@@ -159,5 +158,3 @@ async function endLook({ store, clock }: BudgetsParts, pass: BudgetsPass): Promi
   delete pass.operatorSpent
   delete pass.after
 }
-
-export type { Hold }

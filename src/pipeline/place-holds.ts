@@ -93,11 +93,7 @@ function budgetHold({ budget }: AccountFacts, state: AccountState, nowMs: number
   return [untilTurn(text, budget, nowMs)]
 }
 
-function operatorHold(
-  operator: Budget | undefined,
-  spent: bigint,
-  nowMs: number,
-): Wanted[] {
+function operatorHold(operator: Budget | undefined, spent: bigint, nowMs: number): Wanted[] {
   if (operator === undefined || spent < operator.hard) return []
   return [untilTurn('the budget of the whole service is used up', operator, nowMs)]
 }
@@ -155,7 +151,8 @@ function merged(wanted: readonly Wanted[]): Wanted[] {
   return wanted.filter(
     (one, i) =>
       !wanted.some(
-        (other, j) => isSame(one, other) && (end(other) > end(one) || (end(other) === end(one) && j < i)),
+        (other, j) =>
+          isSame(one, other) && (end(other) > end(one) || (end(other) === end(one) && j < i)),
       ),
   )
 }

@@ -83,7 +83,8 @@ export interface RunwayCounts {
 
 /** How long the funds of accounts with keys last, by the newest look at each. */
 export interface Runways {
-  save(states: readonly AccountState[]): Promise<void>
+  /** @param lookedAtMs when it was tried, whatever could be seen */
+  save(states: readonly AccountState[], lookedAtMs: number): Promise<void>
   of(accounts: readonly AccountNumber[]): Promise<readonly AccountState[]>
   /** Those at a level, in order of their numbers. */
   at(level: Runway['level'], limit: number): Promise<readonly AccountState[]>

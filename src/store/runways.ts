@@ -7,12 +7,12 @@ import type { Tables } from './tables.js'
 
 export function sqlRunways(db: Kysely<Tables>): Runways {
   return {
-    save: (states) =>
+    save: (states, lookedAtMs) =>
       inTransaction(db, async (tx) => {
         for (const state of states) {
           const row = {
             level: state.runway.level,
-            looked_at_ms: BigInt(state.atMs),
+            looked_at_ms: BigInt(lookedAtMs),
             is_stale: state.problem === undefined ? 0n : 1n,
             runway: encode(state),
           }

@@ -24,7 +24,8 @@ import { notices } from './0051_notices.js'
 import { ledger } from './0060_ledger.js'
 import { payments } from './0061_payments.js'
 import { keys } from './0062_keys.js'
-import { budgets } from './0063_budgets.js'
+import { workLists } from './0063_work_lists.js'
+import { budgets } from './0064_budgets.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -51,7 +52,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0060_ledger': ledger,
   '0061_payments': payments,
   '0062_keys': keys,
-  '0063_budgets': budgets,
   '0050_views': views,
   '0051_limits': limits,
+  '0063_work_lists': workLists,
+  '0064_budgets': budgets,
 }
