@@ -40,6 +40,8 @@ export interface StoredKey {
   readonly replaces: KeyId | undefined
   /** Made by a customer: counts against how many they may have. */
   readonly isCustomers: boolean
+  /** What a block of ours leaves on the key, and nobody else's: see sync-keys.ts. */
+  readonly blockMark: string
   readonly createdAtMs: number
   readonly changedAtMs: number
   /** Counts up with every change of what is wanted, holds included. */
@@ -53,15 +55,13 @@ export interface StoredKey {
   /** When it is looked at next; undefined: never again, as for one that is gone. */
   readonly nextTryAtMs: number | undefined
   readonly lastSyncedAtMs: number | undefined
-  /** The mark of the block that we have set, or were about to set; see sync-keys.ts. */
-  readonly blockMark: string | undefined
   readonly seen: SeenKey | undefined
 }
 
 export type NewKey = Pick<
   StoredKey,
   | ('id' | 'gateway' | 'alias' | 'account' | 'name' | 'userId' | 'limits')
-  | ('state' | 'replaces' | 'isCustomers')
+  | ('state' | 'replaces' | 'isCustomers' | 'blockMark')
 > & {
   /** When the sync step looks at it for the first time. */
   readonly nextTryAtMs: number
@@ -109,8 +109,6 @@ export interface Keys {
   touch(id: KeyId): Promise<void>
   /** To be looked at now: changes first, then what is only compared again; oldest first. */
   due(nowMs: number, limit: number): Promise<readonly StoredKey[]>
-  /** Before a block is sent, and when one is seen to be gone. */
-  saveBlockMark(id: KeyId, mark: string | undefined): Promise<void>
   /**
    * Keeps what came of a look at a revision. False, and the key stays due, where something else is
    * wanted meanwhile.

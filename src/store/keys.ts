@@ -138,14 +138,6 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
       return rows.map(storedKey)
     },
 
-    async saveBlockMark(id, mark) {
-      await db
-        .updateTable('virtual_keys')
-        .set({ block_mark: mark ?? null })
-        .where('key_id', '=', id)
-        .execute()
-    },
-
     async saveSync(id, revision, outcome) {
       const { numUpdatedRows } = await db
         .updateTable('virtual_keys')
@@ -252,6 +244,7 @@ function newRow(key: NewKey, nowMs: number): VirtualKeysTable {
     state: key.state,
     replaces: key.replaces ?? null,
     is_customers: key.isCustomers ? 1n : 0n,
+    block_mark: key.blockMark,
     created_at_ms: BigInt(nowMs),
     changed_at_ms: BigInt(nowMs),
     revision: 1n,
@@ -260,7 +253,6 @@ function newRow(key: NewKey, nowMs: number): VirtualKeysTable {
     failures: 0n,
     next_try_at_ms: BigInt(key.nextTryAtMs),
     last_synced_at_ms: null,
-    block_mark: null,
     ...{ seen_at_ms: null, seen_blocked: null, seen_foreign: null, seen_spend: null },
   }
 }
@@ -293,6 +285,7 @@ function storedKey(row: Selectable<VirtualKeysTable>): StoredKey {
     state: row.state as KeyState,
     replaces: (row.replaces as KeyId | null) ?? undefined,
     isCustomers: row.is_customers === 1n,
+    blockMark: row.block_mark,
     createdAtMs: Number(row.created_at_ms),
     changedAtMs: Number(row.changed_at_ms),
     revision: Number(row.revision),
@@ -301,7 +294,6 @@ function storedKey(row: Selectable<VirtualKeysTable>): StoredKey {
     failures: Number(row.failures),
     nextTryAtMs: instant(row.next_try_at_ms),
     lastSyncedAtMs: instant(row.last_synced_at_ms),
-    blockMark: row.block_mark ?? undefined,
     seen: seenOf(row),
   }
 }

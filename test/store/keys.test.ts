@@ -51,7 +51,6 @@ describe('keys', () => {
       revision: 1,
       syncStatus: 'pending',
       failures: 0,
-      blockMark: undefined,
       seen: undefined,
     })
     expect(await store.keys.findByAlias('fm-7-b')).toMatchObject({
@@ -154,15 +153,6 @@ describe('keys', () => {
     expect(await store.keys.saveSync(id, 1, synced(clock.now() + MINUTE_MS))).toBe(false)
     expect(await store.keys.get(id)).toMatchObject({ syncStatus: 'pending', revision: 3 })
     expect(await dueIds()).toEqual([id])
-  })
-
-  test('a mark is kept until it is taken away', async () => {
-    const id = await syncedKey('a')
-    await store.keys.saveBlockMark(id, 'mark')
-    await store.keys.saveSync(id, 1, synced())
-    expect((await store.keys.get(id))?.blockMark).toBe('mark')
-    await store.keys.saveBlockMark(id, undefined)
-    expect((await store.keys.get(id))?.blockMark).toBeUndefined()
   })
 
   test('are counted by how far the gateway follows', async () => {
