@@ -47,3 +47,46 @@ export function reservedMs(
 ): number {
   return knownForMs + lookMs + lookTookMs + syncMs + keyCacheMs + attestMs
 }
+
+/** As `budgets` of flowmeter.config.json says it. */
+export interface BudgetTermsConfig {
+  readonly runway: RunwayRules & { readonly lookEveryMs: number; readonly attestMs: number }
+  readonly calls: {
+    readonly proxies: number
+    readonly tokens: number
+    readonly atOnce: number
+    readonly lastMs: number
+    readonly keyCacheMs: number
+  }
+  readonly tiers: Readonly<Record<string, Tier>>
+  readonly defaultTier?: string | undefined
+  readonly byokModels: readonly string[]
+}
+
+/** Besides the wait of an idle worker: to block one key, asked again once. */
+const SYNC_MS = 5_000
+
+/** @param workerIntervalMs the longest wait of an idle worker */
+export function budgetSettings(
+  { runway, calls, tiers, defaultTier, byokModels }: BudgetTermsConfig,
+  workerIntervalMs: number,
+): BudgetSettings {
+  return {
+    rules: runway,
+    gateway: {
+      proxies: BigInt(calls.proxies),
+      callTokens: BigInt(calls.tokens),
+      callsAtOnce: BigInt(calls.atOnce),
+    },
+    delays: {
+      lookMs: runway.lookEveryMs,
+      syncMs: workerIntervalMs + SYNC_MS,
+      keyCacheMs: calls.keyCacheMs,
+      callMs: calls.lastMs,
+      attestMs: runway.attestMs,
+    },
+    tiers: new Map(Object.entries(tiers)),
+    defaultTier,
+    byokModels,
+  }
+}

@@ -4,6 +4,8 @@ import type { QuotaLeft } from '../domain/quota.js'
 import type { Budget, BudgetState } from '../pricing/budget.js'
 import type { Runway } from '../pricing/runway.js'
 
+export type { Budget } from '../pricing/budget.js'
+
 /** Whose budget: one account's, or all of them together. */
 export type BudgetSubject = AccountNumber | 'operator'
 

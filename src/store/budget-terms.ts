@@ -1,7 +1,6 @@
 import type { Kysely, Selectable } from 'kysely'
 import { wad } from '../domain/money.js'
-import type { BudgetSubject, BudgetTerms } from '../ports/runways.js'
-import type { Budget } from '../pricing/budget.js'
+import type { Budget, BudgetSubject, BudgetTerms } from '../ports/runways.js'
 import type { BudgetsTable } from './budget-tables.js'
 import { accountOf, accountText } from './columns.js'
 import type { Tables } from './tables.js'
