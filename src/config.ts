@@ -1,6 +1,12 @@
 import { z } from 'zod'
 import { attestorConfig, attestorSettings } from './attestors/index.js'
 import { parseWad } from './domain/money.js'
+import {
+  adminKeyProblem,
+  type BudgetsConfig,
+  budgetsConfig,
+  placeOfGateway,
+} from './gateways/index.js'
 import { type HttpConfig, httpConfig, httpSettings } from './http/config.js'
 import { mappingConfig } from './mapping/index.js'
 import { notifyConfig, secretsOfTarget } from './notifiers/index.js'
@@ -11,6 +17,7 @@ import { modelAliases } from './pricing/model-aliases.js'
 import {
   CONFIG_FILE,
   type Environment,
+  INSECURE_HTTP,
   type Setting,
   SettingLayers,
   type Settings,
@@ -112,6 +119,10 @@ export const coreSettings = {
   holdUnknownModels: { env: 'HOLD_UNKNOWN_MODELS', help: 'true: models without a name wait' },
   logLevel: { env: 'LOG_LEVEL', help: 'trace, debug, info, warn, error or fatal' },
   logFile: { env: 'LOG_FILE', help: 'rotated copy of the log; logs/connector.log' },
+  allowInsecureHttp: {
+    env: INSECURE_HTTP,
+    help: 'other machines that may be asked without TLS: hosts, .domains, CIDR ranges; none',
+  },
   file: {
     env: 'FLOWMETER_CONFIG',
     help: 'path of the JSON file for lists; flowmeter.config.json in the working directory',
@@ -126,6 +137,7 @@ const fileConfig = z.strictObject({
   notify: notifyConfig.default([]),
   modelAliases: modelAliases.default(defaultPlanAliases),
   credits: creditsConfig.optional(),
+  budgets: budgetsConfig.optional(),
 })
 
 export type Config = z.infer<typeof coreConfig> &
@@ -138,8 +150,6 @@ export type Config = z.infer<typeof coreConfig> &
     readonly folder: string
     /** The value of a variable that holds a secret. */
     readonly secretOf: (variable: string) => string
-    /** Every secret value, for the log to cut out. */
-    readonly secrets: readonly string[]
     /** What may be a mistake, without the value of any setting. */
     readonly warnings: readonly string[]
     /** Paths of the files that secrets were read from. */
@@ -175,17 +185,16 @@ export const allSchemas: Readonly<Record<string, Readonly<Record<string, z.ZodTy
 export function loadConfig(processEnv: Environment, folder: string): Config {
   const layers = new SettingLayers(processEnv, folder)
   const { problems, warnings, secretFiles } = layers
-  const secrets: string[] = []
   const secretOf = (variable: string): string => {
     const value = layers.secret(variable)
     if (value === undefined) problems.push(`${variable}: is missing`)
-    if (value !== undefined && !secrets.includes(value)) secrets.push(value)
     return value ?? ''
   }
   const read = <Schema extends z.ZodType>(schema: Schema, settings: Settings): z.infer<Schema> =>
-    check(schema, settings, collectValues(layers, settings, secrets), problems)
+    check(schema, settings, collectValues(layers, settings), problems)
 
-  const { file: _file, ...ofCore } = coreSettings // The layers have read it already.
+  // The layers have read these already.
+  const { file: _file, allowInsecureHttp: _allowed, ...ofCore } = coreSettings
   const core = read(coreConfig, ofCore)
   const http = read(httpConfig, httpSettings)
   const attestor = read(attestorConfig, attestorSettings)
@@ -197,9 +206,13 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   for (const variable of named) secretOf(variable)
   for (const one of file?.mapping.chain ?? []) if (one.kind === 'sql') secretOf(one.databaseUrlEnv)
   const { stripeSecretEnv, paystackSecretEnv } = file?.credits ?? {}
-  const paying = [stripeSecretEnv, paystackSecretEnv].filter((name) => name !== undefined)
-  for (const variable of paying) secretOf(variable)
-  checkNames(layers, [...named, ...paying])
+  const { budgets } = file ?? {}
+  const others = [stripeSecretEnv, paystackSecretEnv, budgets?.adminKeyEnv].filter(
+    (name) => name !== undefined,
+  )
+  for (const variable of others) secretOf(variable)
+  if (budgets !== undefined) checkBudgets(budgets, sources, layers)
+  checkNames(layers, [...named, ...others])
   layers.check()
   if (file === undefined) throw settingsError(problems)
   return {
@@ -211,10 +224,20 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
     settler,
     folder,
     secretOf,
-    secrets,
     warnings,
     secretFiles,
   }
+}
+
+function checkBudgets(
+  budgets: BudgetsConfig,
+  sources: readonly SourceConfig[],
+  layers: SettingLayers,
+): void {
+  const place = placeOfGateway(budgets, sources)
+  if (typeof place === 'string') layers.problems.push(`${CONFIG_FILE}, budgets.${place}`)
+  const problem = adminKeyProblem(budgets, sources, (name) => layers.secret(name) ?? '')
+  if (problem !== undefined) layers.problems.push(problem)
 }
 
 /**
@@ -272,7 +295,7 @@ export function loadAttributionConfig(
   const layers = new SettingLayers(processEnv, folder)
   const { problems } = layers
   const wanted = { databaseUrl: true, holdUnknownModels: true, sealIntervalMs: true } as const
-  const values = collectValues(layers, coreSettings, [])
+  const values = collectValues(layers, coreSettings)
   const { databaseUrl, holdUnknownModels, sealIntervalMs } = values
   const some = { databaseUrl, holdUnknownModels, sealIntervalMs }
   const core = check(coreConfig.pick(wanted), coreSettings, some, problems)
@@ -296,22 +319,17 @@ export function loadSettings<Schema extends z.ZodType>(
   folder: string,
 ): z.infer<Schema> {
   const layers = new SettingLayers(processEnv, folder)
-  const loaded = check(schema, settings, collectValues(layers, settings, []), layers.problems)
+  const loaded = check(schema, settings, collectValues(layers, settings), layers.problems)
   layers.check()
   return loaded
 }
 
-function collectValues(
-  layers: SettingLayers,
-  settings: Settings,
-  secrets: string[],
-): Record<string, string> {
+function collectValues(layers: SettingLayers, settings: Settings): Record<string, string> {
   const values: Record<string, string> = {}
   for (const [name, setting] of Object.entries(settings)) {
     const found = layers.find(setting)
     if (found === undefined) continue
     values[name] = found.value
-    if (setting.secret === true) secrets.push(found.value)
   }
   return values
 }
@@ -340,8 +358,10 @@ function fieldOf(value: unknown, field: PropertyKey | undefined): unknown {
   return (value as Readonly<Record<string, unknown>>)[String(field)]
 }
 
-function readFileConfig({ file, problems }: SettingLayers): z.infer<typeof fileConfig> | undefined {
+function readFileConfig(layers: SettingLayers): z.infer<typeof fileConfig> | undefined {
+  const { file, problems } = layers
   if (file === undefined) return undefined
+  layers.checkFile()
   const parsed = fileConfig.safeParse(file)
   if (parsed.success) return parsed.data
   for (const issue of parsed.error.issues) {

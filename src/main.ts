@@ -5,12 +5,13 @@ import { lazyDesks } from './cli/desk-parts.js'
 import { exitCodeOf, isTold } from './cli/exit-code.js'
 import { createProgram } from './cli/index.js'
 import { ConfigError, RetryableError, TerminalError } from './domain/errors.js'
+import { redact } from './runtime/redaction.js'
 import { version } from './version.js'
 
 /** Supervisors wait longer than this before they kill. */
 const GRACE_MS = 20_000
 const folder = process.cwd()
-const print = (line: string): void => void process.stdout.write(`${line}\n`)
+const print = (line: string): void => void process.stdout.write(`${redact(line)}\n`)
 let isDaemon = false
 
 /** Everything heavy is imported by the command that needs it: `map` answers without any chain. */
@@ -81,7 +82,7 @@ const program = createProgram({
   },
   desks: lazyDesks(async () => {
     const { deskParts } = await import('./cli/desk-tools.js')
-    const tell = (line: string): void => void process.stderr.write(`${line}\n`)
+    const tell = (line: string): void => void process.stderr.write(`${redact(line)}\n`)
     return deskParts({ env: process.env, folder, tell, shutdownSignal })
   }),
 })
@@ -107,10 +108,9 @@ try {
     error instanceof ConfigError ||
     error instanceof RetryableError ||
     error instanceof TerminalError
-  // Commander has said its own already. What else stops the daemon is in its log, which cuts
-  // secrets out; here nothing would.
+  // Commander has said its own already. What else stops the daemon is in its log.
   if (!isTold(error) && (isExpected || !isDaemon)) {
-    process.stderr.write(`error: ${isExpected ? error.message : inspect(error)}\n`)
+    process.stderr.write(redact(`error: ${isExpected ? error.message : inspect(error)}\n`))
   }
 }
 // PM2 starts a process with a channel and listens to it in there; open, it would keep us running.

@@ -4,6 +4,8 @@ import dotenv from 'dotenv'
 import { z } from 'zod'
 import { ConfigError } from './domain/errors.js'
 import { formatWad, type Wad } from './domain/money.js'
+import { learnCredentials, learnSecret, withoutCredentials } from './runtime/redaction.js'
+import { type HostFilter, hostFilter, plainTextProblem } from './runtime/secure-url.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -19,6 +21,7 @@ export interface Setting {
 export type Settings = Readonly<Record<string, Setting>>
 
 export const CONFIG_FILE = 'flowmeter.config.json'
+export const INSECURE_HTTP = 'ALLOW_INSECURE_HTTP'
 /** The later ones are used where the earlier ones say nothing. */
 export type Origin = 'environment' | '.env' | typeof CONFIG_FILE
 
@@ -48,6 +51,7 @@ export class SettingLayers {
   readonly file: unknown
   readonly folder: string
   readonly #layers: readonly { readonly origin: Origin; readonly values: Environment }[]
+  readonly #isPlainTextAllowed: HostFilter
 
   constructor(processEnv: Environment, folder: string) {
     this.folder = folder
@@ -60,6 +64,7 @@ export class SettingLayers {
       { origin: '.env', values: dotEnv },
       { origin: CONFIG_FILE, values: settings },
     ]
+    this.#isPlainTextAllowed = this.#readExceptions()
   }
 
   /** Names that a layer sets. */
@@ -85,12 +90,25 @@ export class SettingLayers {
       const both = `${first.from} (${first.origin}) and ${other.from} (${other.origin})`
       this.warn(`${both} are both set and differ: ${first.from} is used`)
     }
+    if (first !== undefined) this.#look(first, secret === true)
     return first
   }
 
   /** A variable that holds a secret, whatever its name. */
   secret(name: string): string | undefined {
     return this.find({ env: name, secret: true })?.value
+  }
+
+  /** Looks at every URL in the file, for whoever uses more of it than the settings. */
+  checkFile(): void {
+    for (const [path, value] of textsIn(this.file)) {
+      this.#look({ value, from: `${CONFIG_FILE}, ${path}` }, false)
+    }
+  }
+
+  /** Why a URL that is to become a setting cannot; undefined where it can. */
+  problemOf(url: string): string | undefined {
+    return plainTextProblem(url, this.#isPlainTextAllowed)
   }
 
   warn(message: string): void {
@@ -100,6 +118,24 @@ export class SettingLayers {
   /** @throws ConfigError `settings` where anything was wrong */
   check(): void {
     if (this.problems.length > 0) throw settingsError(this.problems, this.warnings)
+  }
+
+  /** Whoever reads a setting has its keys kept out of all that is told, and its URLs looked at. */
+  #look({ value, from }: Pick<Found, 'value' | 'from'>, isSecret: boolean): void {
+    if (isSecret) learnSecret(value)
+    else learnCredentials(value)
+    const problem = this.problemOf(value)
+    if (problem !== undefined) this.problems.push(`${from}: ${problem}`)
+  }
+
+  #readExceptions(): HostFilter {
+    const said = this.#layers.find(({ values }) => values[INSECURE_HTTP] !== undefined)
+    const items = said?.values[INSECURE_HTTP]?.split(',').flatMap((one) => one.trim() || []) ?? []
+    const filter = hostFilter(items)
+    if (filter !== undefined) return filter
+    const expected = 'expected hosts, such as litellm, .internal.example.org or 10.0.0.0/8'
+    this.problems.push(`${INSECURE_HTTP}: ${expected}`)
+    return () => true // One problem is told, not one more for each URL.
   }
 
   #fromFile(name: string, values: Environment, origin: Origin): Found[] {
@@ -207,18 +243,6 @@ function textOf(value: unknown): string {
   return Array.isArray(value) ? value.map(String).join(',') : String(value)
 }
 
-const TOKEN_LENGTH_MIN = 20
-
-/** URLs carry users, passwords and keys of their own: in front, in the query, as a part of the path. */
-function withoutCredentials(value: string): string {
-  if (!value.includes('://')) return value
-  const tokens = new RegExp(`/[\\w-]{${TOKEN_LENGTH_MIN},}(?=[/?#,]|$)`, 'g')
-  return value
-    .replace(/:\/\/[^/@\s,]*@/g, '://…@')
-    .replace(/([?&][^=&,]+=)[^&,\s]*/g, '$1…')
-    .replace(tokens, '/…')
-}
-
 export function settingsError(
   problems: readonly string[],
   warnings: readonly string[] = [],
@@ -231,6 +255,13 @@ export function settingsError(
       `${lines.join('\n')}\n${warned}They come from the environment, .env and flowmeter.config.json; ` +
       '.env.example explains each.',
   )
+}
+
+/** Every text in a JSON value, by its path with points. */
+function textsIn(value: unknown, path: readonly string[] = []): [path: string, text: string][] {
+  if (typeof value === 'string') return [[path.join('.'), value]]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, part]) => textsIn(part, [...path, name]))
 }
 
 function baseOf(name: string): string {

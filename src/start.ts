@@ -8,8 +8,8 @@ export async function startDaemon(
   shutdown: AbortSignal,
 ): Promise<void> {
   const config = loadConfig(env, folder)
-  const { logLevel: level, logFile: file, secrets } = config
-  const log = createLogger({ level, file, secrets })
+  const { logLevel: level, logFile: file } = config
+  const log = createLogger({ level, file })
   for (const warning of config.warnings) log.warn(warning)
   try {
     const { runApp } = await import('./app.js')

@@ -2,11 +2,17 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { attestorSettings } from '../src/attestors/index.js'
-import { type Config, coreSettings, loadConfig, loadMappingConfig } from '../src/config.js'
+import {
+  type Config,
+  coreSettings,
+  loadConfig,
+  loadMappingConfig,
+  loadSettings,
+} from '../src/config.js'
 import { ConfigError } from '../src/domain/errors.js'
 import { httpSettings } from '../src/http/config.js'
-import { redactor } from '../src/runtime/log.js'
-import { settlerSettings } from '../src/settlers/index.js'
+import { redact } from '../src/runtime/redaction.js'
+import { publicDeskConfig, publicDeskSettings, settlerSettings } from '../src/settlers/index.js'
 import { root, tempFolder } from './cli/run-cli.js'
 import { COMPLETE_ENV, envWithout, REQUIRED } from './cli/settings.js'
 
@@ -92,7 +98,7 @@ describe('what is missing or wrong', () => {
   })
 
   test.each([
-    ['DATABASE_URL', 'postgres://user:canary@host/db'],
+    ['DATABASE_URL', 'postgres://user:canary@localhost/db'],
     ['POLL_INTERVAL', '-1'],
     ['SEAL_INTERVAL', '10 min'],
     ['SEAL_EXPOSURE', '1e3'],
@@ -161,8 +167,7 @@ describe('where settings come from', () => {
     )
     expect(config.attestor.meterKey).toBe(COMPLETE_ENV.METER_KEY)
     expect(config.secretOf('LITELLM_API_KEY')).toBe('sk-from-a-file')
-    expect(config.secrets).toContain('sk-from-a-file')
-    expect(config.secrets).toContain(COMPLETE_ENV.METER_KEY)
+    expect(redact(`sk-from-a-file ${COMPLETE_ENV.METER_KEY}`)).toBe('[redacted] [redacted]')
   })
 
   test('NAME_FILE: a file that is not there is a problem of its own', () => {
@@ -192,7 +197,79 @@ describe('where settings come from', () => {
     expect(config.sources).toMatchObject([
       { name: 'main', apiUrl: 'http://127.0.0.1:9', apiKeyEnv: 'LITELLM_MASTER_KEY' },
     ])
-    expect(config.secrets).toContain('sk-master-canary')
+    expect(redact('sk-master-canary')).toBe('[redacted]')
+  })
+})
+
+describe('connections to other machines', () => {
+  const far = 'http://far.example.org'
+  const both = `${COMPLETE_ENV.FLARE_ENDPOINT}, ${far}`
+
+  test.each([
+    ['LITELLM_API_URL', far],
+    ['FLARE_ENDPOINT', both],
+    ['FLARE_DA_URL', far],
+    ['FLARE_VERIFIER_URL', far],
+    ['FLOW_ACCESS_NODE', far],
+  ])('%s without TLS is refused unless its host is named', (name, value) => {
+    const env = { ...COMPLETE_ENV, [name]: value }
+    const problems = problemsOf(refusal(env))
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toMatch(new RegExp(`^${name}: is http://.*ALLOW_INSECURE_HTTP`))
+    expect(problems[0]).not.toContain('far.example.org')
+    expect(() => load({ ...env, ALLOW_INSECURE_HTTP: 'far.example.org' })).not.toThrow()
+    expect(() => load({ ...env, ALLOW_INSECURE_HTTP: 'near.example.org' })).toThrow(name)
+  })
+
+  // Goal: no setting that takes a URL is forgotten, not even one that is added later.
+  test('no setting at all takes one', () => {
+    for (const { env } of ALL_SETTINGS.filter((setting) => setting.env !== 'ALLOW_INSECURE_HTTP')) {
+      if (env === 'FLOWMETER_CONFIG') continue
+      expect(refusal({ ...COMPLETE_ENV, [env]: far })).toContain(`- ${env}: is http://`)
+    }
+  })
+
+  test('nor do sources in the file, databases, and the addresses that alarms go to', () => {
+    const sources = [
+      { kind: 'litellm', name: 'west', apiUrl: far },
+      { kind: 'litellm-postgres', name: 'east', databaseUrlEnv: 'EAST_URL' },
+    ]
+    const chain = [
+      { kind: 'sql', name: 'users', databaseUrlEnv: 'USERS_URL', query: 'select 1, 2' },
+    ]
+    const notify = [{ kind: 'slack', name: 'channel', urlEnv: 'SLACK_URL' }]
+    const files = {
+      'flowmeter.config.json': JSON.stringify({ sources, mapping: { chain }, notify }),
+    }
+    const env = {
+      ...COMPLETE_ENV,
+      EAST_URL: 'postgres://role:canary@db.example.org/litellm',
+      USERS_URL: 'postgres://role:canary@db.example.org/users?sslmode=disable',
+      SLACK_URL: 'http://slack.example.org/canary',
+    }
+    const message = refusal(env, files)
+    const named = problemsOf(message).map((problem) => problem.split(': ')[0])
+    expect(named.sort()).toEqual(
+      ['EAST_URL', 'SLACK_URL', 'USERS_URL', 'flowmeter.config.json, sources.0.apiUrl'].sort(),
+    )
+    expect(message).not.toContain('canary')
+    const hosts = 'far.example.org,db.example.org,slack.example.org'
+    expect(() => load({ ...env, ALLOW_INSECURE_HTTP: hosts }, files)).not.toThrow()
+  })
+
+  test('commands of people are bound by it, too', () => {
+    const env = { FLOW_ACCESS_NODE: far, FLOW_CONTRACTS_ADDRESS: '0xf8d6e0586b0a20c7' }
+    const read = (more: object) =>
+      loadSettings(publicDeskConfig, publicDeskSettings, { ...env, ...more }, tempFolder())
+    expect(() => read({})).toThrow('FLOW_ACCESS_NODE: is http://')
+    expect(read({ ALLOW_INSECURE_HTTP: '.example.org' }).accessNodes).toEqual([far])
+  })
+
+  test('the rule itself cannot be switched off', () => {
+    const env = { ...COMPLETE_ENV, LITELLM_API_URL: far, ALLOW_INSECURE_HTTP: 'true' }
+    expect(problemsOf(refusal(env))).toEqual([
+      'ALLOW_INSECURE_HTTP: expected hosts, such as litellm, .internal.example.org or 10.0.0.0/8',
+    ])
   })
 })
 
@@ -241,7 +318,7 @@ describe('flowmeter.config.json', () => {
     expect(problemsOf(refusal(env, files))).toEqual(['EAST_KEY: is missing'])
     const config = load({ ...env, EAST_KEY: 'east-canary' }, files)
     expect(config.sources.map(({ name }) => name)).toEqual(['west', 'east'])
-    expect(config.secrets).toEqual(expect.arrayContaining(['west-canary', 'east-canary']))
+    expect(redact('west-canary, east-canary')).toBe('[redacted], [redacted]')
   })
 
   test.each([
@@ -302,7 +379,6 @@ test('every secret is cut out as it is used, however it was typed', () => {
     FLOW_PRIVATE_KEY: flow,
     RECEIPT_SECRET: ' canary-receipt-secret-of-32-characters ',
   })
-  const redact = redactor(config.secrets)
   const { attestor, settler, receiptSecret } = config
   for (const used of [attestor.gasKey, attestor.meterKey, settler.privateKey, receiptSecret]) {
     const bare = used.replace(/^0x/, '')
@@ -310,4 +386,60 @@ test('every secret is cut out as it is used, however it was typed', () => {
       expect(redact(`before ${spelling} after`)).not.toContain(spelling)
     }
   }
+})
+
+describe('budgets', () => {
+  const withBudgets = (budgets: object, more: object = {}) => ({
+    'flowmeter.config.json': JSON.stringify({ budgets, ...more }),
+  })
+  const ADMIN_KEY = 'sk-admin-of-keys-alone'
+  const env = { ...COMPLETE_ENV, BUDGETS_ADMIN_KEY: ADMIN_KEY }
+
+  test('are off unless the file has them, and then have their defaults', () => {
+    expect(load(COMPLETE_ENV).budgets).toBeUndefined()
+    const { budgets } = load(env, withBudgets({}))
+    expect(budgets?.keys).toMatchObject({
+      ...{ maxBudget: 10_000_000n, budgetDuration: '30d', rpmLimit: 100, tpmLimit: 10_000 },
+      ...{ models: [], perCustomer: 5 },
+    })
+    expect(redact(`before ${ADMIN_KEY}`)).toBe('before [redacted]')
+  })
+
+  test('need an admin key, which may come from a file', () => {
+    expect(refusal(COMPLETE_ENV, withBudgets({}))).toContain('BUDGETS_ADMIN_KEY: is missing')
+    const files = { ...withBudgets({}), 'admin.key': `${ADMIN_KEY}\n` }
+    const folder = folderWith(files)
+    const fromFile = { ...COMPLETE_ENV, BUDGETS_ADMIN_KEY_FILE: join(folder, 'admin.key') }
+    expect(loadConfig(fromFile, folder).secretOf('BUDGETS_ADMIN_KEY')).toBe(ADMIN_KEY)
+  })
+
+  test('are never managed with the key that reads usage', () => {
+    const { LITELLM_API_KEY = '' } = COMPLETE_ENV
+    const same = { ...COMPLETE_ENV, BUDGETS_ADMIN_KEY: LITELLM_API_KEY }
+    const message = refusal(same, withBudgets({}))
+    expect(message).toContain('BUDGETS_ADMIN_KEY: is the same key as LITELLM_API_KEY')
+    expect(message).not.toContain(LITELLM_API_KEY)
+  })
+
+  test('name the LiteLLM that they are about, where there are several or none', () => {
+    const litellm = (name: string) => ({
+      ...{ kind: 'litellm', name, apiUrl: `https://${name}.example.org` },
+      apiKeyEnv: 'LITELLM_API_KEY',
+    })
+    const sources = [litellm('a'), litellm('b')]
+    expect(refusal(env, withBudgets({}, { sources }))).toContain('there are several')
+    expect(refusal(env, withBudgets({ source: 'c' }, { sources }))).toContain('no source "c"')
+    expect(load(env, withBudgets({ source: 'b' }, { sources })).budgets?.source).toBe('b')
+  })
+
+  test('refuse what is no limit', () => {
+    for (const keys of [
+      ...[{ maxBudget: '1.0000001' }, { maxBudget: 10 }, { maxBudget: '-1' }],
+      ...[{ budgetDuration: 'soon' }, { rpmLimit: 1.5 }, { tpmLimit: -1 }, { unknown: 1 }],
+    ]) {
+      expect(refusal(env, withBudgets({ keys }))).toContain('flowmeter.config.json, budgets.keys')
+    }
+    const none = { maxBudget: null, budgetDuration: null, rpmLimit: null, tpmLimit: null }
+    expect(load(env, withBudgets({ keys: none })).budgets?.keys).toMatchObject(none)
+  })
 })

@@ -19,6 +19,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   sources: ['domain/', 'ports/', 'runtime/'],
   attestors: ['domain/', 'ports/', 'runtime/'],
   settlers: ['domain/', 'ports/', 'runtime/', 'pricing/plan.js'],
+  // Where customers' keys are made, limited and blocked.
+  gateways: ['domain/', 'ports/', 'runtime/'],
   // Who takes a customer's money, and tells by webhook.
   payments: ['domain/', 'ports/'],
   // What operators bring: modules, queries.
@@ -35,6 +37,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ...['sources/index.js', 'attestors/index.js', 'settlers/index.js', 'operator/index.js'],
     'notifiers/index.js',
     'payments/index.js',
+    'gateways/index.js',
   ],
 }
 
@@ -62,7 +65,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   zod: [
     ...['config.ts', 'settings.ts', 'http/config.ts', 'mapping/', 'pricing/model-aliases.ts'],
     ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
-    ...['sources/', 'attestors/', 'settlers/', 'payments/', 'notifiers/'],
+    ...['sources/', 'attestors/', 'settlers/', 'payments/', 'notifiers/', 'gateways/'],
   ],
 }
 

@@ -54,7 +54,9 @@ async function run(answers: InitAnswers, env: Environment, folder: string): Prom
   const set = new Map(
     needs.map(({ setting }) => [setting, layers.find({ env: setting, secret: true })]),
   )
-  layers.check() // A file that is named and not there is told before anything is made.
+  const plain = answers.litellmUrl && layers.problemOf(answers.litellmUrl)
+  if (plain) layers.problems.push(`LiteLLM's URL: ${plain}`)
+  layers.check() // Also a file that is named and not there: told before anything is made.
   const lines: string[] = []
   const changed: string[] = []
   const keys: KeyReport[] = []

@@ -1,12 +1,12 @@
 import { z } from 'zod'
-import { isAllowList } from './allow-list.js'
+import { areAddresses } from '../runtime/addresses.js'
 
 const text = z.string().trim()
 const list = text
   .default('')
   .transform((value) => value.split(',').flatMap((item) => item.trim() || []))
 const addresses = list.refine(
-  isAllowList,
+  areAddresses,
   'expected addresses or CIDR ranges, such as 10.0.0.7 or 10.0.0.0/8',
 )
 const ADMIN_TOKEN_MIN = 24

@@ -12,8 +12,6 @@ const place = {
   urlEnv: variable,
   /** What is less severe is not told there. */
   minSeverity: z.enum(SEVERITIES).default('warning'),
-  /** For a receiver in the own network. */
-  allowHttp: z.boolean().default(false),
 }
 
 export const notifyConfig = z

@@ -15,8 +15,6 @@ export interface Place {
   /** The variable that holds the address. */
   readonly urlEnv: string
   readonly url: string
-  /** For receivers on the same machine or network. */
-  readonly allowHttp: boolean
 }
 
 /**
@@ -67,15 +65,14 @@ export class Post {
   }
 }
 
-function checkUrl({ name, urlEnv, url, allowHttp }: Place): void {
+/** Whether http:// may be used there was looked at with the settings. */
+function checkUrl({ name, urlEnv, url }: Place): void {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
-  const isSafe =
-    parsed?.protocol === 'https:' || (parsed?.protocol === 'http:' && allowHttp === true)
-  if (parsed !== undefined && isSafe && parsed.username === '' && parsed.password === '') return
+  const isWeb = parsed?.protocol === 'https:' || parsed?.protocol === 'http:'
+  if (parsed !== undefined && isWeb && parsed.username === '' && parsed.password === '') return
   throw new ConfigError(
     'notify_url',
-    `${urlEnv}, of "${name}" in notify: expected an https:// address without a user in it (http:// ` +
-      'only with "allowHttp": true, for a receiver in your own network).',
+    `${urlEnv}, of "${name}" in notify: expected an https:// address without a user in it.`,
   )
 }
 

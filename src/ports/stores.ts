@@ -9,6 +9,7 @@ import type { AccessTokens } from './access-tokens.js'
 import type { Controls } from './control-totals.js'
 import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
+import type { Holds, Keys } from './keys.js'
 import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
 import type { Ledger } from './ledger.js'
 import type { Meters } from './meters.js'
@@ -341,6 +342,8 @@ export interface Stores {
   readonly stops: Stops
   readonly ledger: Ledger
   readonly payments: Payments
+  readonly keys: Keys
+  readonly holds: Holds
   readonly books: Books
   readonly identity: Identity
   readonly meters: Meters

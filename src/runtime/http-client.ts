@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events'
 import axios, { type AxiosInstance } from 'axios'
 import { RetryableError } from '../domain/errors.js'
 import { type Exchange, tellExchange } from './measures.js'
+import { learnCredentials, redact } from './redaction.js'
 
 export interface HttpClientParts {
   /** Without a slash at the end. May carry a path. */
@@ -51,6 +52,7 @@ export class HttpClient {
     this.#codePrefix = codePrefix
     this.#timeoutMs = timeoutMs
     this.#host = new URL(baseUrl).host
+    learnCredentials(baseUrl)
     this.#axios = axios.create({
       baseURL: baseUrl,
       maxContentLength: responseBytesMax,
@@ -81,8 +83,10 @@ export class HttpClient {
       const headers = Object.fromEntries(
         Object.entries(answer.headers).map(([name, value]) => [name.toLowerCase(), `${value}`]),
       )
-      const text = answer.data ?? ''
       outcome = answer.status < 400 ? 'answered' : 'refused'
+      const said = answer.data ?? ''
+      // Whoever refuses a key likes to repeat it, and what was refused is told to people.
+      const text = outcome === 'refused' ? redact(said) : said
       return { status: answer.status, headers, text, json: () => this.#parse(text) }
     } catch (error) {
       signal.throwIfAborted()

@@ -9,8 +9,23 @@ import type { Batches, NewEntry, StoredBatch, StoredEntry } from '../ports/store
 import { tellStage } from '../runtime/measures.js'
 import { accountOf, accountText, count } from './columns.js'
 import { decode, encode } from './json.js'
+import { kept } from './kept.js'
 import { sqlMeters } from './meters.js'
 import type { BatchesTable, EntriesTable, Tables } from './tables.js'
+
+const lastBatch = kept((db) => db.selectFrom('batches').selectAll().orderBy('seq', 'desc').limit(1))
+
+const batchOf = kept((db, id: BatchId) =>
+  db.selectFrom('batches').selectAll().where('seq', '=', id),
+)
+
+const oldestBatchIn = kept((db, ...states: BatchState[]) =>
+  db.selectFrom('batches').selectAll().where('state', 'in', states).orderBy('seq').limit(1),
+)
+
+const entriesOf = kept((db, id: BatchId) =>
+  db.selectFrom('entries').selectAll().where('seq', '=', id).orderBy('position'),
+)
 
 export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
   const update = (id: BatchId) => db.updateTable('batches').where('seq', '=', id)
@@ -19,10 +34,9 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
   const one = (row: Selectable<BatchesTable> | undefined) =>
     row === undefined ? undefined : storedBatch(row)
   return {
-    last: async () => one(await select().orderBy('seq', 'desc').limit(1).executeTakeFirst()),
-    get: async (id) => one(await select().where('seq', '=', id).executeTakeFirst()),
-    oldestIn: async (...states) =>
-      one(await select().where('state', 'in', states).orderBy('seq').limit(1).executeTakeFirst()),
+    last: async () => one((await lastBatch(db))[0]),
+    get: async (id) => one((await batchOf(db, id))[0]),
+    oldestIn: async (...states) => one((await oldestBatchIn(db, ...states))[0]),
     async parked(from, limit) {
       const rows = await db
         .selectFrom('batches')
@@ -101,13 +115,7 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
     },
 
     async entries(id) {
-      const rows = await db
-        .selectFrom('entries')
-        .selectAll()
-        .where('seq', '=', id)
-        .orderBy('position')
-        .execute()
-      return rows.map(storedEntry)
+      return (await entriesOf(db, id)).map(storedEntry)
     },
 
     async newestIn(id) {

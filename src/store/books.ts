@@ -7,6 +7,7 @@ import type { Books, ChainView } from '../ports/stores.js'
 import { accountText } from './columns.js'
 import { slicesOf } from './in-transaction.js'
 import { decode, encode } from './json.js'
+import { kept } from './kept.js'
 import type { Tables } from './tables.js'
 
 type Kind = 'view' | 'vault' | 'applied' | 'balance' | 'cursor' | 'checks'
@@ -77,6 +78,29 @@ function versionOf(view: ChainView): string {
   return keccak(utf8(encode([view.vaults, view.models, view.plans])))
 }
 
+const documentOf = kept((db, kind: Kind, name: string) =>
+  db.selectFrom('books').select('value').where('kind', '=', kind).where('name', '=', name),
+)
+
+const documentsBetween = kept((db, kind: Kind, from: string, to: string) =>
+  db
+    .selectFrom('books')
+    .select('value')
+    .where('kind', '=', kind)
+    .where('name', '>=', from)
+    .where('name', '<=', to)
+    .orderBy('name'),
+)
+
+const putDocument = kept((db, kind: Kind, name: string, value: string) =>
+  db
+    .insertInto('books')
+    .values({ kind, name, value })
+    .onConflict((conflict) =>
+      conflict.columns(['kind', 'name']).doUpdateSet({ value: sql`excluded.value` }),
+    ),
+)
+
 /** Documents by kind and name. */
 class Shelf {
   readonly #db: Kysely<Tables>
@@ -86,12 +110,7 @@ class Shelf {
   }
 
   async get<Value>(kind: Kind, name: string): Promise<Value | undefined> {
-    const row = await this.#db
-      .selectFrom('books')
-      .select('value')
-      .where('kind', '=', kind)
-      .where('name', '=', name)
-      .executeTakeFirst()
+    const [row] = await documentOf(this.#db, kind, name)
     return row === undefined ? undefined : decode<Value>(row.value)
   }
 
@@ -109,25 +128,13 @@ class Shelf {
 
   /** Names begin with an account. */
   async valuesIn<Value>(kind: Kind, { from, to }: AccountRange): Promise<Value[]> {
-    const rows = await this.#db
-      .selectFrom('books')
-      .select('value')
-      .where('kind', '=', kind)
-      .where('name', '>=', accountText(from))
-      .where('name', '<=', `${accountText(to)}${BEYOND_PERIODS}`)
-      .orderBy('name')
-      .execute()
+    const last = `${accountText(to)}${BEYOND_PERIODS}`
+    const rows = await documentsBetween(this.#db, kind, accountText(from), last)
     return rows.map(({ value }) => decode<Value>(value))
   }
 
   async put(kind: Kind, name: string, value: unknown): Promise<void> {
-    await this.#db
-      .insertInto('books')
-      .values({ kind, name, value: encode(value) })
-      .onConflict((conflict) =>
-        conflict.columns(['kind', 'name']).doUpdateSet({ value: sql`excluded.value` }),
-      )
-      .execute()
+    await putDocument(this.#db, kind, name, encode(value))
   }
 
   /** Writes what differs alone: of twenty thousand vaults, few change at once. */

@@ -4,6 +4,7 @@ import { assert } from '../domain/errors.js'
 import type { Era, Meters } from '../ports/meters.js'
 import { inTransaction } from './in-transaction.js'
 import { decode, encode } from './json.js'
+import { kept } from './kept.js'
 import type { Tables } from './tables.js'
 
 const CURRENT = 'meter'
@@ -11,15 +12,14 @@ const ERA = 'meter/'
 /** The next text after all that begin with `meter/`. */
 const AFTER_ERAS = 'meter0'
 
+const meterRows = kept((db) =>
+  db.selectFrom('identity').selectAll().where('name', '>=', CURRENT).where('name', '<', AFTER_ERAS),
+)
+
 /** In the rows of `identity`: what a store is bound to is its current meter, and all that it had. */
 export function sqlMeters(db: Kysely<Tables>): Meters {
   const all = async (): Promise<[Era, ...Era[]]> => {
-    const rows = await db
-      .selectFrom('identity')
-      .selectAll()
-      .where('name', '>=', CURRENT)
-      .where('name', '<', AFTER_ERAS)
-      .execute()
+    const rows = await meterRows(db)
     const eras = rows
       .flatMap(({ name, value }) => (name === CURRENT ? [] : [decode<Era>(value)]))
       .sort((a, b) => a.era - b.era)

@@ -3,17 +3,17 @@ import type { Purpose } from '../domain/ids.js'
 import type { Clock } from '../ports/clock.js'
 import type { Fate, SignedTx, TxId } from '../ports/lane.js'
 import type { Outbox, SavedTx } from '../ports/stores.js'
+import { kept } from './kept.js'
 import type { OutboxTable, Tables } from './tables.js'
+
+const openTx = kept((db, lane: string) =>
+  db.selectFrom('outbox').selectAll().where('lane', '=', lane).where('fate', '=', 'open'),
+)
 
 export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
   return {
     async openOn(lane) {
-      const row = await db
-        .selectFrom('outbox')
-        .selectAll()
-        .where('lane', '=', lane)
-        .where('fate', '=', 'open')
-        .executeTakeFirst()
+      const [row] = await openTx(db, lane)
       return row === undefined ? undefined : savedTx(row)
     },
 

@@ -9,6 +9,7 @@ import { accountOf, accountText, count } from './columns.js'
 import { decided } from './decided.js'
 import { callFacts, takeIn } from './intake.js'
 import { decode, encode } from './json.js'
+import { kept } from './kept.js'
 import { pendingCorrection } from './pending-corrections.js'
 import { saveReadings } from './readings.js'
 import { unrecordedAt } from './seen-corrections.js'
@@ -20,24 +21,48 @@ const ATTRIBUTED_TO = {
   periodStart: 'usage_records.period_start',
 }
 
+const sourceOf = kept((db, name: string) =>
+  db.selectFrom('sources').selectAll().where('name', '=', name),
+)
+
+function waiting(db: Kysely<Tables>) {
+  return db
+    .selectFrom('usage_records')
+    .leftJoin('record_decisions', decided)
+    .selectAll()
+    .where('batch_seq', 'is', null)
+    .where('excluded', 'is', null)
+    .where(sql<boolean>`(verdict is null or verdict <> 'exclude')`)
+    .orderBy('started_at_ms')
+    .orderBy('request_id')
+}
+
+const unattributed = kept((db, mappingVersion: string, limit: number) =>
+  waiting(db)
+    .where((where) =>
+      where.or([
+        where('mapping_version', 'is', null),
+        where('mapping_version', '!=', mappingVersion),
+      ]),
+    )
+    .limit(limit),
+)
+
+const attributed = kept((db, mappingVersion: string, limit: number) =>
+  waiting(db)
+    .where('mapping_version', '=', mappingVersion)
+    .where('account', 'is not', null)
+    // What waits for a correction or an operator must not keep the others from being read.
+    .where(({ not, exists }) => not(exists(pendingCorrection(db, ATTRIBUTED_TO))))
+    .where(({ not, exists }) => not(exists(openStop(db, ATTRIBUTED_TO))))
+    .where(({ not, exists }) => not(exists(unrecordedAt(db, ATTRIBUTED_TO))))
+    .limit(limit),
+)
+
 export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
-  const waiting = () =>
-    db
-      .selectFrom('usage_records')
-      .leftJoin('record_decisions', decided)
-      .selectAll()
-      .where('batch_seq', 'is', null)
-      .where('excluded', 'is', null)
-      .where(sql<boolean>`(verdict is null or verdict <> 'exclude')`)
-      .orderBy('started_at_ms')
-      .orderBy('request_id')
   return {
     async source(name) {
-      const row = await db
-        .selectFrom('sources')
-        .selectAll()
-        .where('name', '=', name)
-        .executeTakeFirst()
+      const [row] = await sourceOf(db, name)
       return row === undefined ? undefined : sourceState(row)
     },
 
@@ -134,16 +159,7 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
     },
 
     async unattributed(mappingVersion, limit) {
-      const rows = await waiting()
-        .where((where) =>
-          where.or([
-            where('mapping_version', 'is', null),
-            where('mapping_version', '!=', mappingVersion),
-          ]),
-        )
-        .limit(limit)
-        .execute()
-      return rows.map(usageRecord)
+      return (await unattributed(db, mappingVersion, limit)).map(usageRecord)
     },
 
     saveAttributions: (mapping_version, found) =>
@@ -170,16 +186,7 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
       }),
 
     async attributed(mappingVersion, limit) {
-      const rows = await waiting()
-        .where('mapping_version', '=', mappingVersion)
-        .where('account', 'is not', null)
-        // What waits for a correction or an operator must not keep the others from being read.
-        .where(({ not, exists }) => not(exists(pendingCorrection(db, ATTRIBUTED_TO))))
-        .where(({ not, exists }) => not(exists(openStop(db, ATTRIBUTED_TO))))
-        .where(({ not, exists }) => not(exists(unrecordedAt(db, ATTRIBUTED_TO))))
-        .limit(limit)
-        .execute()
-      return rows.map(attributedRecord)
+      return (await attributed(db, mappingVersion, limit)).map(attributedRecord)
     },
 
     waitingOf: (key) => waitingUsage(db, key),
@@ -205,7 +212,7 @@ export function sqlRecords(db: Kysely<Tables>, clock: Clock): Records {
     counts: () => recordCounts(db),
 
     async unmappedPayers(limit) {
-      const rows = await waiting()
+      const rows = await waiting(db)
         .clearSelect()
         .clearOrderBy()
         .select(['user', 'unmapped_reason', sql<bigint>`count(*)`.as('records')])

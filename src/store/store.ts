@@ -10,7 +10,9 @@ import { sqlCorrections } from './corrections.js'
 import { sqlDecisions } from './decisions.js'
 import { sqlDirectories } from './directories.js'
 import { sqlDirectory } from './directory.js'
+import { sqlHolds } from './holds.js'
 import { sqlIdentity } from './identity.js'
+import { sqlKeys } from './keys.js'
 import { sqlLedger } from './ledger.js'
 import { sqlMeters } from './meters.js'
 import { migrations } from './migrations/index.js'
@@ -62,6 +64,8 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     stops: sqlStops(db, clock),
     ledger: sqlLedger(db),
     payments: sqlPayments(db, clock),
+    keys: sqlKeys(db, clock),
+    holds: sqlHolds(db, clock),
     books: sqlBooks(db),
     identity: sqlIdentity(db),
     meters: sqlMeters(db),

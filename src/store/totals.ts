@@ -1,29 +1,27 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
-import {
-  type AccountNumber,
-  type AccountRange,
-  ALL_ACCOUNTS,
-  modelId,
-  storedBatchId,
-} from '../domain/ids.js'
+import { type AccountNumber, ALL_ACCOUNTS, modelId, storedBatchId } from '../domain/ids.js'
 import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { Stated, Totals } from '../ports/stores.js'
 import { accountOf, accountText } from './columns.js'
+import { kept } from './kept.js'
 import { pendingCorrection } from './pending-corrections.js'
 import { unrecordedAt } from './seen-corrections.js'
 import { openStop } from './stops.js'
 import type { StatedTotalsTable, Tables, UsageTotalsTable } from './tables.js'
 
+const totalsOf = kept((db, account: string, periodStart: bigint) =>
+  db
+    .selectFrom('usage_totals')
+    .selectAll()
+    .where('account', '=', account)
+    .where('period_start', '=', periodStart)
+    .orderBy('model_id'),
+)
+
 export function sqlTotals(db: Kysely<Tables>): Totals {
   return {
     async of({ accountNumber, periodStart }) {
-      const rows = await db
-        .selectFrom('usage_totals')
-        .selectAll()
-        .where('account', '=', accountText(accountNumber))
-        .where('period_start', '=', BigInt(periodStart))
-        .orderBy('model_id')
-        .execute()
+      const rows = await totalsOf(db, accountText(accountNumber), BigInt(periodStart))
       return rows.map(usageTotal)
     },
 
@@ -67,16 +65,10 @@ export function sqlTotals(db: Kysely<Tables>): Totals {
 
     lower: (key, rows) => saveRows(db, key, rows),
 
-    all: async (range) => (await statedIn(db, range).execute()).map(stated),
-
-    restatable: async (range) =>
-      (
-        await statedIn(db, range)
-          .where(({ not, exists }) => not(exists(pendingCorrection(db, STATED))))
-          .where(({ not, exists }) => not(exists(openStop(db, STATED))))
-          .where(({ not, exists }) => not(exists(unrecordedAt(db, STATED))))
-          .execute()
-      ).map(stated),
+    all: async ({ from, to }) =>
+      (await allStated(db, accountText(from), accountText(to))).map(stated),
+    restatable: async ({ from, to }) =>
+      (await restatable(db, accountText(from), accountText(to))).map(stated),
 
     async nextRange(from) {
       const ends = [await lastStated(db, from), await lastSeen(db, from)]
@@ -91,15 +83,24 @@ const STATED = { account: 'stated_totals.account', periodStart: 'stated_totals.p
 /** (Vault, period)s that are looked at together: some hundred kilobytes with all that is known of them. */
 const ENTRIES_A_RANGE = 1_000
 
-function statedIn(db: Kysely<Tables>, { from, to }: AccountRange) {
+function statedIn(db: Kysely<Tables>, from: string, to: string) {
   return db
     .selectFrom('stated_totals')
     .selectAll()
-    .where('account', '>=', accountText(from))
-    .where('account', '<=', accountText(to))
+    .where('account', '>=', from)
+    .where('account', '<=', to)
     .orderBy('account')
     .orderBy('period_start')
 }
+
+const allStated = kept(statedIn)
+
+const restatable = kept((db, from: string, to: string) =>
+  statedIn(db, from, to)
+    .where(({ not, exists }) => not(exists(pendingCorrection(db, STATED))))
+    .where(({ not, exists }) => not(exists(openStop(db, STATED))))
+    .where(({ not, exists }) => not(exists(unrecordedAt(db, STATED)))),
+)
 
 function stated(row: Selectable<StatedTotalsTable>): Stated {
   return {
@@ -109,30 +110,36 @@ function stated(row: Selectable<StatedTotalsTable>): Stated {
   }
 }
 
-/** Undefined where fewer are left than a range holds. */
-async function lastStated(db: Kysely<Tables>, from: AccountNumber): Promise<string | undefined> {
-  const row = await db
+const statedAfter = kept((db, from: string) =>
+  db
     .selectFrom('stated_totals')
     .select('account')
-    .where('account', '>=', accountText(from))
+    .where('account', '>=', from)
     .orderBy('account')
     .orderBy('period_start')
     .limit(1)
-    .offset(ENTRIES_A_RANGE - 1)
-    .executeTakeFirst()
+    .offset(ENTRIES_A_RANGE - 1),
+)
+
+const seenAfter = kept((db, from: string) =>
+  db
+    .selectFrom('books')
+    .select('name')
+    .where('kind', '=', 'applied')
+    .where('name', '>=', from)
+    .orderBy('name')
+    .limit(1)
+    .offset(ENTRIES_A_RANGE - 1),
+)
+
+/** Undefined where fewer are left than a range holds. */
+async function lastStated(db: Kysely<Tables>, from: AccountNumber): Promise<string | undefined> {
+  const [row] = await statedAfter(db, accountText(from))
   return row?.account
 }
 
 async function lastSeen(db: Kysely<Tables>, from: AccountNumber): Promise<string | undefined> {
-  const row = await db
-    .selectFrom('books')
-    .select('name')
-    .where('kind', '=', 'applied')
-    .where('name', '>=', accountText(from))
-    .orderBy('name')
-    .limit(1)
-    .offset(ENTRIES_A_RANGE - 1)
-    .executeTakeFirst()
+  const [row] = await seenAfter(db, accountText(from))
   return row?.name.slice(0, accountText(from).length)
 }
 

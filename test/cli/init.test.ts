@@ -142,6 +142,15 @@ describe('where something is there already', () => {
       expect(readdirSync(cwd)).toEqual([])
     }
   })
+
+  test('so is a LiteLLM that would be asked without TLS, unless its host is named', async () => {
+    const cwd = tempFolder()
+    const args = ['init', '--yes', '--litellm-url', 'http://litellm:4000']
+    const run = await runCli(args, { cwd })
+    expect([run.code, readdirSync(cwd)]).toEqual([78, []])
+    expect(run.stderr).toContain('ALLOW_INSECURE_HTTP')
+    expect((await runCli(args, { cwd, env: { ALLOW_INSECURE_HTTP: 'litellm' } })).code).toBe(0)
+  })
 })
 
 describe('with somebody at a terminal', () => {

@@ -134,9 +134,11 @@ describe('no secret in what the daemon writes', () => {
     const cwd = tempFolder()
     const script = `
       import { createLogger } from ${JSON.stringify(built('runtime/log.js'))}
+      import { learnSecret } from ${JSON.stringify(built('runtime/redaction.js'))}
       import { RetryableError } from ${JSON.stringify(built('domain/errors.js'))}
       const secrets = ${JSON.stringify(Object.values(secrets))}
-      const log = createLogger({ level: 'trace', file: 'logs/connector.log', secrets })
+      secrets.forEach(learnSecret)
+      const log = createLogger({ level: 'trace', file: 'logs/connector.log' })
       const bare = (text) => text.replace(/^0x/, '')
       for (const one of secrets.flatMap((s) => [s, s.toLowerCase(), bare(s), bare(s).toUpperCase()])) {
         log.info('message ' + one)

@@ -5,7 +5,7 @@ import { messageOf, NOW_MS, noticeOf, notifierContract } from '../ports/notifier
 
 describe('the contract of a notifier', () =>
   notifierContract((url) => {
-    const place = { name: 'channel', urlEnv: 'SLACK_URL', url, allowHttp: true } as const
+    const place = { name: 'channel', urlEnv: 'SLACK_URL', url } as const
     return new SlackNotifier({ ...place, minSeverity: 'warning' }, () => NOW_MS)
   }))
 

@@ -9,7 +9,7 @@ const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 
 function make(url: string, changes: object = {}): WebhookNotifier {
   const names = { name: 'on-call', urlEnv: 'HOOK_URL', secretEnv: 'HOOK_SECRET' }
-  const place = { ...names, url, secret: SECRET, minSeverity: 'warning', allowHttp: true } as const
+  const place = { ...names, url, secret: SECRET, minSeverity: 'warning' } as const
   return new WebhookNotifier({ ...place, ...changes }, () => NOW_MS)
 }
 
@@ -67,7 +67,6 @@ test('the body', () => {
 
 describe('settings that cannot work name the variable and never its value', () => {
   test.each([
-    ['http://inside/canary', { allowHttp: false }, 'HOOK_URL'],
     ['ftp://x/canary', {}, 'HOOK_URL'],
     ['file:///canary', {}, 'HOOK_URL'],
     ['canary', {}, 'HOOK_URL'],

@@ -35,7 +35,7 @@ beforeEach(async () => {
   store = await file.open()
   receiver = new TestReceiver()
   const url = await receiver.start()
-  const place = { urlEnv: 'URL', minSeverity: 'warning', allowHttp: true } as const
+  const place = { urlEnv: 'URL', minSeverity: 'warning' } as const
   notifiers = await createNotifiers(
     [{ kind: 'webhook', name: 'hook', secretEnv: 'SECRET', ...place }],
     (variable) => (variable === 'URL' ? url : SECRET),

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { RetryableError } from '../../src/domain/errors.js'
 import { HttpClient, type HttpClientParts } from '../../src/runtime/http-client.js'
+import { learnSecret } from '../../src/runtime/redaction.js'
 
 const KEY = 'sk-canary-of-this-test'
 
@@ -53,6 +54,16 @@ async function failureOf(work: Promise<unknown>): Promise<RetryableError> {
   if (!(failure instanceof RetryableError)) throw new Error(`not retryable: ${failure}`)
   return failure
 }
+
+test('a refusal that repeats the key is told without it', async () => {
+  learnSecret(KEY)
+  answer = (request, response) => {
+    response.statusCode = 401
+    response.end(JSON.stringify({ error: `${request.headers.authorization} is no key` }))
+  }
+  const { text } = await client().request({ path: '/' }, signal)
+  expect(JSON.parse(text)).toEqual({ error: 'Bearer [redacted] is no key' })
+})
 
 describe('a request', () => {
   test('carries method, path, query, headers and a body of JSON', async () => {

@@ -1,6 +1,7 @@
 import { ConfigError, RetryableError } from '../../domain/errors.js'
+import { Breaker } from '../../runtime/breaker.js'
 import { HttpClient } from '../../runtime/http-client.js'
-import { Breaker } from './breaker.js'
+import { learnCredentials, redact } from '../../runtime/redaction.js'
 import type { FlareConfig } from './config.js'
 import { intQuantity, parseAs, rpcAnswer } from './parse.js'
 
@@ -200,7 +201,8 @@ export class RpcClient {
     }
     const { result, error } = parseAs(rpcAnswer, answer.json(), `${host} ${method}`)
     if (error === undefined || error === null) return result
-    const said = hideValues(error.message, query).slice(0, MESSAGE_CHARACTERS_MAX)
+    // Some providers repeat the key that they refuse.
+    const said = redact(error.message).slice(0, MESSAGE_CHARACTERS_MAX)
     if (isRefusal(method, error)) throw new NodeRefusal(`${method}: ${said}`, error.data)
     throw new RetryableError('attestor_unreachable', `${host} ${method}: ${said}`)
   }
@@ -209,6 +211,7 @@ export class RpcClient {
 function nodeOf(url: string, { apiKey, requestTimeoutMs }: FlareConfig): Node {
   const { origin, pathname, searchParams, host, hostname } = new URL(url)
   const query = Object.fromEntries(searchParams)
+  learnCredentials(url)
   if (apiKey !== undefined && FLARE_HOST.test(hostname)) query['x-apikey'] = apiKey
   const http = new HttpClient({
     baseUrl: pathname === '/' ? origin : origin + pathname,
@@ -226,12 +229,6 @@ function isRefusal(method: string, error: { code?: number | undefined; message: 
 
 function isJson(text: string): boolean {
   return /^\s*[{[]/.test(text)
-}
-
-/** Some providers repeat the key that they refuse. */
-function hideValues(text: string, query: Readonly<Record<string, string>>): string {
-  const values = Object.values(query).filter((value) => value !== '')
-  return values.reduce((hidden, value) => hidden.replaceAll(value, '…'), text)
 }
 
 function wrongChain(host: string, actual: number, expected: number): ConfigError {

@@ -23,6 +23,8 @@ import { limits } from './0051_limits.js'
 import { notices } from './0051_notices.js'
 import { ledger } from './0060_ledger.js'
 import { payments } from './0061_payments.js'
+import { keys } from './0062_keys.js'
+import { workLists } from './0063_work_lists.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -48,6 +50,8 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0051_notices': notices,
   '0060_ledger': ledger,
   '0061_payments': payments,
+  '0062_keys': keys,
   '0050_views': views,
   '0051_limits': limits,
+  '0063_work_lists': workLists,
 }

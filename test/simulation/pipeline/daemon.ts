@@ -20,8 +20,6 @@ import { sqlStore } from '../../../src/store/store.js'
 import { Crash, type Process } from './process.js'
 import type { World } from './world.js'
 
-/** Longer than the daemon's own: fewer idle steps, and the same order of things. */
-const IDLE_MS = 60_000
 const BACKOFF_MS_MAX = 60_000
 export const RECEIPT_SECRET = 'canary: nobody but its customer may find a record'
 
@@ -142,6 +140,7 @@ export class Daemon {
   #wire(wiring: Wiring): Worker[] {
     const { process } = this
     const { clock, schedule, nowMs, db } = this.#world
+    const { settings } = schedule
     const { signal } = process
     const whole = sqlStore(db.withPlugin(process), clock)
     const storeOf = (worker: string) => wiring.store(process.watch(whole, worker, true), worker)
@@ -160,10 +159,9 @@ export class Daemon {
       more: { readonly idleMs?: number; readonly next?: string } = {},
     ): Worker => {
       const step = stepOf(storeOf(name), portsOf(name))
-      const { idleMs = IDLE_MS, ...rest } = more
+      const { idleMs = settings.idleMs, ...rest } = more
       return { name, step, idleMs, ...rest, dueAtMs: nowMs, failures: 0, isRunning: false }
     }
-    const { settings } = schedule
     const meter = this.ports.meterKey.address
     const [ahead, behind]: [CollectPass, CollectPass] = [{}, {}]
     const reconciled: ReconcilePass = {}
@@ -254,7 +252,7 @@ export class Daemon {
           const lanes = [attestor.lane, ...settler.lanes]
           return () => reconcileNext({ store, settler, lanes, clock }, reconciled, signal)
         },
-        { next: 'attribute', idleMs: 60_000 },
+        { next: 'attribute', idleMs: 2 * settings.idleMs },
       ),
     ]
   }

@@ -5,8 +5,6 @@ import { BUGS, type BugName } from './bugs.js'
 import { INVARIANTS } from './invariants.js'
 import { isBad, type Outcome, runSeed } from './run.js'
 
-const THREADS_MAX = 2
-
 interface Share {
   readonly seeds: readonly number[]
   readonly bug: BugName | undefined
@@ -20,7 +18,7 @@ async function main(): Promise<void> {
       from: { type: 'string', default: '1' },
       seed: { type: 'string' },
       bug: { type: 'string' },
-      threads: { type: 'string' },
+      workers: { type: 'string' },
       json: { type: 'boolean', default: false },
       trace: { type: 'boolean', default: false },
       /** Ends with the first seed that fails. */
@@ -32,11 +30,11 @@ async function main(): Promise<void> {
     values.seed === undefined
       ? Array.from({ length: Number(values.seeds) }, (_, i) => Number(values.from) + i)
       : [Number(values.seed)]
-  const threads = Number(values.threads ?? Math.min(THREADS_MAX, availableParallelism()))
+  const workers = Number(values.workers ?? availableParallelism())
   const outcomes =
     values.trace || seeds.length === 1
       ? [await runOne(seeds[0] ?? 1, bug, values.trace)]
-      : await runAll({ seeds, bug, isFirstEnough: values.first }, values.first ? 1 : threads)
+      : await runAll({ seeds, bug, isFirstEnough: values.first }, values.first ? 1 : workers)
   tell(outcomes, values.json)
 }
 
@@ -74,11 +72,11 @@ function resultOf(outcomes: readonly Outcome[]) {
   }
 }
 
-async function runAll(share: Share, threads: number): Promise<Outcome[]> {
-  if (threads < 2) return runShare(share)
+async function runAll(share: Share, workers: number): Promise<Outcome[]> {
+  if (workers < 2) return runShare(share)
   const { seeds } = share
-  const shares = Array.from({ length: threads }, (_, t) =>
-    seeds.filter((_seed, i) => i % threads === t),
+  const shares = Array.from({ length: workers }, (_, t) =>
+    seeds.filter((_seed, i) => i % workers === t),
   )
   const outcomes = await Promise.all(shares.map((some) => inThread({ ...share, seeds: some })))
   return outcomes.flat().sort((a, b) => a.seed - b.seed)

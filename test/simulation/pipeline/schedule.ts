@@ -22,6 +22,8 @@ export interface Schedule {
   readonly calmAtMs: number
   readonly rows: readonly Row[]
   readonly settings: {
+    /** Of workers that find nothing to do: longer than the daemon's own, in the same order of things. */
+    readonly idleMs: number
     readonly overlapMs: number
     readonly rescanMs: number
     readonly sealIntervalMs: number
@@ -60,6 +62,7 @@ export function scheduleOf(seed: number): Schedule {
     calmAtMs,
     rows: rowsOf(startMs, calmAtMs, overlapMs, random),
     settings: {
+      idleMs: random.pick([1, 2, 4]) * MINUTE,
       overlapMs,
       rescanMs: random.pick([0, 0, 6 * HOUR]),
       sealIntervalMs: random.pick([1, 3, 10]) * MINUTE,

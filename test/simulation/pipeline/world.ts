@@ -235,15 +235,29 @@ export async function emptyDatabase(): Promise<Kysely<Tables>> {
     keepStatements()
     database = openSqlite(':memory:')
     await sqlStore(database, { now: () => 0 }).migrate()
-    tables = (await database.introspection.getTables()).flatMap(tableName)
+    tables = await referringFirst(database)
     return database
   }
-  await sql`pragma foreign_keys = off`.execute(database) // In any order.
-  for (const name of tables) {
-    await database.deleteFrom(name as keyof Tables).execute()
-  }
-  await sql`pragma foreign_keys = on`.execute(database)
+  for (const name of tables) await database.deleteFrom(name as keyof Tables).execute()
   return database
+}
+
+/** Each table before those that it refers to. To switch keys off instead forgets every statement. */
+async function referringFirst(db: Kysely<Tables>): Promise<string[]> {
+  const names = (await db.introspection.getTables()).flatMap(tableName)
+  const { rows } = await sql<{ name: string; to: string }>`select t.name, k."table" as "to"
+    from sqlite_schema t, pragma_foreign_key_list(t.name) k
+    where t.type = 'table' and k."table" <> t.name`.execute(db)
+  const left = new Set(names)
+  const ordered: string[] = []
+  while (left.size > 0) {
+    const referred = new Set(rows.flatMap(({ name, to }) => (left.has(name) ? [to] : [])))
+    const free = [...left].filter((name) => !referred.has(name))
+    if (free.length === 0) throw new Error(`tables refer to each other: ${[...left].join()}`)
+    for (const name of free) left.delete(name)
+    ordered.push(...free)
+  }
+  return ordered
 }
 
 /** To prepare a statement takes longer than to run it, and a schedule runs thousands. */

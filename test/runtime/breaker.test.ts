@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Breaker } from '../../src/attestors/flare/breaker.js'
+import { Breaker } from '../../src/runtime/breaker.js'
 
 test('keeps a node out for longer after each failed trial, half a minute at most', () => {
   let nowMs = 0

@@ -1,0 +1,46 @@
+/** Keys at gateways: see ports/keys.ts. */
+export interface VirtualKeysTable {
+  key_id: string
+  gateway: string
+  alias: string | null
+  account: string
+  name: string
+  user_id: string
+  max_budget_micros: bigint | null
+  budget_duration: string | null
+  rpm_limit: bigint | null
+  tpm_limit: bigint | null
+  /** A JSON list. */
+  models: string
+  state: string
+  replaces: string | null
+  is_customers: bigint
+  block_mark: string
+  created_at_ms: bigint
+  changed_at_ms: bigint
+  revision: bigint
+  sync_status: string
+  problem: string | null
+  failures: bigint
+  next_try_at_ms: bigint | null
+  last_synced_at_ms: bigint | null
+  seen_at_ms: bigint | null
+  seen_blocked: bigint | null
+  seen_foreign: bigint | null
+  seen_spend: string | null
+}
+
+export interface KeyHoldsTable {
+  account: string
+  /** Empty for a hold on all keys of the account. */
+  key_id: string
+  reason: string
+  text: string
+  since_ms: bigint
+  until_ms: bigint | null
+}
+
+export interface KeyTables {
+  virtual_keys: VirtualKeysTable
+  key_holds: KeyHoldsTable
+}
