@@ -91,6 +91,13 @@ export interface Keys {
   list(choice: KeyChoice): Promise<readonly StoredKey[]>
   /** The one of an account that has this name and is not deleted. */
   findNamed(account: AccountNumber, name: string): Promise<StoredKey | undefined>
+  /**
+   * Of these accounts, all that may open a model: the deleted ones too, until they are gone from
+   * the gateway, and those that went since.
+   */
+  usable(accounts: readonly AccountNumber[], goneSinceMs: number): Promise<readonly StoredKey[]>
+  /** Those with a key that is not deleted, in order, from after one. */
+  accounts(after: AccountNumber | undefined, limit: number): Promise<readonly AccountNumber[]>
   /** How many keys of an account had this name so far: the next generation is one more. */
   generations(account: AccountNumber, name: string): Promise<number>
   /**

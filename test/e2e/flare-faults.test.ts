@@ -163,14 +163,20 @@ describe('servers', () => {
     expect(await requestsOf(batch)).toBe(1)
   })
 
-  test('the verifier fails or is late: it is waited for, or done without', async () => {
+  test('the verifier fails or is slow: it is waited for, or done without', async () => {
     const { faults } = world.network.flare
+    // Slower than FLARE_REQUEST_TIMEOUT_MS, and slower than nobody would mind.
+    faults.add({ kind: 'slow', server: 'verifier', delayMs: 30_000 })
+    faults.add({ kind: 'slow', server: 'verifier', delayMs: 500 })
     const verifier = { kind: 'answer', server: 'verifier' } as const
     faults.add({ ...verifier, status: 200, body: { status: 'INVALID' } })
     faults.add({ ...verifier, status: 500, body: '<html>' })
     const batch = await nextBatch()
     await expectAllRight()
     expect(await requestsOf(batch)).toBe(1)
+    const another = await nextBatch()
+    await expectAllRight()
+    expect(await requestsOf(another)).toBe(1)
   })
 
   test('the verifier goes on saying INVALID: nothing is paid, the batch is parked', async () => {
