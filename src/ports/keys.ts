@@ -106,8 +106,10 @@ export interface Keys {
    * does not start with a new budget.
    */
   customersSince(account: AccountNumber, sinceMs: number): Promise<number>
-  /** Changes what is wanted: due at once, without failures. From `making` to `wanted` its secret is
-   * handed over. */
+  /**
+   * Changes what is wanted: due at once, without failures. From `making` to `wanted` its secret is
+   * handed over.
+   */
   change(id: KeyId, change: Partial<Pick<StoredKey, 'limits' | 'state' | 'userId'>>): Promise<void>
   /** Has the gateway compared again at once. */
   touch(id: KeyId): Promise<void>
@@ -118,7 +120,9 @@ export interface Keys {
    * wanted meanwhile.
    */
   saveSync(id: KeyId, revision: number, outcome: SyncOutcome): Promise<boolean>
-  counts(): Promise<KeyCounts>
+  /** Those whose newest try failed, longest first. */
+  failing(accounts: Scope, limit: number): Promise<readonly StoredKey[]>
+  counts(accounts: Scope): Promise<KeyCounts>
 }
 
 export interface KeyChoice {
