@@ -226,5 +226,7 @@ test('of an input full of decoys few are read, and the real call at its end is',
   )
   const voters = '01'.repeat(131_072 - 6)
   expect(readPolicy(`0x0bb8${voters}`)).toBeUndefined()
-  expect(relayCallsIn(`0x${`b59589d1012c${'c8'.repeat(14)}`.repeat(6_000)}`).length).toBeLessThan(257)
+  expect(relayCallsIn(`0x${`b59589d1012c${'c8'.repeat(14)}`.repeat(6_000)}`).length).toBeLessThan(
+    257,
+  )
 })

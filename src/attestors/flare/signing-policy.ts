@@ -222,7 +222,8 @@ function callsIn(input: Hex, selector: string): Hex[] {
     if (at % 2 === 0) places.push(at)
   }
   const half = CALLS_MAX / 2
-  const looked = places.length > CALLS_MAX ? [...places.slice(0, half), ...places.slice(-half)] : places
+  const looked =
+    places.length > CALLS_MAX ? [...places.slice(0, half), ...places.slice(-half)] : places
   return looked.map((at) => `0x${input.slice(at)}` as const)
 }
 
