@@ -19,7 +19,8 @@ export interface ServedProof {
 export type Served<Item> =
   | { readonly kind: 'served'; readonly item: Item }
   | { readonly kind: 'absent' }
-  | { readonly kind: 'unavailable'; readonly why: string }
+  /** `isUnasked`: by our own rate limit. */
+  | { readonly kind: 'unavailable'; readonly why: string; readonly isUnasked: boolean }
 
 /** Flare's data availability layer, asked no more often than it allows. Never throws on its own. */
 export class DaLayer {
@@ -72,7 +73,7 @@ export class DaLayer {
   }
 
   async #guarded<Item>(ask: () => Promise<Served<Item>>): Promise<Served<Item>> {
-    if (!this.#bucket.take()) return unavailable('its rate limit is used up for now')
+    if (!this.#bucket.take()) return unavailable('its rate limit is used up for now', true)
     try {
       return await ask()
     } catch (error) {
@@ -82,6 +83,6 @@ export class DaLayer {
   }
 }
 
-function unavailable(why: string): { readonly kind: 'unavailable'; readonly why: string } {
-  return { kind: 'unavailable', why: `DA layer: ${why}` }
+function unavailable(why: string, isUnasked = false): Served<never> {
+  return { kind: 'unavailable', why: `DA layer: ${why}`, isUnasked }
 }
