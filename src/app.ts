@@ -15,6 +15,8 @@ import { attestNext } from './pipeline/attest.js'
 import { attributeNext } from './pipeline/attribute.js'
 import { attributionSettings } from './pipeline/attribution-settings.js'
 import type { ChargeBounds } from './pipeline/bounds.js'
+import { budgetSettings } from './pipeline/budget-settings.js'
+import { budgetWorker } from './pipeline/budget-worker.js'
 import { chargeCreditsNext } from './pipeline/charge-credits.js'
 import { type CollectPass, collectNext, rescanNext } from './pipeline/collect.js'
 import { bindIdentity, identityOf } from './pipeline/identity.js'
@@ -68,6 +70,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         .filter(isRead)
         .map((source) => createSource(source, config.secretOf, store.readings)),
     )
+    const sourcesRead = sources.map(({ name }) => name)
     const receivers = await createReceivers(config)
     const identity = identityOf(attestor, settler, meterKey)
     await bindIdentity(store.identity, identity)
@@ -98,7 +101,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         ...{ stores: store, clock, version, identity },
         limits: {
           sealIntervalMs: config.sealIntervalMs,
-          sourcesRead: sources.map(({ name }) => name),
+          sourcesRead,
         },
         running: async () => ({
           prices: priceStatus(pricesPass, clock.now()),
@@ -216,7 +219,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
                 receiptSecret: config.receiptSecret,
                 bounds: boundsOf(config),
               },
-              sourcesRead: sources.map(({ name }) => name),
+              sourcesRead,
               checkMeter: (stop) =>
                 checkMeterLevel({ ...store, attestor, meter: meterKey.address }, stop),
             },
@@ -290,6 +293,10 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
     if (config.credits !== undefined) {
       const step = () => chargeCreditsNext({ store, clock })
       workers.push({ name: 'credits', step, idleMs, bell: new Bell() })
+    }
+    if (config.budgets !== undefined) {
+      const settings = budgetSettings(config.budgets, idleMs)
+      workers.push(budgetWorker({ store, settler, clock, settings, sourcesRead }, log))
     }
     readiness.expect(workers)
     await runWorkers(workers, log, shutdown, (worker, result) => {

@@ -432,6 +432,21 @@ describe('budgets', () => {
     expect(load(env, withBudgets({ source: 'b' }, { sources })).budgets?.source).toBe('b')
   })
 
+  test('have the tiers that everybody knows, unless the operator has others', () => {
+    const { budgets } = load(env, withBudgets({}))
+    expect(budgets?.tiers).toMatchObject({
+      free: { quota: { requestsAnHour: 10n, requestsADay: 50n, tokensADay: 10_000n } },
+      pro: { quota: { requestsAnHour: 100n, requestsADay: null, tokensADay: 100_000n } },
+      premium: { quota: { requestsAnHour: null, requestsADay: null, tokensADay: null } },
+    })
+    const tiers = { team: { quota: { tokensADay: 5 }, rpmLimit: 3, models: ['gpt-4'] } }
+    const own = load(env, withBudgets({ tiers, defaultTier: 'team' })).budgets
+    expect(own?.tiers).toMatchObject({ team: { rpmLimit: 3, tpmLimit: null, models: ['gpt-4'] } })
+    expect(Object.keys(own?.tiers ?? {})).toEqual(['team'])
+    const wrong = refusal(env, withBudgets({ tiers, defaultTier: 'free' }))
+    expect(wrong).toContain('budgets.defaultTier: there is no tier "free" among team')
+  })
+
   test('refuse what is no limit', () => {
     for (const keys of [
       ...[{ maxBudget: '1.0000001' }, { maxBudget: 10 }, { maxBudget: '-1' }],
@@ -439,6 +454,8 @@ describe('budgets', () => {
     ]) {
       expect(refusal(env, withBudgets({ keys }))).toContain('flowmeter.config.json, budgets.keys')
     }
+    expect(refusal(env, withBudgets({ runway: { reserveMin: 1 } }))).toContain('reserveMin')
+    expect(refusal(env, withBudgets({ tiers: { 'No Tier': {} } }))).toContain('budgets.tiers')
     const none = { maxBudget: null, budgetDuration: null, rpmLimit: null, tpmLimit: null }
     expect(load(env, withBudgets({ keys: none })).budgets?.keys).toMatchObject(none)
   })

@@ -10,7 +10,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   domain: [],
   pricing: ['domain/'],
   mapping: ['domain/'],
-  ports: ['domain/', 'pricing/plan.js'],
+  ports: ['domain/', 'pricing/plan.js', 'pricing/budget.js', 'pricing/runway.js'],
   runtime: ['domain/errors.js'],
   pipeline: ['domain/', 'pricing/', 'mapping/', 'ports/', 'runtime/'],
   // What is asked of the store for people: pure arithmetic on what it adds up.

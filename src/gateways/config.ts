@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { durationSeconds, parseDollars, RATE_MAX } from '../domain/key-limits.js'
 import { type LitellmGatewayConfig, litellmGateway } from './litellm/config.js'
+import { termsConfig, termsProblem } from './terms-config.js'
 
 const dollars = z
   .string()
@@ -28,10 +29,12 @@ const keysConfig = z.strictObject({
 })
 
 /** `budgets` of flowmeter.config.json. Without it no key is managed, and nobody is blocked. */
-export const budgetsConfig = z.strictObject({
-  ...litellmGateway,
-  keys: keysConfig.prefault({}),
-})
+export const budgetsConfig = z
+  .strictObject({ ...litellmGateway, keys: keysConfig.prefault({}), ...termsConfig })
+  .superRefine((budgets, context) => {
+    const message = termsProblem(budgets)
+    if (message !== undefined) context.addIssue({ code: 'custom', path: ['defaultTier'], message })
+  })
 
 export type BudgetsConfig = z.infer<typeof budgetsConfig>
 export type KeysConfig = BudgetsConfig['keys']

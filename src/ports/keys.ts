@@ -89,6 +89,13 @@ export interface Keys {
   findByAlias(alias: string): Promise<StoredKey | undefined>
   /** Without deleted ones unless told; in order of their ids, from after one. */
   list(choice: KeyChoice): Promise<readonly StoredKey[]>
+  /**
+   * Of these accounts, all that may open a model: the deleted ones too, until they are gone from
+   * the gateway, and those that went since.
+   */
+  usable(accounts: readonly AccountNumber[], goneSinceMs: number): Promise<readonly StoredKey[]>
+  /** Those with a key that is not deleted, in order, from after one. */
+  accounts(after: AccountNumber | undefined, limit: number): Promise<readonly AccountNumber[]>
   /** How many names of this form an account gave so far: the next generation is one more. */
   generations(account: AccountNumber, name: string): Promise<number>
   /**

@@ -18,11 +18,13 @@ import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
 import type { Payments } from './payments.js'
 import type { ReportFacts } from './report-facts.js'
+import type { BudgetTerms, Runways } from './runways.js'
 import type { SealedUsages } from './sealed-usage.js'
 import type { SetAsides } from './set-asides.js'
 import type { AppliedRecord, Balance, Conservation, EntryResult, Vault } from './settler.js'
 import type { Sightings, Watch } from './sightings.js'
 import type { Readings } from './source-kind.js'
+import type { Spending } from './spending.js'
 import type { Stops } from './stops.js'
 import type { SourceFacts, UsageSlice } from './usage-source.js'
 import type { Views } from './views.js'
@@ -344,6 +346,9 @@ export interface Stores {
   readonly payments: Payments
   readonly keys: Keys
   readonly holds: Holds
+  readonly spending: Spending
+  readonly budgetTerms: BudgetTerms
+  readonly runways: Runways
   readonly books: Books
   readonly identity: Identity
   readonly meters: Meters

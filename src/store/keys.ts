@@ -44,6 +44,37 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
       return (await query.execute()).map(storedKey)
     },
 
+    async usable(accounts, goneSinceMs) {
+      if (accounts.length === 0) return []
+      const rows = await db
+        .selectFrom('virtual_keys')
+        .selectAll()
+        .where('account', 'in', accounts.map(accountText))
+        .where(({ or, eb }) =>
+          or([
+            eb('state', '!=', 'deleted'),
+            eb('next_try_at_ms', 'is not', null),
+            eb('last_synced_at_ms', '>=', BigInt(goneSinceMs)),
+          ]),
+        )
+        .orderBy('key_id')
+        .execute()
+      return rows.map(storedKey)
+    },
+
+    async accounts(after, limit) {
+      const rows = await db
+        .selectFrom('virtual_keys')
+        .select('account')
+        .distinct()
+        .where('state', '!=', 'deleted')
+        .where('account', '>', after === undefined ? '' : accountText(after))
+        .orderBy('account')
+        .limit(limit)
+        .execute()
+      return rows.map(({ account }) => accountOf(account))
+    },
+
     async generations(account, name) {
       const row = await db
         .selectFrom('virtual_keys')
