@@ -19,8 +19,14 @@ export interface ServedProof {
 export type Served<Item> =
   | { readonly kind: 'served'; readonly item: Item }
   | { readonly kind: 'absent' }
-  /** `isUnasked`: by our own rate limit. */
-  | { readonly kind: 'unavailable'; readonly why: string; readonly isUnasked: boolean }
+  | Unavailable
+
+interface Unavailable {
+  readonly kind: 'unavailable'
+  readonly why: string
+  /** By our own rate limit. */
+  readonly isUnasked: boolean
+}
 
 /** Flare's data availability layer, asked no more often than it allows. Never throws on its own. */
 export class DaLayer {
@@ -83,6 +89,6 @@ export class DaLayer {
   }
 }
 
-function unavailable(why: string, isUnasked = false): Served<never> {
+function unavailable(why: string, isUnasked = false): Unavailable {
   return { kind: 'unavailable', why: `DA layer: ${why}`, isUnasked }
 }
