@@ -16,7 +16,7 @@ import type {
 import type { Call } from '../../ports/lane.js'
 import { systemClock } from '../../runtime/clock.js'
 import { Attestations } from './attestation.js'
-import { FlareChain } from './chain.js'
+import { decodeEvent, FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
 import { FLARE_NETWORKS, type FlareConfig } from './config.js'
 import { asTopic, ContractBook, interfaces, roundAt, topicOf } from './contracts.js'
@@ -166,7 +166,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     const from = Math.max(anchor.blockNumber, until - this.#config.logSearchBlocks)
     const filter = { addresses: [contracts.fdcHub], topics: [REQUESTED] }
     for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) {
-      const [asked] = interfaces.fdcHub.decodeEventLog('AttestationRequest', log.data, log.topics)
+      const [asked] = decodeEvent(interfaces.fdcHub, 'AttestationRequest', log)
       if (String(asked).toLowerCase() !== bytes) continue
       const { timestamp } = await this.#chain.block(log.blockNumber, signal)
       const round = roundAt(timestamp, contracts)
@@ -304,8 +304,12 @@ function anotherRoot({ seq, root }: BatchHeader, actual: string): ConfigError {
 /** The name and the values of an error of ours or of the standard ones. */
 function explain(revertData: unknown): string | undefined {
   if (typeof revertData !== 'string' || !revertData.startsWith('0x')) return undefined
-  const error = interfaces.anchor.parseError(revertData)
-  return error === null ? undefined : `${error.name}(${error.args.join(', ')})`
+  try {
+    const error = interfaces.anchor.parseError(revertData)
+    return error === null ? undefined : `${error.name}(${error.args.join(', ')})`
+  } catch {
+    return undefined // Its name, and not its values: the node's own words have to do.
+  }
 }
 
 function anchorNotServed(seq: bigint, from: number, until: number): RetryableError {
@@ -316,12 +320,9 @@ function anchorNotServed(seq: bigint, from: number, until: number): RetryableErr
   )
 }
 
-function anchoredHeader({ data, topics }: Log): BatchHeader {
-  const [, seq, root, prevRoot, sealedAt, target, manifest] = interfaces.anchor.decodeEventLog(
-    'UsageBatchAnchored',
-    data,
-    [...topics],
-  )
+function anchoredHeader(log: Log): BatchHeader {
+  const event = decodeEvent(interfaces.anchor, 'UsageBatchAnchored', log)
+  const [, seq, root, prevRoot, sealedAt, target, manifest] = event
   return {
     seq: batchSeq(BigInt(seq)),
     root: hash(root),
