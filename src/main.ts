@@ -72,6 +72,10 @@ const program = createProgram({
     const { tokensTools } = await import('./cli/tokens-tools.js')
     return tokensTools(process.env, folder)
   },
+  async keys() {
+    const { keysTools } = await import('./cli/keys-tools.js')
+    return keysTools(process.env, folder, shutdownSignal())
+  },
   async credits() {
     const { creditsTools } = await import('./cli/credits-tools.js')
     return creditsTools(process.env, folder)

@@ -12,6 +12,7 @@ import { directoryCommand } from './directory.js'
 import { doctorCommand } from './doctor.js'
 import { flowCommand } from './flow.js'
 import { initCommand } from './init.js'
+import { keysCommand } from './keys.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
 import { noticesCommand } from './notices.js'
@@ -53,6 +54,7 @@ export function createProgram(parts: CliParts): Command {
     heldCommand(parts),
     logCommand(parts),
     tokensCommand(parts),
+    keysCommand(parts),
     backupCommand(parts),
     adoptCommand(parts),
     rotateMeterCommand(parts),
