@@ -36,6 +36,19 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
 
     findByAlias: (alias) => find('alias', alias),
 
+    async findNamed(account, name) {
+      const row = await db
+        .selectFrom('virtual_keys')
+        .selectAll()
+        .where('account', '=', accountText(account))
+        .where('name', '=', name)
+        .where('state', '!=', 'deleted')
+        .orderBy('created_at_ms')
+        .limit(1)
+        .executeTakeFirst()
+      return row === undefined ? undefined : storedKey(row)
+    },
+
     async list({ accounts, withDeleted = false, after, limit }) {
       let query = db.selectFrom('virtual_keys').selectAll().orderBy('key_id').limit(limit)
       if (accounts !== 'all') query = query.where('account', 'in', accounts.map(accountText))
@@ -94,15 +107,14 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
         .where(({ or, eb }) =>
           or([eb('state', '!=', 'deleted'), eb('created_at_ms', '>=', BigInt(sinceMs))]),
         )
-        .where(({ not, exists, selectFrom }) =>
-          not(
-            exists(
-              selectFrom('virtual_keys as next')
-                .select('next.key_id')
-                .whereRef('next.replaces', '=', 'key.key_id'),
-            ),
-          ),
-        )
+        .where(({ or, and, eb, not, exists, selectFrom }) => {
+          const successor = selectFrom('virtual_keys as next')
+            .select('next.key_id')
+            .whereRef('next.replaces', '=', 'key.key_id')
+            .where('next.is_handed_over', '=', 1n)
+          const isOwn = and([eb('is_handed_over', '=', 1n), not(exists(successor))])
+          return or([eb('state', '!=', 'deleted'), isOwn])
+        })
         .executeTakeFirstOrThrow()
       return count(row.count)
     },
@@ -113,6 +125,7 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
         .set({
           ...(limits === undefined ? {} : limitColumns(limits)),
           ...(state === undefined ? {} : { state }),
+          ...(state === 'wanted' ? { is_handed_over: 1n } : {}),
           ...(userId === undefined ? {} : { user_id: userId }),
           changed_at_ms: BigInt(clock.now()),
           ...dueAgain(clock),
@@ -244,6 +257,7 @@ function newRow(key: NewKey, nowMs: number): VirtualKeysTable {
     state: key.state,
     replaces: key.replaces ?? null,
     is_customers: key.isCustomers ? 1n : 0n,
+    is_handed_over: key.state === 'wanted' ? 1n : 0n,
     block_mark: key.blockMark,
     created_at_ms: BigInt(nowMs),
     changed_at_ms: BigInt(nowMs),

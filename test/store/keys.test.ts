@@ -100,9 +100,15 @@ describe('keys', () => {
   test('a customer’s deleted keys count for as long as their budget would have lasted', async () => {
     await store.keys.add(newKey('a', { isCustomers: true }))
     await store.keys.add(newKey('b', { isCustomers: true }))
-    await store.keys.add(newKey('b2', { isCustomers: true, replaces: idOf('7/b') }))
     await store.keys.add(newKey('operators'))
     await store.keys.add(newKey('a', { isCustomers: true, account: BOB }))
+    const making = { isCustomers: true, state: 'making' } as const
+    await store.keys.add(newKey('never', making))
+    expect(await store.keys.customersSince(ALICE, EVENING_MS)).toBe(3)
+    await store.keys.change(idOf('7/never'), { state: 'deleted' })
+    await store.keys.add(newKey('b2', { ...making, replaces: idOf('7/b') }))
+    expect(await store.keys.customersSince(ALICE, EVENING_MS)).toBe(3)
+    await store.keys.change(idOf('7/b2'), { state: 'wanted' })
     await store.keys.change(idOf('7/b'), { state: 'deleted' })
     expect(await store.keys.customersSince(ALICE, EVENING_MS)).toBe(2)
     await store.keys.change(idOf('7/a'), { state: 'deleted' })
