@@ -17,6 +17,8 @@ export interface Call {
   readonly proxy: number
   readonly model: string
   readonly tokens: number
+  /** All tokens are of the answer, which may weigh more. */
+  readonly isAnswer: boolean
   readonly startedAtMs: number
   readonly endsAtMs: number
   /** When its row can be read. */
@@ -130,7 +132,7 @@ export class Proxies {
         call.endsAtMs >= blockedAtMs &&
         call.endsAtMs <= blockedAtMs + RACE_MS &&
         key.blocked !== true
-      if (isRace && this.#random.next() < 0.3) this.keys.resurrect(key, call.endsAtMs)
+      if (isRace && this.#random.next() < 0.6) this.keys.resurrect(key, call.endsAtMs)
     }
   }
 
