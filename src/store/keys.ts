@@ -1,4 +1,5 @@
-import { type Kysely, type Selectable, sql, type Updateable } from 'kysely'
+import { type Kysely, type Selectable, type SelectQueryBuilder, sql, type Updateable } from 'kysely'
+import type { Scope } from '../domain/access.js'
 import type { KeyLimits, Microdollars } from '../domain/key-limits.js'
 import { type KeyId, keyId } from '../domain/virtual-key.js'
 import type { Clock } from '../ports/clock.js'
@@ -50,8 +51,8 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
     },
 
     async list({ accounts, withDeleted = false, after, limit }) {
-      let query = db.selectFrom('virtual_keys').selectAll().orderBy('key_id').limit(limit)
-      if (accounts !== 'all') query = query.where('account', 'in', accounts.map(accountText))
+      const all = db.selectFrom('virtual_keys').selectAll().orderBy('key_id').limit(limit)
+      let query = within(accounts, all)
       if (!withDeleted) query = query.where('state', '!=', 'deleted')
       if (after !== undefined) query = query.where('key_id', '>', after)
       return (await query.execute()).map(storedKey)
@@ -164,12 +165,20 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
       return false
     },
 
-    async counts() {
-      const there = db
-        .selectFrom('virtual_keys')
-        .where((where) =>
-          where.or([where('state', '!=', 'deleted'), where('sync_status', '!=', 'synced')]),
-        )
+    async failing(accounts, limit) {
+      const rows = await within(accounts, db.selectFrom('virtual_keys').selectAll())
+        .where('sync_status', '=', 'failed')
+        .orderBy('changed_at_ms')
+        .orderBy('key_id')
+        .limit(limit)
+        .execute()
+      return rows.map(storedKey)
+    },
+
+    async counts(accounts) {
+      const there = within(accounts, db.selectFrom('virtual_keys')).where((where) =>
+        where.or([where('state', '!=', 'deleted'), where('sync_status', '!=', 'synced')]),
+      )
       const rows = await there
         .select(({ fn }) => ['sync_status', fn.countAll().as('count')])
         .groupBy('sync_status')
@@ -194,6 +203,13 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
       }
     },
   }
+}
+
+function within<Result>(
+  accounts: Scope,
+  query: SelectQueryBuilder<Tables, 'virtual_keys', Result>,
+): SelectQueryBuilder<Tables, 'virtual_keys', Result> {
+  return accounts === 'all' ? query : query.where('account', 'in', accounts.map(accountText))
 }
 
 /** Has keys compared with what is wanted, now. One that is being made is its maker's for a while. */

@@ -173,7 +173,11 @@ describe('keys', () => {
     await store.keys.change(blocked, {})
     const failed = { status: 'failed', problem: 'x', seen, nextTryAtMs: 0 } as const
     await store.keys.saveSync(blocked, 2, failed)
-    expect(await store.keys.counts()).toEqual({
+    const bobs = { states: { pending: 0, synced: 0, failed: 0 }, blocked: 0, foreignBlocked: 0 }
+    expect(await store.keys.counts([BOB])).toEqual({ ...bobs, waitingSinceMs: undefined })
+    expect((await store.keys.failing('all', 10)).map(({ id }) => id)).toEqual([blocked])
+    expect(await store.keys.failing([BOB], 10)).toEqual([])
+    expect(await store.keys.counts('all')).toEqual({
       states: { pending: 1, synced: 1, failed: 1 },
       blocked: 1,
       foreignBlocked: 1,

@@ -16,11 +16,12 @@ import type {
 import type { Call } from '../../ports/lane.js'
 import { systemClock } from '../../runtime/clock.js'
 import { Attestations } from './attestation.js'
-import { FlareChain } from './chain.js'
+import { decodeEvent, FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
-import { FLARE_NETWORKS, type FlareConfig } from './config.js'
+import { FLARE_NETWORKS, type FlareConfig, flareSettings } from './config.js'
 import { asTopic, ContractBook, interfaces, roundAt, topicOf } from './contracts.js'
 import { DaLayer } from './da-layer.js'
+import { EvmKey } from './evm-key.js'
 import { FeeBudget } from './fee-budget.js'
 import { type EvmCall, FlareLane } from './lane.js'
 import { signerOf } from './meter-key.js'
@@ -50,7 +51,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   readonly #attestations: Attestations
   readonly #verifier: Verifier | undefined
 
-  constructor(config: FlareConfig, memory: AttestorMemory) {
+  constructor(config: FlareConfig, memory: AttestorMemory, key: EvmKey) {
     const { chainId, anchorAddress, logWindowBlocks, registryRefreshMs, pastRelays } = config
     const { sightings, outbox } = memory
     this.#config = config
@@ -67,7 +68,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     this.#policies = new Policies({ chain, book, chainId, memory: sightings, logWindowBlocks })
     this.#attestations = new Attestations(new DaLayer(config), this.#sourceId)
     this.#verifier = Verifier.from(config)
-    this.lane = new FlareLane({ chain, config, explain })
+    this.lane = new FlareLane({ chain, key, config, explain })
     const spentSince = (sinceMs: number) => outbox.spentSince(this.lane.name, sinceMs)
     this.#budget = new FeeBudget(config.dailyFeeBudgetFlr, spentSince, systemClock.now)
   }
@@ -166,7 +167,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     const from = Math.max(anchor.blockNumber, until - this.#config.logSearchBlocks)
     const filter = { addresses: [contracts.fdcHub], topics: [REQUESTED] }
     for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) {
-      const [asked] = interfaces.fdcHub.decodeEventLog('AttestationRequest', log.data, log.topics)
+      const [asked] = decodeEvent(interfaces.fdcHub, 'AttestationRequest', log)
       if (String(asked).toLowerCase() !== bytes) continue
       const { timestamp } = await this.#chain.block(log.blockNumber, signal)
       const round = roundAt(timestamp, contracts)
@@ -289,8 +290,12 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   }
 }
 
-export function flareAttestor(config: FlareConfig, memory: AttestorMemory): FlareAttestor {
-  return new FlareAttestor(config, memory)
+export async function flareAttestor(
+  config: FlareConfig,
+  memory: AttestorMemory,
+): Promise<FlareAttestor> {
+  const key = await EvmKey.open(config.gasKey, flareSettings.gasKey.env)
+  return new FlareAttestor(config, memory, key)
 }
 
 function anotherRoot({ seq, root }: BatchHeader, actual: string): ConfigError {
@@ -304,8 +309,12 @@ function anotherRoot({ seq, root }: BatchHeader, actual: string): ConfigError {
 /** The name and the values of an error of ours or of the standard ones. */
 function explain(revertData: unknown): string | undefined {
   if (typeof revertData !== 'string' || !revertData.startsWith('0x')) return undefined
-  const error = interfaces.anchor.parseError(revertData)
-  return error === null ? undefined : `${error.name}(${error.args.join(', ')})`
+  try {
+    const error = interfaces.anchor.parseError(revertData)
+    return error === null ? undefined : `${error.name}(${error.args.join(', ')})`
+  } catch {
+    return undefined // Its name, and not its values: the node's own words have to do.
+  }
 }
 
 function anchorNotServed(seq: bigint, from: number, until: number): RetryableError {
@@ -316,12 +325,9 @@ function anchorNotServed(seq: bigint, from: number, until: number): RetryableErr
   )
 }
 
-function anchoredHeader({ data, topics }: Log): BatchHeader {
-  const [, seq, root, prevRoot, sealedAt, target, manifest] = interfaces.anchor.decodeEventLog(
-    'UsageBatchAnchored',
-    data,
-    [...topics],
-  )
+function anchoredHeader(log: Log): BatchHeader {
+  const event = decodeEvent(interfaces.anchor, 'UsageBatchAnchored', log)
+  const [, seq, root, prevRoot, sealedAt, target, manifest] = event
   return {
     seq: batchSeq(BigInt(seq)),
     root: hash(root),
