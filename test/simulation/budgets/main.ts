@@ -17,6 +17,8 @@ async function main(): Promise<void> {
       seed: { type: 'string' },
       json: { type: 'boolean', default: false },
       trace: { type: 'boolean', default: false },
+      /** Ends with the first seed that fails. */
+      first: { type: 'boolean', default: false },
       planted: { type: 'boolean', default: false },
     },
   })
@@ -28,7 +30,11 @@ async function main(): Promise<void> {
     values.seed === undefined
       ? Array.from({ length: Number(values.seeds) }, (_, i) => Number(values.from) + i)
       : [Number(values.seed)]
-  tell(await runAll(seeds, values.trace), values.json)
+  const outcomes =
+    values.trace || values.first
+      ? await runSeeds({ seeds, isFirstEnough: values.first }, values.trace)
+      : await runAll(seeds)
+  tell(outcomes, values.json)
 }
 
 /** Each mistake alone: a simulation that finds none of them would say nothing of the program. */
@@ -69,9 +75,9 @@ function isBad({ wrong, ledgerDifference }: Outcome): boolean {
   return wrong.length > 0 || ledgerDifference !== 0n
 }
 
-async function runAll(seeds: readonly number[], isTraced: boolean): Promise<Outcome[]> {
+async function runAll(seeds: readonly number[]): Promise<Outcome[]> {
   const threads = Math.min(THREADS_MAX, availableParallelism(), seeds.length)
-  if (threads < 2) return runSeeds(seeds, isTraced)
+  if (threads < 2) return runSeeds({ seeds, isFirstEnough: false }, false)
   const shares = Array.from({ length: threads }, (_, t) =>
     seeds.filter((_seed, i) => i % threads === t),
   )
@@ -79,22 +85,31 @@ async function runAll(seeds: readonly number[], isTraced: boolean): Promise<Outc
   return outcomes.flat().sort((a, b) => a.seed - b.seed)
 }
 
+interface Share {
+  readonly seeds: readonly number[]
+  readonly isFirstEnough: boolean
+}
+
 function inThread(seeds: readonly number[]): Promise<Outcome[]> {
   return new Promise((resolvePromise, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: seeds })
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: { seeds, isFirstEnough: false },
+    })
     worker.once('message', resolvePromise)
     worker.once('error', reject)
   })
 }
 
-async function runSeeds(seeds: readonly number[], isTraced: boolean): Promise<Outcome[]> {
+async function runSeeds({ seeds, isFirstEnough }: Share, isTraced: boolean): Promise<Outcome[]> {
   const outcomes: Outcome[] = []
   const trace = (line: () => string) => {
     if (isTraced) process.stderr.write(`${line()}\n`)
   }
   for (const seed of seeds) {
     try {
-      outcomes.push(await runSeed(seed, trace))
+      const outcome = await runSeed(seed, trace)
+      outcomes.push(outcome)
+      if (isFirstEnough && isBad(outcome)) break
     } catch (error) {
       // A bug is told with its seed, and the other seeds go on.
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -107,6 +122,4 @@ async function runSeeds(seeds: readonly number[], isTraced: boolean): Promise<Ou
 
 await (isMainThread
   ? main()
-  : runSeeds(workerData as readonly number[], false).then((outcomes) =>
-      parentPort?.postMessage(outcomes),
-    ))
+  : runSeeds(workerData as Share, false).then((outcomes) => parentPort?.postMessage(outcomes)))

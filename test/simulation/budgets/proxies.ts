@@ -49,9 +49,12 @@ export class Proxies {
   readonly #running: { call: Call; key: VirtualKey }[] = []
   readonly #blockedAtMs = new Map<string, number>()
   readonly count: number
+  readonly #races: number
 
-  constructor(count: number, random: Random, nowMs: () => number) {
+  /** @param races how often a write that could bring an old key back does */
+  constructor(count: number, random: Random, nowMs: () => number, races = 0.9) {
     this.count = count
+    this.#races = races
     this.#random = random
     this.#nowMs = nowMs
     this.#parts = { keys: this.keys, random, version: '1.96.2', nowMs }
@@ -86,6 +89,14 @@ export class Proxies {
     })
   }
 
+  /** A key as /key/generate makes it. */
+  make(secret: string, limits: object): void {
+    this.#answer({
+      ...{ method: 'POST', url: new URL('http://litellm/key/generate'), caller: ADMIN, replica: 0 },
+      body: { key: secret, ...limits },
+    })
+  }
+
   stored(secret: string): VirtualKey | undefined {
     return this.keys.stored(tokenOf(secret))
   }
@@ -102,10 +113,7 @@ export class Proxies {
     if (key === undefined || key.blocked === true) return false
     if (key.models.length > 0 && !key.models.includes(call.model)) return false
     if (key.max_budget !== null && key.spend >= key.max_budget) return false
-    const running = this.#running.filter(
-      (one) => one.call.secret === call.secret && one.call.proxy === call.proxy,
-    )
-    if (running.length >= atOnce) return false
+    if (this.inHand(call.secret, call.proxy) >= atOnce) return false
     const minute = this.#minuteOf(token, call.proxy, nowMs)
     if (key.rpm_limit !== null && minute.requests >= key.rpm_limit) return false
     if (key.tpm_limit !== null && minute.tokens >= key.tpm_limit) return false
@@ -116,6 +124,12 @@ export class Proxies {
     this.calls.push(begun)
     this.#running.push({ call: begun, key })
     return true
+  }
+
+  /** Calls of a key that a proxy has in hand. */
+  inHand(secret: string, proxy: number): number {
+    const isOf = ({ call }: { call: Call }) => call.secret === secret && call.proxy === proxy
+    return this.#running.filter(isOf).length
   }
 
   /** Calls whose time is over: counted against the minute, and their spend written. */
@@ -132,7 +146,7 @@ export class Proxies {
         call.endsAtMs >= blockedAtMs &&
         call.endsAtMs <= blockedAtMs + RACE_MS &&
         key.blocked !== true
-      if (isRace && this.#random.next() < 0.6) this.keys.resurrect(key, call.endsAtMs)
+      if (isRace && this.#random.next() < this.#races) this.keys.resurrect(key, call.endsAtMs)
     }
   }
 

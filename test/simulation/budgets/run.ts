@@ -10,6 +10,7 @@ import { Crash, CrashPlan } from '../../support/crash-plan.js'
 import { emptyDatabase } from '../pipeline/world.js'
 import { Judge, type Verdict } from './judge.js'
 import { type Happening, scheduleOf, TICK_MS } from './schedule.js'
+import { attack } from './stragglers.js'
 import { type SimAccount, type Trace, World } from './world.js'
 
 export interface Outcome extends Verdict {
@@ -25,6 +26,8 @@ const CHARGE_MS = 30_000
 const REST_TICKS = 30
 const REST_TICK_MS = 15_000
 const MINUTE_MS = 60_000
+/** Of a seed, besides its schedule. */
+const ATTACKS = 10
 const { signal } = new AbortController()
 
 /** Plays one schedule to its end. */
@@ -34,7 +37,23 @@ export async function runSeed(seed: number, trace: Trace): Promise<Outcome> {
   const store = sqlStore(await emptyDatabase(), clock)
   const world: World = new World(schedule, store, clock)
   await world.begin()
-  return new Run(world, trace).play()
+  const outcome = await new Run(world, trace).play()
+  const broken = brokenExposures(seed)
+  return {
+    ...outcome,
+    overspent: outcome.overspent + broken.length,
+    wrong: [...outcome.wrong, ...broken],
+  }
+}
+
+/** The worst that a client can do is within what is said of it. */
+function brokenExposures(seed: number): string[] {
+  return Array.from({ length: ATTACKS }, (_, i) => attack(seed * ATTACKS + i)).flatMap(
+    ({ used, worst }) =>
+      BigInt(used) > worst
+        ? [`an attack used ${used} tokens, and ${worst} were the worst case`]
+        : [],
+  )
 }
 
 class Run {
@@ -94,8 +113,9 @@ class Run {
     try {
       await world.collect()
       await world.attribute()
-      if (world.nowMs - this.#lookedAtMs >= world.settings.delays.lookMs) await this.#look()
+      // A hold waits for the next tick, as long as it may.
       await this.#sync()
+      if (world.nowMs - this.#lookedAtMs >= world.settings.delays.lookMs) await this.#look()
       await this.#charge()
     } catch (error) {
       if (!(error instanceof Crash)) throw error

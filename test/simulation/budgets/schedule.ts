@@ -85,17 +85,17 @@ const PLANS: readonly Plan[] = [
 
 export function scheduleOf(seed: number): Schedule {
   const random = new Random(seed)
-  const isAttack = random.next() < 0.25
+  const isAttack = random.next() < 0.4
   const accounts = isAttack
     ? [{ ...accountPlan(random), ...BARE, cents: random.whole(3, 9) }]
     : Array.from({ length: random.whole(1, 3) }, () => accountPlan(random))
-  const ticks = random.whole(50, 100)
+  const ticks = isAttack ? random.whole(30, 45) : random.whole(50, 100)
   const happenings = new Map<number, Happening[]>()
   const add = (tick: number, happening: Happening) =>
     happenings.set(tick, [...(happenings.get(tick) ?? []), happening])
-  if (isAttack) add(random.whole(3, 30), ATTACK)
+  if (isAttack) add(random.whole(2, 12), ATTACK)
   else for (let account = 0; account < accounts.length; account += 1) add(0, pace(random, account))
-  const count = isAttack ? random.whole(0, 2) : random.whole(4, 14)
+  const count = isAttack ? random.whole(0, 1) : random.whole(4, 14)
   for (let i = 0; i < count; i += 1) {
     add(random.whole(1, ticks - 1), anything(random, accounts.length))
   }

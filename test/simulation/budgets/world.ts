@@ -198,7 +198,9 @@ export class World {
           tokens: isFull ? 4_000 : random.whole(1, 4_000),
           isAnswer: isFull || random.next() < 0.5,
         }
-        const lastsMs = random.next() < 0.12 ? random.pick(LONG_MS) : random.whole(200, 2_000)
+        // One that is in hand for long leaves room for short ones.
+        const isLong = proxies.inHand(secret, proxy) === 0 && random.next() < 0.4
+        const lastsMs = isLong ? random.pick(LONG_MS) : random.whole(200, 2_000)
         proxies.start(call, { lastsMs, atOnce: 2 })
       }
     }
