@@ -1,7 +1,7 @@
 import type { Anchor, BatchHeader } from '../domain/batch.js'
 import type { Hash, Hex } from '../domain/bytes.js'
 import type { BatchProof, PolicyProof, PolicySigners } from '../domain/proof.js'
-import type { Call, Lane } from './lane.js'
+import type { Call, Lane, SignedTx } from './lane.js'
 import type { Sightings } from './sightings.js'
 import type { Outbox } from './stores.js'
 
@@ -97,11 +97,16 @@ export interface Attestor {
   requestCall(anchor: Anchor, signal: AbortSignal): Promise<Call>
   /** Whether it is time to ask again: the more rounds missed it, the longer that takes. */
   isRequestDue(missedRounds: readonly number[], signal: AbortSignal): Promise<boolean>
-  /** The newest voting round in which anybody asked for it, none of `missedRounds`. */
+  /**
+   * The newest voting round in which anybody asked for it, none of `missedRounds`.
+   *
+   * @param own a request of ours that landed: it counts even where no node shows its event yet
+   */
   findRequest(
     anchor: Anchor,
     missedRounds: readonly number[],
     signal: AbortSignal,
+    own?: SignedTx,
   ): Promise<number | undefined>
   /** Whether Flare has finalised the round. */
   isFinalised(round: number, signal: AbortSignal): Promise<boolean>

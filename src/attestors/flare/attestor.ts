@@ -1,3 +1,4 @@
+import { Transaction } from 'ethers'
 import type { Anchor, BatchHeader } from '../../domain/batch.js'
 import { type Hash, type Hex, hash } from '../../domain/bytes.js'
 import { ConfigError, RetryableError } from '../../domain/errors.js'
@@ -13,7 +14,7 @@ import type {
   PolicyFollower,
   ProofAnswer,
 } from '../../ports/attestor.js'
-import type { Call } from '../../ports/lane.js'
+import type { Call, SignedTx } from '../../ports/lane.js'
 import { systemClock } from '../../runtime/clock.js'
 import { Attestations } from './attestation.js'
 import { decodeEvent, FlareChain } from './chain.js'
@@ -141,8 +142,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     await this.#verifier?.compare(bytes, anchor, signal)
     const value = await this.#fee(feeConfigurations, bytes, signal)
     await this.#budget.check(value)
-    const data = interfaces.fdcHub.encodeFunctionData('requestAttestation', [bytes]) as Hex
-    const body: EvmCall = { to: fdcHub, data, value }
+    const body: EvmCall = { to: fdcHub, data: encodeRequest(bytes), value }
     return { what: `request the attestation of ${anchor.txHash}`, body }
   }
 
@@ -159,6 +159,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     anchor: Anchor,
     missedRounds: readonly number[],
     signal: AbortSignal,
+    own?: SignedTx,
   ): Promise<number | undefined> {
     const contracts = await this.#book.current(signal)
     const bytes = await this.#request(anchor, signal)
@@ -173,7 +174,11 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
       // Newest first: what was asked before a round that missed cannot serve either.
       return missedRounds.includes(round) ? undefined : round
     }
-    return undefined
+    // Not seen is not "not there": the node that shows logs may be behind the one that showed ours land.
+    const data = encodeRequest(bytes)
+    const isOurs = own !== undefined && Transaction.from(own.bytes).data === data
+    const round = isOurs ? await this.#roundOf(own, signal) : undefined
+    return round !== undefined && round > Math.max(-1, ...missedRounds) ? round : undefined
   }
 
   isFinalised(round: number, signal: AbortSignal): Promise<boolean> {
@@ -241,6 +246,15 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     return log
   }
 
+  /** By the time of the block that has the receipt; undefined while no node shows one. */
+  async #roundOf({ id }: SignedTx, signal: AbortSignal): Promise<number | undefined> {
+    const receiptOn = async (chain: FlareChain) => (await chain.receipt(id, signal)) ?? undefined
+    const receipt = await this.#chain.ofAny(receiptOn)
+    if (receipt?.status !== 1) return undefined
+    const { timestamp } = await this.#chain.block(receipt.blockNumber, signal)
+    return roundAt(timestamp, await this.#book.current(signal))
+  }
+
   /** Built from the chain alone; the words are those that every verifier will find. */
   async #request({ txHash, logIndex }: Anchor, signal: AbortSignal): Promise<Hex> {
     const [transaction, receipt] = await Promise.all([
@@ -287,6 +301,10 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     if (roundsSince > this.#config.missedAfterRounds) return { outcome: 'missed' }
     return { outcome: 'pending', why }
   }
+}
+
+function encodeRequest(bytes: Hex): Hex {
+  return interfaces.fdcHub.encodeFunctionData('requestAttestation', [bytes]) as Hex
 }
 
 export function flareAttestor(config: FlareConfig, memory: AttestorMemory): FlareAttestor {
