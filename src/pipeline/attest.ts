@@ -126,7 +126,7 @@ async function isAnchoredAt(
   { attestor, meter }: Pick<AttestParts, 'attestor' | 'meter'>,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const found = await attestor.findAnchor(meter, header, signal)
+  const found = await attestor.findAnchor(meter, header, signal, anchor)
   return (
     found?.txHash === anchor.txHash &&
     found.blockNumber === anchor.blockNumber &&

@@ -83,9 +83,15 @@ export interface Attestor {
   /**
    * The header's event, whoever sent it; undefined while there is none.
    *
+   * @param known where it was last: looked at first, however long ago that is
    * @throws ConfigError `another_root_anchored` when the meter's batch of this seq is another one
    */
-  findAnchor(meter: Hex, header: BatchHeader, signal: AbortSignal): Promise<Anchor | undefined>
+  findAnchor(
+    meter: Hex,
+    header: BatchHeader,
+    signal: AbortSignal,
+    known?: Anchor,
+  ): Promise<Anchor | undefined>
   anchorCall(header: BatchHeader, signature: Hex): Call
 
   /**

@@ -220,7 +220,7 @@ describe('on the local Flare', () => {
   })
 
   // Goal: what landed is not paid for again because logs are not shown. Method: a look at no block.
-  test('knows the round of its own request from the receipt, where no node shows the event', async () => {
+  test('knows what became of its anchor and request, where no node shows events or one lied', async () => {
     const { signal } = new AbortController()
     const { meter, header } = await anchorFirst('0e')
     const attestor = new FlareAttestor(config, store)
@@ -236,6 +236,19 @@ describe('on the local Flare', () => {
     expect(await blind.findRequest(anchor, [], signal)).toBeUndefined()
     expect(await blind.findRequest(anchor, [], signal, own)).toBe(round)
     expect(await blind.findRequest(anchor, [round], signal, own)).toBeUndefined()
+    // After days the anchor is further back than is searched, and still where it was.
+    const far = { code: 'anchor_event_not_found' }
+    await expect(blind.findAnchor(meter, header, signal)).rejects.toMatchObject(far)
+    expect(await blind.findAnchor(meter, header, signal, anchor)).toEqual(anchor)
+    const moved = { ...anchor, blockNumber: anchor.blockNumber - 1 }
+    expect(await attestor.findAnchor(meter, header, signal, moved)).toEqual(anchor)
+    // A block's time was a lie: nothing was asked for in a round that is yet to come.
+    const never = round + 1_000_000
+    expect(await blind.fetchProof(meter, header, anchor, never, signal)).toEqual({
+      outcome: 'missed',
+    })
+    expect(await blind.isRequestDue([never], signal)).toBe(true)
+    expect(await blind.findRequest(anchor, [never], signal, own)).toBe(round)
     // The request of one thing is none of another.
     const another = await anchorFirst('0f')
     const other = await attestor.findAnchor(another.meter, another.header, signal)

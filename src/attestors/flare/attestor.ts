@@ -36,6 +36,8 @@ const REQUESTED = topicOf(interfaces.fdcHub, 'AttestationRequest')
 const ZERO_ADDRESS: Hex = `0x${'00'.repeat(20)}`
 /** 24 minutes of Flare’s rounds: the longest wait between two requests for one batch. */
 const BACKOFF_ROUNDS_MAX = 16
+/** A node is at most 12 blocks behind, so a round further ahead is none that anything was asked in. */
+const ROUNDS_AHEAD_MAX = 2
 
 /** Anchors on a Flare network and attests through FDC. */
 export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
@@ -89,11 +91,12 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     meter: Hex,
     header: BatchHeader,
     signal: AbortSignal,
+    known?: Anchor,
   ): Promise<Anchor | undefined> {
     const { lastSeq, lastRoot } = await this.meterState(meter, signal)
     if (lastSeq < header.seq) return undefined
     if (lastSeq === header.seq && lastRoot !== header.root) throw anotherRoot(header, lastRoot)
-    const log = await this.#anchorLog(meter, header, signal)
+    const log = await this.#anchorLog(meter, header, signal, known?.blockNumber)
     const expected = anchorEvent(this.identity.anchorAddress, meter, header, log.logIndex)
     const isSame = log.data === expected.data && log.topics.join() === expected.topics.join()
     if (!isSame) throw anotherRoot(header, log.topics[3] ?? log.data)
@@ -147,12 +150,14 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   }
 
   async isRequestDue(missedRounds: readonly number[], signal: AbortSignal): Promise<boolean> {
-    const last = missedRounds.at(-1)
-    if (last === undefined) return true
+    if (missedRounds.length === 0) return true
     const contracts = await this.#book.current(signal)
     const { timestamp } = await this.#chain.block('latest', signal)
+    const now = roundAt(timestamp, contracts)
+    // One from a block whose time was a lie is yet to come: it is not waited for.
+    const last = Math.max(...missedRounds.filter((round) => round <= now))
     const wait = Math.min(2 ** (missedRounds.length - 1), BACKOFF_ROUNDS_MAX)
-    return roundAt(timestamp, contracts) >= last + wait
+    return now >= last + wait
   }
 
   async findRequest(
@@ -163,7 +168,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   ): Promise<number | undefined> {
     const contracts = await this.#book.current(signal)
     const bytes = await this.#request(anchor, signal)
-    const { number: until } = await this.#chain.block('latest', signal)
+    const { number: until, timestamp: now } = await this.#chain.block('latest', signal)
     const from = Math.max(anchor.blockNumber, until - this.#config.logSearchBlocks)
     const filter = { addresses: [contracts.fdcHub], topics: [REQUESTED] }
     for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) {
@@ -178,7 +183,8 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     const data = encodeRequest(bytes)
     const isOurs = own !== undefined && Transaction.from(own.bytes).data === data
     const round = isOurs ? await this.#roundOf(own, signal) : undefined
-    return round !== undefined && round > Math.max(-1, ...missedRounds) ? round : undefined
+    const past = missedRounds.filter((missed) => missed <= roundAt(now, contracts))
+    return round !== undefined && round > Math.max(-1, ...past) ? round : undefined
   }
 
   isFinalised(round: number, signal: AbortSignal): Promise<boolean> {
@@ -233,15 +239,24 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     return { address: this.lane.address, balance: await this.lane.balance(signal) }
   }
 
-  /** Newest first: mostly it is in the first window. */
-  async #anchorLog(meter: Hex, { seq }: BatchHeader, signal: AbortSignal): Promise<Log> {
+  /** Where it was last, else newest first: mostly it is in the first window. */
+  async #anchorLog(
+    meter: Hex,
+    { seq }: BatchHeader,
+    signal: AbortSignal,
+    knownBlock?: number,
+  ): Promise<Log> {
     const { anchorFromBlock, logSearchBlocks } = this.#config
     const { number: until } = await this.#chain.block('latest', signal)
     const from = Math.max(anchorFromBlock, until - logSearchBlocks)
     const topics = [ANCHORED, asTopic(meter), asTopic(seq)]
     const filter = { addresses: [this.identity.anchorAddress], topics }
-    const range = { from, until }
-    const log = await this.#chain.ofAny((chain) => chain.oneLog(filter, range, 'last', signal))
+    const ranges = [{ from, until }]
+    if (knownBlock !== undefined) ranges.unshift({ from: knownBlock, until: knownBlock })
+    let log: Log | undefined
+    for (const range of ranges) {
+      log ??= await this.#chain.ofAny((chain) => chain.oneLog(filter, range, 'last', signal))
+    }
     if (log === undefined) throw anchorNotServed(seq, from, until)
     return log
   }
@@ -298,7 +313,8 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     const contracts = await this.#book.current(signal)
     const { timestamp } = await this.#chain.block('latest', signal)
     const roundsSince = roundAt(timestamp, contracts) - round
-    if (roundsSince > this.#config.missedAfterRounds) return { outcome: 'missed' }
+    const isOver = roundsSince > this.#config.missedAfterRounds
+    if (isOver || roundsSince < -ROUNDS_AHEAD_MAX) return { outcome: 'missed' }
     return { outcome: 'pending', why }
   }
 }
