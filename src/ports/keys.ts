@@ -89,6 +89,8 @@ export interface Keys {
   findByAlias(alias: string): Promise<StoredKey | undefined>
   /** Without deleted ones unless told; in order of their ids, from after one. */
   list(choice: KeyChoice): Promise<readonly StoredKey[]>
+  /** The one of an account that has this name and is not deleted. */
+  findNamed(account: AccountNumber, name: string): Promise<StoredKey | undefined>
   /**
    * Of these accounts, all that may open a model: the deleted ones too, until they are gone from
    * the gateway, and those that went since.
@@ -96,14 +98,18 @@ export interface Keys {
   usable(accounts: readonly AccountNumber[], goneSinceMs: number): Promise<readonly StoredKey[]>
   /** Those with a key that is not deleted, in order, from after one. */
   accounts(after: AccountNumber | undefined, limit: number): Promise<readonly AccountNumber[]>
-  /** How many names of this form an account gave so far: the next generation is one more. */
+  /** How many keys of an account had this name so far: the next generation is one more. */
   generations(account: AccountNumber, name: string): Promise<number>
   /**
-   * Those a customer made of an account that stand or were made since, replaced ones left out: a key
-   * that is deleted and made again does not start with a new budget.
+   * Keys that customers made for an account: those that stand, and those handed over since an instant
+   * that are deleted by now without another in their place. So a key that is deleted and made again
+   * does not start with a new budget.
    */
   customersSince(account: AccountNumber, sinceMs: number): Promise<number>
-  /** Changes what is wanted: due at once, without failures. */
+  /**
+   * Changes what is wanted: due at once, without failures. From `making` to `wanted` its secret is
+   * handed over.
+   */
   change(id: KeyId, change: Partial<Pick<StoredKey, 'limits' | 'state' | 'userId'>>): Promise<void>
   /** Has the gateway compared again at once. */
   touch(id: KeyId): Promise<void>
@@ -114,7 +120,9 @@ export interface Keys {
    * wanted meanwhile.
    */
   saveSync(id: KeyId, revision: number, outcome: SyncOutcome): Promise<boolean>
-  counts(): Promise<KeyCounts>
+  /** Those whose newest try failed, longest first. */
+  failing(accounts: Scope, limit: number): Promise<readonly StoredKey[]>
+  counts(accounts: Scope): Promise<KeyCounts>
 }
 
 export interface KeyChoice {

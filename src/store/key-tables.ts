@@ -15,6 +15,7 @@ export interface VirtualKeysTable {
   state: string
   replaces: string | null
   is_customers: bigint
+  is_handed_over: bigint
   block_mark: string
   created_at_ms: bigint
   changed_at_ms: bigint

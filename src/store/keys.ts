@@ -1,4 +1,5 @@
-import { type Kysely, type Selectable, sql, type Updateable } from 'kysely'
+import { type Kysely, type Selectable, type SelectQueryBuilder, sql, type Updateable } from 'kysely'
+import type { Scope } from '../domain/access.js'
 import type { KeyLimits, Microdollars } from '../domain/key-limits.js'
 import { type KeyId, keyId } from '../domain/virtual-key.js'
 import type { Clock } from '../ports/clock.js'
@@ -36,9 +37,22 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
 
     findByAlias: (alias) => find('alias', alias),
 
+    async findNamed(account, name) {
+      const row = await db
+        .selectFrom('virtual_keys')
+        .selectAll()
+        .where('account', '=', accountText(account))
+        .where('name', '=', name)
+        .where('state', '!=', 'deleted')
+        .orderBy('created_at_ms')
+        .limit(1)
+        .executeTakeFirst()
+      return row === undefined ? undefined : storedKey(row)
+    },
+
     async list({ accounts, withDeleted = false, after, limit }) {
-      let query = db.selectFrom('virtual_keys').selectAll().orderBy('key_id').limit(limit)
-      if (accounts !== 'all') query = query.where('account', 'in', accounts.map(accountText))
+      const all = db.selectFrom('virtual_keys').selectAll().orderBy('key_id').limit(limit)
+      let query = within(accounts, all)
       if (!withDeleted) query = query.where('state', '!=', 'deleted')
       if (after !== undefined) query = query.where('key_id', '>', after)
       return (await query.execute()).map(storedKey)
@@ -94,15 +108,14 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
         .where(({ or, eb }) =>
           or([eb('state', '!=', 'deleted'), eb('created_at_ms', '>=', BigInt(sinceMs))]),
         )
-        .where(({ not, exists, selectFrom }) =>
-          not(
-            exists(
-              selectFrom('virtual_keys as next')
-                .select('next.key_id')
-                .whereRef('next.replaces', '=', 'key.key_id'),
-            ),
-          ),
-        )
+        .where(({ or, and, eb, not, exists, selectFrom }) => {
+          const successor = selectFrom('virtual_keys as next')
+            .select('next.key_id')
+            .whereRef('next.replaces', '=', 'key.key_id')
+            .where('next.is_handed_over', '=', 1n)
+          const isOwn = and([eb('is_handed_over', '=', 1n), not(exists(successor))])
+          return or([eb('state', '!=', 'deleted'), isOwn])
+        })
         .executeTakeFirstOrThrow()
       return count(row.count)
     },
@@ -113,6 +126,7 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
         .set({
           ...(limits === undefined ? {} : limitColumns(limits)),
           ...(state === undefined ? {} : { state }),
+          ...(state === 'wanted' ? { is_handed_over: 1n } : {}),
           ...(userId === undefined ? {} : { user_id: userId }),
           changed_at_ms: BigInt(clock.now()),
           ...dueAgain(clock),
@@ -151,12 +165,20 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
       return false
     },
 
-    async counts() {
-      const there = db
-        .selectFrom('virtual_keys')
-        .where((where) =>
-          where.or([where('state', '!=', 'deleted'), where('sync_status', '!=', 'synced')]),
-        )
+    async failing(accounts, limit) {
+      const rows = await within(accounts, db.selectFrom('virtual_keys').selectAll())
+        .where('sync_status', '=', 'failed')
+        .orderBy('changed_at_ms')
+        .orderBy('key_id')
+        .limit(limit)
+        .execute()
+      return rows.map(storedKey)
+    },
+
+    async counts(accounts) {
+      const there = within(accounts, db.selectFrom('virtual_keys')).where((where) =>
+        where.or([where('state', '!=', 'deleted'), where('sync_status', '!=', 'synced')]),
+      )
       const rows = await there
         .select(({ fn }) => ['sync_status', fn.countAll().as('count')])
         .groupBy('sync_status')
@@ -181,6 +203,13 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
       }
     },
   }
+}
+
+function within<Result>(
+  accounts: Scope,
+  query: SelectQueryBuilder<Tables, 'virtual_keys', Result>,
+): SelectQueryBuilder<Tables, 'virtual_keys', Result> {
+  return accounts === 'all' ? query : query.where('account', 'in', accounts.map(accountText))
 }
 
 /** Has keys compared with what is wanted, now. One that is being made is its maker's for a while. */
@@ -244,6 +273,7 @@ function newRow(key: NewKey, nowMs: number): VirtualKeysTable {
     state: key.state,
     replaces: key.replaces ?? null,
     is_customers: key.isCustomers ? 1n : 0n,
+    is_handed_over: key.state === 'wanted' ? 1n : 0n,
     block_mark: key.blockMark,
     created_at_ms: BigInt(nowMs),
     changed_at_ms: BigInt(nowMs),

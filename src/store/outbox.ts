@@ -131,8 +131,9 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
 }
 
 /**
- * A chain that reorganised may have taken the transaction back: signed again, the same call has the
- * same bytes and the same id. It is sent again, unless another one is open.
+ * A chain that reorganised may have taken the transaction back. A local key gives the same call the
+ * same bytes and the same id when it signs again: it is sent again, unless another one is open. (With
+ * a key elsewhere it is another transaction under the same number, and was just saved as one.)
  */
 async function reopen(
   db: Kysely<Tables>,

@@ -16,6 +16,7 @@ import { closeLane, type Delivery, deliver } from '../../src/pipeline/deliver.js
 import type { SavedTx, Store } from '../../src/ports/stores.js'
 import { systemClock } from '../../src/runtime/clock.js'
 import { StoreFile } from '../support/store-file.js'
+import { evmKeyOf } from '../support/test-keys.js'
 
 /*
  * Transactions that do not get through by themselves, on a node that mines only when it is told to.
@@ -81,7 +82,13 @@ function laneOf(more: Record<string, unknown> = {}, shown: Partial<FlareChain> =
   })
   const flareChain = new FlareChain(new RpcClient(config), config.logWindowBlocks)
   Object.assign(flareChain, shown)
-  return new FlareLane({ chain: flareChain, config, explain: () => undefined, nowMs: () => nowMs })
+  return new FlareLane({
+    chain: flareChain,
+    key: evmKeyOf(config.gasKey),
+    config,
+    explain: () => undefined,
+    nowMs: () => nowMs,
+  })
 }
 
 const name = () => purpose.anchor(batchId(BigInt(account)))

@@ -19,9 +19,10 @@ import { systemClock } from '../../runtime/clock.js'
 import { Attestations } from './attestation.js'
 import { decodeEvent, FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
-import { FLARE_NETWORKS, type FlareConfig } from './config.js'
+import { FLARE_NETWORKS, type FlareConfig, flareSettings } from './config.js'
 import { asTopic, ContractBook, interfaces, roundAt, topicOf } from './contracts.js'
 import { DaLayer } from './da-layer.js'
+import { EvmKey } from './evm-key.js'
 import { FeeBudget } from './fee-budget.js'
 import { type EvmCall, FlareLane } from './lane.js'
 import { signerOf } from './meter-key.js'
@@ -53,7 +54,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   readonly #attestations: Attestations
   readonly #verifier: Verifier | undefined
 
-  constructor(config: FlareConfig, memory: AttestorMemory) {
+  constructor(config: FlareConfig, memory: AttestorMemory, key: EvmKey) {
     const { chainId, anchorAddress, logWindowBlocks, registryRefreshMs, pastRelays } = config
     const { sightings, outbox } = memory
     this.#config = config
@@ -70,7 +71,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     this.#policies = new Policies({ chain, book, chainId, memory: sightings, logWindowBlocks })
     this.#attestations = new Attestations(new DaLayer(config), this.#sourceId)
     this.#verifier = Verifier.from(config)
-    this.lane = new FlareLane({ chain, config, explain })
+    this.lane = new FlareLane({ chain, key, config, explain })
     const spentSince = (sinceMs: number) => outbox.spentSince(this.lane.name, sinceMs)
     this.#budget = new FeeBudget(config.dailyFeeBudgetFlr, spentSince, systemClock.now)
   }
@@ -323,8 +324,12 @@ function encodeRequest(bytes: Hex): Hex {
   return interfaces.fdcHub.encodeFunctionData('requestAttestation', [bytes]) as Hex
 }
 
-export function flareAttestor(config: FlareConfig, memory: AttestorMemory): FlareAttestor {
-  return new FlareAttestor(config, memory)
+export async function flareAttestor(
+  config: FlareConfig,
+  memory: AttestorMemory,
+): Promise<FlareAttestor> {
+  const key = await EvmKey.open(config.gasKey, flareSettings.gasKey.env)
+  return new FlareAttestor(config, memory, key)
 }
 
 function anotherRoot({ seq, root }: BatchHeader, actual: string): ConfigError {

@@ -21,6 +21,8 @@ export interface LitellmGatewayParts {
 /** 100 keys of 2 KB each, with what operators keep in their metadata. */
 const RESPONSE_BYTES_MAX = 8 * 1024 * 1024
 const LIST_SIZE = 100
+/** There is no other LiteLLM to ask: one lost answer is asked for again at once. */
+export const FAILURES_TOLERATED = 2
 const ADMIN_ROLE = 'proxy_admin'
 
 /**
@@ -37,7 +39,7 @@ export class LitellmGateway implements KeyGateway {
 
   constructor({ name, apiUrl, adminKey, timeoutMs, transport, breaker }: LitellmGatewayParts) {
     this.name = name
-    this.#breaker = breaker ?? new Breaker()
+    this.#breaker = breaker ?? new Breaker(undefined, FAILURES_TOLERATED)
     this.#http =
       transport ??
       new HttpClient({
