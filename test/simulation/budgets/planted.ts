@@ -38,9 +38,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'the exposure begins now, not where knowledge ends',
     changes: [
       one(
-        'pipeline/account-state.js',
-        'const knownForMs = nowMs - knownUntilMs;',
-        'const knownForMs = 0 * knownUntilMs;',
+        'pipeline/budget-settings.js',
+        'return knownForMs + lookMs + lookTookMs + syncMs + CACHES_IN_A_ROW',
+        'return lookMs + lookTookMs + syncMs + CACHES_IN_A_ROW',
       ),
     ],
   },
