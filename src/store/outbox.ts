@@ -96,6 +96,18 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
       return rows.reduce((sum, { cost }) => sum + BigInt(cost ?? 0), 0n)
     },
 
+    async landed(purpose) {
+      const row = await db
+        .selectFrom('outbox')
+        .selectAll()
+        .where('purpose', '=', purpose)
+        .where('fate', '=', 'landed')
+        .orderBy('saved_at_ms', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      return row && { id: (row.landed_id ?? row.tx_id) as TxId, bytes: row.tx_bytes }
+    },
+
     async refused(purposePrefix) {
       const rows = await db
         .selectFrom('outbox')

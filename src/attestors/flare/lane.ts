@@ -20,6 +20,11 @@ const TOO_CHEAP = /underpriced|less than block base fee|fee cap|fee too low|max 
 /** Nodes take another transaction under the same number only for so much more, of tip and cap. */
 const BUMP_PERCENT = 10n
 const TRANSFER_GAS = 21_000n
+/**
+ * So long a number has to be used up before a transaction without a receipt counts as gone: behind one
+ * URL are many nodes, and the one that is asked for the receipt may be some blocks behind.
+ */
+const GONE_AFTER_MS = 10_000
 
 /** What the attestor's calls are made of. */
 export interface EvmCall {
@@ -57,6 +62,8 @@ export class FlareLane implements Lane {
   readonly address: Hex
   readonly #parts: FlareLaneParts
   readonly #waiting = new Map<string, Waiting>()
+  /** Since when the number that is waited for is used up without a receipt. */
+  #passed: { readonly nonce: number; readonly sinceMs: number } | undefined
   #lastSigned: { readonly digest: Hash; readonly tx: SignedTx } | undefined
 
   constructor(parts: FlareLaneParts) {
@@ -98,7 +105,14 @@ export class FlareLane implements Lane {
     const nonce = await this.#nonce(signal)
     const receipt = await this.#parts.chain.receipt(tx.id, signal)
     if (receipt !== null) return receipt.status === 1 ? 'landed' : 'refused'
-    return nonce > Transaction.from(tx.bytes).nonce ? 'gone' : 'open'
+    const own = Transaction.from(tx.bytes).nonce
+    if (nonce <= own) {
+      if (this.#passed?.nonce === own) this.#passed = undefined
+      return 'open'
+    }
+    if (this.#passed?.nonce !== own) this.#passed = { nonce: own, sinceMs: this.#nowMs() }
+    // Signed anew too early, a request would be paid for twice.
+    return this.#nowMs() - this.#passed.sinceMs < GONE_AFTER_MS ? 'open' : 'gone'
   }
 
   /**
