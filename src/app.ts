@@ -150,6 +150,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       usageHints: [...hints.values()],
       ...paymentsOf(config, store),
       ...(keys === undefined ? {} : { keys: { ...keys, signal: shutdown } }),
+      budgets: budgetOrders(config, store),
     })
     resources.add(() => server.close())
     log.info({ version, ...identity, url: server.url }, 'flowmeter is running')
@@ -314,6 +315,11 @@ async function createKeys(
   const terms = budgetSettings(budgets, workerIntervalMs)
   const attribution = attributionSettings(config)
   return keysOf({ store, gateway, clock, attribution, keys: budgets.keys, terms, log })
+}
+
+/** What may be said over HTTP about what keys may use. */
+function budgetOrders({ budgets, workerIntervalMs }: Config, store: ReturnType<typeof openStore>) {
+  return budgets && { store, clock, terms: budgetSettings(budgets, workerIntervalMs) }
 }
 
 /** Where prepaid credits can be bought. */

@@ -76,6 +76,10 @@ const program = createProgram({
     const { keysTools } = await import('./cli/keys-tools.js')
     return keysTools(process.env, folder, shutdownSignal())
   },
+  async budgets() {
+    const { budgetsTools } = await import('./cli/budgets-tools.js')
+    return budgetsTools(process.env, folder)
+  },
   async credits() {
     const { creditsTools } = await import('./cli/credits-tools.js')
     return creditsTools(process.env, folder)

@@ -17,8 +17,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   reports: ['domain/', 'pricing/', 'ports/', 'pipeline/plan-of.js'],
   notifiers: ['domain/', 'ports/', 'runtime/', 'notifiers/post.js'],
   sources: ['domain/', 'ports/', 'runtime/'],
-  attestors: ['domain/', 'ports/', 'runtime/'],
-  settlers: ['domain/', 'ports/', 'runtime/', 'pricing/plan.js'],
+  // Where private keys are. Both chains' adapters sign.
+  signers: ['domain/', 'ports/', 'runtime/', 'signers/curves.js'],
+  attestors: ['domain/', 'ports/', 'runtime/', 'signers/index.js'],
+  settlers: ['domain/', 'ports/', 'runtime/', 'signers/index.js', 'pricing/plan.js'],
   // Where customers' keys are made, limited and blocked.
   gateways: ['domain/', 'ports/', 'runtime/'],
   // Who takes a customer's money, and tells by webhook.
@@ -46,8 +48,9 @@ const PURE_ROOMS = ['domain', 'pricing', 'mapping']
 
 /** The rooms in which a package may be imported. What is not listed may be imported nowhere. */
 const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
-  '@noble/curves': ['attestors/flare/', 'settlers/flow/'],
-  '@noble/hashes': ['domain/', 'attestors/flare/', 'settlers/flow/'],
+  '@aws-sdk/client-kms': ['signers/aws-kms/'],
+  '@noble/curves': ['attestors/flare/', 'settlers/flow/', 'signers/'],
+  '@noble/hashes': ['domain/', 'attestors/flare/', 'settlers/flow/', 'signers/'],
   '@onflow/fcl': ['settlers/flow/'],
   axios: ['runtime/'],
   'better-sqlite3': ['store/'],

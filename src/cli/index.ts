@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { auditCommand } from './audit.js'
 import { backfillCommand } from './backfill.js'
+import { budgetsCommand } from './budgets.js'
 import { checkpointCommand } from './checkpoint.js'
 import { configCommand } from './config-command.js'
 import { correctCommand } from './correct.js'
@@ -22,6 +23,7 @@ import { plansCommand } from './plans.js'
 import { pricesCommand } from './prices.js'
 import { providerCommand } from './provider.js'
 import { quarantineCommand } from './quarantine.js'
+import { quotasCommand } from './quotas.js'
 import { receiptsCommand } from './receipts.js'
 import { adoptCommand, backupCommand, rotateMeterCommand } from './recovery.js'
 import { reportCommand } from './report.js'
@@ -55,6 +57,8 @@ export function createProgram(parts: CliParts): Command {
     logCommand(parts),
     tokensCommand(parts),
     keysCommand(parts),
+    budgetsCommand(parts),
+    quotasCommand(parts),
     backupCommand(parts),
     adoptCommand(parts),
     rotateMeterCommand(parts),

@@ -258,6 +258,8 @@ export interface Outbox {
   variants(tx: SavedTx): Promise<readonly SignedTx[]>
   /** What the lane's transactions saved since then spend beside gas, those that failed left out. */
   spentSince(lane: string, sinceMs: number): Promise<bigint>
+  /** The newest of a purpose that landed, by the id under which it did. */
+  landed(purpose: Purpose): Promise<SignedTx | undefined>
   /** What failed of those whose purpose begins so. */
   refused(purposePrefix: string): Promise<readonly SavedTx[]>
   /** The newest transactions, for status and demo. */

@@ -20,6 +20,7 @@ export async function runProgram(args: readonly string[], parts: Partial<CliPart
     config: unused,
     tokens: unused,
     keys: unused,
+    budgets: unused,
     reports: unused,
     notices: unused,
     init: unused,

@@ -4,10 +4,10 @@ import { FlareAttestor } from '../../src/attestors/flare/attestor.js'
 import { flareConfig } from '../../src/attestors/flare/config.js'
 import { interfaces, topicOf } from '../../src/attestors/flare/contracts.js'
 import type { EvmCall } from '../../src/attestors/flare/lane.js'
-import { LocalMeterKey } from '../../src/attestors/flare/meter-key.js'
 import { advance } from '../../src/domain/batch.js'
 import type { Hex } from '../../src/domain/bytes.js'
 import type { StoredBatch } from '../../src/ports/stores.js'
+import { evmKeyOf, meterKeyOf } from '../support/test-keys.js'
 import { type FlareWorld, startFlareWorld } from './flare-world.js'
 
 /*
@@ -313,8 +313,8 @@ test('a stranger anchors and requests for us: it is found by its event, and noth
     meterKey: env.METER_KEY,
     daUrl: flare.daUrl,
   })
-  const attestor = new FlareAttestor(config, world.store)
-  const meter = new LocalMeterKey(config).address
+  const attestor = new FlareAttestor(config, world.store, evmKeyOf(config.gasKey))
+  const meter = meterKeyOf(config).address
   const stranger = flare.accounts[3]?.address ?? ''
   await send(attestor.anchorCall(header, signed).body as EvmCall, stranger)
   const anchor = await attestor.findAnchor(meter, header, signal)
