@@ -57,6 +57,17 @@ const held = {
   why: 'far',
   since: AT,
 } as const
+const budgets = {
+  levels: { ok: 3, warn: 0, soft: 0, dry: 0 },
+  ...{ stale: 0, near: [], softBudgets: { count: 0, accounts: [] } },
+  held: { balance: 0, budget: 0, quota: 0, operator: 1, owner: 1 },
+  operator: { hard: '10', spent: '2', currency: 'USD', level: 'ok' },
+  keys: { pending: 1, synced: 3, failed: 0, blocked: 1, waitingSince: ago(299), failing: [] },
+} as const
+const budgetsWith = (changes: object): Partial<StatusFacts> => ({
+  budgets: { ...budgets, ...changes },
+})
+const near = { account: '7', available: '0.4', currency: 'USD', timeLeftS: 3_700 }
 const control = { source: 'main', day: '2026-11-20', comparedAt: AT, compared: 9, differences: [] }
 const problem = { code: 'source_refused', message: 'no' }
 
@@ -136,6 +147,24 @@ const CASES: Readonly<Record<AlarmId, readonly [Partial<StatusFacts>, Partial<St
   entries_refused: [{ refusedEntries: 1 }, { refusedEntries: 0 }],
   wallet_empty: [walletWith({ runwayDays: 0.9 }), walletWith({ runwayDays: 7 })],
   wallet_low: [walletWith({ runwayDays: 6.9 }), walletWith({ runwayDays: undefined })],
+  keys_blocked: [budgetsWith({ held: { ...budgets.held, quota: 1 } }), budgetsWith({})],
+  runway_low: [
+    budgetsWith({ near: [{ ...near, level: 'warn' }] }),
+    budgetsWith({ near: [{ ...near, level: 'dry' }] }),
+  ],
+  budget_soft: [
+    budgetsWith({ softBudgets: { count: 1, accounts: ['7'] } }),
+    budgetsWith({ operator: { ...budgets.operator, level: 'ok' } }),
+  ],
+  operator_budget_spent: [
+    budgetsWith({ operator: { ...budgets.operator, level: 'hard' } }),
+    budgetsWith({}),
+  ],
+  keys_unsynced: [
+    budgetsWith({ keys: { ...budgets.keys, waitingSince: ago(300) } }),
+    budgetsWith({}),
+  ],
+  runways_stale: [budgetsWith({ stale: 1 }), budgetsWith({})],
   price_missing: [
     { prices: [{ token: 'FLOW', currency: 'usd', paymentsWait: 'there is no feed' }] },
     { prices: [{ token: 'FLOW', currency: 'usd' }] },
