@@ -256,7 +256,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       },
       {
         name: 'policies',
-        step: (signal) => policiesNext({ ...store, follower: attestor, settler }, signal),
+        step: (signal) => policiesNext({ ...store, follower: attestor, settler, clock }, signal),
         idleMs: Math.max(idleMs, POLICIES_IDLE_MS),
         bell: new Bell(),
       },
