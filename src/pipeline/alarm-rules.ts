@@ -33,7 +33,6 @@ const CHECKS_LATE_S = HOUR_S
 const REJECTS_TOLD_S = DAY_S
 const ROUNDS_MISSED = 3
 const POLICIES_WAIT_S = 10 * MINUTE_S
-const POLICIES_BEHIND = 3
 const UNSYNCED_S = 5 * MINUTE_S
 const RUNWAY_LOW_DAYS = 7
 const RUNWAY_OUT_DAYS = 1
@@ -231,12 +230,26 @@ export const ALARM_RULES = {
   policies_behind: {
     severity: 'page',
     means: 'The light client on Flow lacks a signing policy, and no batch can be accepted',
-    find: ({ policies, backlog }) => {
-      const behindBy = policies?.behind ?? 0
-      // The next batch brings it. Only one that waits for it shows that it does not come.
-      const waitS = backlog.attested?.oldestAgeS ?? 0
-      const isLate = waitS >= POLICIES_WAIT_S || behindBy >= POLICIES_BEHIND
-      return behindBy > 0 && isLate ? { says: `${behindBy} reward epochs behind` } : undefined
+    find: ({ policies, at }) => {
+      const { behind: behindBy = 0, behindSince: since = at } = policies ?? {}
+      // It comes before it is in force: one that is late by minutes is late for a reason.
+      if (behindBy === 0 || ageS(since, at) < POLICIES_WAIT_S) return undefined
+      return { says: `${behindBy} reward epochs behind`, since }
+    },
+  },
+  round_poisoned: {
+    severity: 'page',
+    means: 'Flare’s voters signed two roots for one round: more than half of their weight lied',
+    find: ({ policies }) =>
+      named((policies?.poisonedRounds ?? []).map((round) => `round ${round}`)),
+  },
+  checkpoint_proposed: {
+    severity: 'page',
+    means: 'Governance wants the light client to start anew from another signing policy',
+    find: ({ policies }) => {
+      if (policies?.proposal === undefined) return undefined
+      const { epoch, adoptableAt } = policies.proposal
+      return { says: `reward epoch ${epoch}, may be adopted from ${adoptableAt} on` }
     },
   },
   check_difference: {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ALARMS, type AlarmId, alarmsOf, type StatusFacts } from '../../src/pipeline/alarms.js'
+import type { PolicyStatus } from '../../src/pipeline/policy-status.js'
 
 // Goal: every alarm is raised by what it is about, just when its limit is reached, and by nothing else.
 // Method: one quiet status, and for each alarm the least change to it that raises it.
@@ -44,6 +45,10 @@ const sourceWith = (changes: object): Partial<StatusFacts> => ({
 })
 const walletWith = (changes: object): Partial<StatusFacts> => ({
   wallets: [{ ...wallet, ...changes }],
+})
+const policiesWith = (changes: Partial<PolicyStatus>): PolicyStatus => ({
+  ...{ at: AT, newest: 5, inForce: 4, accepted: 4, behind: 0 },
+  ...changes,
 })
 const held = {
   account: '7',
@@ -123,8 +128,13 @@ const CASES: Readonly<Record<AlarmId, readonly [Partial<StatusFacts>, Partial<St
     { batches: [{ ...batch, missedRounds: 2 }] },
   ],
   policies_behind: [
-    { policies: { ...quiet.policies, behind: 3 } as never },
-    { policies: { ...quiet.policies, behind: 2 } as never, ...inState('attested', 599) },
+    { policies: policiesWith({ behind: 1, behindSince: ago(600) }) },
+    { policies: policiesWith({ behind: 1, behindSince: ago(599) }) },
+  ],
+  round_poisoned: [{ policies: policiesWith({ poisonedRounds: [7] }) }, {}],
+  checkpoint_proposed: [
+    { policies: policiesWith({ proposal: { epoch: 9, adoptableAt: ago(-60) } }) },
+    {},
   ],
   check_difference: [
     { conservation: { at: ago(7_000), checks: { pool: '-1' } } },
@@ -210,12 +220,6 @@ test('what is worst comes first', () => {
 })
 
 describe('what depends on more than one thing', () => {
-  test('the light client lacks a policy and a proven batch waits for it', () => {
-    const policies = { at: AT, newest: 5, inForce: 5, accepted: 4, behind: 1 }
-    expect(idsOf({ policies, ...inState('attested', 600) })).toEqual(['policies_behind'])
-    expect(idsOf({ policies })).toEqual([])
-  })
-
   test('a longer interval between batches makes their records wait longer', () => {
     const hour = { sealIntervalMs: 3_600_000 }
     expect(alarmsOf({ ...quiet, ...inState('attributed', 5_399) }, hour)).toEqual([])
