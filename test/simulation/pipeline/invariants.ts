@@ -1,22 +1,38 @@
 import { sql } from 'kysely'
 import { batchId, batchName, eraOf, seqOf } from '../../../src/domain/ids.js'
+import type { EntryResult } from '../../../src/ports/settler.js'
 import { decodeEntry } from '../../support/test-flow.js'
 import { RECEIPT_SECRET } from './daemon.js'
 import type { FlowState } from './models/contracts.js'
 import { digestOf } from './models/meter.js'
+import type { VaultState } from './models/vault.js'
 import { FIRST_EPOCH, type World } from './world.js'
 
 export const INVARIANTS = [
   ...['rows_recorded', 'attribution', 'applied_vs_rows', 'records_vs_totals', 'totals_fell'],
   ...['batch_changed', 'seq_gaps', 'second_digest', 'charged_vs_price', 'charged_split', 'pool'],
   ...['overpaid', 'unproven', 'applied_twice', 'refused_entries', 'unsaved_sends', 'gone_landed'],
-  ...['own_checks', 'parked_wrongly', 'identity_stops', 'bugs', 'secrets'],
+  ...[
+    'held_applied',
+    'closed_paid',
+    'own_checks',
+    'parked_wrongly',
+    'identity_stops',
+    'bugs',
+    'secrets',
+  ],
 ] as const
 export type Invariant = (typeof INVARIANTS)[number]
 
+/** What may become of an entry when everybody does what they should. */
+const ORDINARY: ReadonlySet<EntryResult> = new Set(['applied', 'stale', 'held', 'writtenOff'])
+
 type Wrong = (name: Invariant, what: string) => void
 
-/** Watches every block of Flow: what a customer pays is within balance, cap and entitlement. */
+/**
+ * Watches every block of Flow: what a customer pays is within balance, cap and entitlement, nothing
+ * after the vault was closed, and no charge passes that the provider has to approve.
+ */
 export function watchPayments(world: World, wrong: Wrong): void {
   const { flow } = world
   const run = flow.run
@@ -33,9 +49,24 @@ export function watchPayments(world: World, wrong: Wrong): void {
         (before.entitled !== undefined && paid > before.entitled) ||
         (before.cap !== undefined && paid > 0n && after.spent > before.cap)
       if (isOver) wrong('overpaid', `account ${account} paid ${paid}`)
+      const isMoved = before.owed !== after.owed || before.balance !== after.balance || paid !== 0n
+      if (body.kind === 'settle' && before.status === 'closed' && isMoved) {
+        wrong('closed_paid', `account ${account} paid ${paid}, and is closed`)
+      }
+      if (body.kind === 'settle' && isUnapproved(before, after, state.maxCharge)) {
+        wrong('held_applied', `account ${account} was charged what the provider has not approved`)
+      }
     }
     return outcome
   }
+}
+
+function isUnapproved(before: VaultState, after: VaultState, limit: bigint | undefined): boolean {
+  if (limit === undefined) return false
+  return [...after.records].some(([periodStart, { charged }]) => {
+    const charge = charged - (before.records.get(periodStart)?.charged ?? 0n)
+    return charge > limit && charged > (before.approved.get(periodStart) ?? 0n)
+  })
 }
 
 /** What must hold at any time, whatever is under way. */
@@ -120,7 +151,7 @@ export async function checkStore(world: World, wrong: Wrong): Promise<void> {
     if (result === undefined || saidAt === undefined || result.error?.code === 1007) continue
     if (result.height > saidAt) wrong('gone_landed', `${id} landed after it was said to be gone`)
   }
-  const refused = world.flow.events.filter(({ result }) => !['applied', 'stale'].includes(result))
+  const refused = world.flow.events.filter(({ result }) => !ORDINARY.has(result))
   if (refused.length > 0) wrong('refused_entries', refused.map(({ result }) => result).join())
   await checkParked(world, wrong)
   await checkSecrets(world, wrong)

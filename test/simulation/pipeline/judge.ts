@@ -57,7 +57,7 @@ export async function judge(world: World, tell: Tell): Promise<Verdict> {
     if (claim === undefined) wrong('rows_recorded', `${id} is no record`)
     if (record.excluded !== undefined) continue
     if (claim === undefined || claim.account === null || claim.seq === null) {
-      const why = whyNotBilled(world, record)
+      const why = whyNotBilled(world, record, claim?.account ?? null)
       if (why === undefined) {
         verdict.lost += 1
         tell(`lost: ${id} of ${record.payers.user} is in no batch`)
@@ -174,7 +174,11 @@ function add(
 }
 
 /** Undefined where it should have been billed. */
-function whyNotBilled(world: World, { payers, startedAtMs }: UsageRecord): string | undefined {
+function whyNotBilled(
+  world: World,
+  { payers, startedAtMs }: UsageRecord,
+  attributedTo: string | null,
+): string | undefined {
   const named = [...accountsOf(world, payers.user)]
   const accounts = named.slice(-1)
   if (accounts.length === 0) return 'nobody'
@@ -183,7 +187,9 @@ function whyNotBilled(world: World, { payers, startedAtMs }: UsageRecord): strin
     if (vault === undefined) return true
     return periodAt(startedAtMs, vault.periodKind).startsAt < vault.openedPeriodStart
   })
-  return isTooEarly ? 'its vault was opened later' : undefined
+  if (isTooEarly) return 'its vault was opened later'
+  const isClosed = accounts.every((account) => vaultOf(world, account)?.status === 'closed')
+  return isClosed && attributedTo === null ? 'its vault is closed' : undefined
 }
 
 function accountsOf({ directory }: World, user: string): ReadonlySet<bigint> {

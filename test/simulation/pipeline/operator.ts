@@ -34,7 +34,7 @@ export async function sendCorrections(world: World): Promise<boolean> {
   return pending.length > 0
 }
 
-/** What was refused alone twice waits for an operator, who has mended the cause by now. */
+/** What waits for an operator, who has mended the cause, or looked at it, by now. */
 export async function releaseStops({ store }: World): Promise<void> {
   for (const stop of await store.stops.open()) {
     await releaseEntry(store, stop, 'parked retry-entry', ORDERED)

@@ -4,6 +4,7 @@ import { AS_IT_IS, ATTRIBUTION, Daemon, isIdentityError, type Wiring } from './d
 import { checkChains, checkStore, type Invariant, SealedOnce, watchPayments } from './invariants.js'
 import { judge, type Verdict } from './judge.js'
 import { releaseStops, sendCorrections } from './operator.js'
+import { approveHeld } from './owners.js'
 import { Process } from './process.js'
 import { rotateNow } from './rotation.js'
 import { scheduleOf } from './schedule.js'
@@ -176,6 +177,7 @@ class Run {
       await this.#untilIdle()
       await sendCorrections(world)
       await releaseStops(world)
+      await approveHeld(world)
       if (await this.#isAtRest()) return true
       world.pass(30_000 + world.random.whole(0, 30_000))
     }
@@ -203,6 +205,7 @@ class Run {
     const final = (states.settled ?? 0) + (states.superseded ?? 0) + (states.parked ?? 0)
     const all = Object.values(states).reduce((sum, count) => sum + count, 0)
     if ((await store.stops.open()).length > 0) return false
+    if ((await store.batches.refused(100)).some(({ result }) => result === 'held')) return false
     if (final < all || (await store.corrections.pending()).length > 0) return false
     if ((await store.corrections.recountable(1)).length > 0) return false
     return (await entriesToRestate(store, nowMs)).length === 0

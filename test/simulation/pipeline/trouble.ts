@@ -1,6 +1,7 @@
 import { periodAt } from '../../../src/domain/period.js'
 import { planIn } from './models/vault.js'
 import { orderCorrection, sendCorrections } from './operator.js'
+import { owners } from './owners.js'
 import { setNextMeter } from './rotation.js'
 import { strangers } from './strangers.js'
 import { changeVault, openVault, type World } from './world.js'
@@ -13,6 +14,7 @@ type Trouble = (world: World) => unknown
 /** What happens outside of our process at any time. Most of it is everyday life. */
 const ALL = {
   ...strangers,
+  ...owners,
   evmReorganises: ({ evm, random }) => {
     const depth = random.whole(1, 3)
     const isEmpty = Array.from({ length: depth }, (_, lag) => evm.view(lag).txs.length)

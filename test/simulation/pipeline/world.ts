@@ -168,6 +168,7 @@ export class World {
       earnings: 0n,
       pool,
       tokenPrice: WAD / 2n,
+      maxCharge: undefined,
       plans: PLANS,
       models: MODELS_HELD,
     }
@@ -185,10 +186,12 @@ export function newVault(
     openedPeriodStart: opened,
     floor: 0,
     plans: [{ fromPeriodStart: opened, planId: `${periodKind}-1` }],
+    ...{ status: 'open', endsAt: undefined },
     ...{ isAutopayOn: true, isPaused: false, cap: undefined, entitled: undefined },
     balance: tokens * TOKENS,
     ...{ owed: 0n, charged: 0n, paid: 0n, writtenOff: 0n, spent: 0n, spentIn: 0 },
     records: new Map(),
+    approved: new Map(),
   }
 }
 
