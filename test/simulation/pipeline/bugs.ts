@@ -149,6 +149,12 @@ export const BUGS = {
 
   'plan-of-wrong-period': { world: (world) => runWithout(world, 'plan of the period') },
   'correction-replayed': { world: (world) => resendCorrections(world) },
+  /** A release of some charge is one of any. */
+  'released-for-ever': inSlices(({ stops }) => {
+    const released = async () => ({ atMs: 0, upTo: 1n << 120n })
+    return { stops: changed(stops, { released }) }
+  }, 'seal'),
+
   'limit-ignored': { world: (world) => chargeAnyway(world, 'limit') },
   'closed-vault-charged': { world: (world) => chargeAnyway(world, 'closing') },
 

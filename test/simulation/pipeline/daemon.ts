@@ -5,7 +5,6 @@ import { anchorNext } from '../../../src/pipeline/anchor.js'
 import { attestNext } from '../../../src/pipeline/attest.js'
 import { attributeNext } from '../../../src/pipeline/attribute.js'
 import { attributionSettings } from '../../../src/pipeline/attribution-settings.js'
-import { NO_BOUNDS } from '../../../src/pipeline/bounds.js'
 import { type CollectPass, collectNext, rescanNext } from '../../../src/pipeline/collect.js'
 import { bindIdentity } from '../../../src/pipeline/identity.js'
 import { checkMeter, checkMeterLevel } from '../../../src/pipeline/meter-guard.js'
@@ -193,7 +192,7 @@ export class Daemon {
         (store, { attestor, settler, source }) => {
           const parts = {
             ...{ store, clock, target: settler.identity.target, attribution: ATTRIBUTION },
-            settings: { rules, receiptSecret: RECEIPT_SECRET, bounds: NO_BOUNDS },
+            settings: { rules, receiptSecret: RECEIPT_SECRET, bounds: settings.bounds },
             sourcesRead: [source.name],
             checkMeter: (stop: AbortSignal) => checkMeterLevel({ ...store, attestor, meter }, stop),
           }

@@ -13,6 +13,7 @@ export const INVARIANTS = [
   ...['batch_changed', 'seq_gaps', 'second_digest', 'charged_vs_price', 'charged_split', 'pool'],
   ...['overpaid', 'unproven', 'applied_twice', 'refused_entries', 'unsaved_sends', 'gone_landed'],
   ...[
+    'above_bounds',
     'held_applied',
     'closed_paid',
     'own_checks',
@@ -215,7 +216,7 @@ async function checkParked({ store, flow, rounds }: World, wrong: Wrong): Promis
   }
 }
 
-async function readBatches({ store }: World) {
+export async function readBatches({ store }: World) {
   const batches = []
   for (const { id, header, manifestJson } of await store.batches.page(1n, 1_000)) {
     const bytes = (await store.batches.entries(id)).map((entry) => entry.bytes)

@@ -35,10 +35,13 @@ export async function sendCorrections(world: World): Promise<boolean> {
 }
 
 /** What waits for an operator, who has mended the cause, or looked at it, by now. */
-export async function releaseStops({ store }: World): Promise<void> {
-  for (const stop of await store.stops.open()) {
-    await releaseEntry(store, stop, 'parked retry-entry', ORDERED)
+export async function releaseStops({ store }: World): Promise<boolean> {
+  const stops = await store.stops.open()
+  for (const stop of stops) {
+    const isHeld = stop.cause.startsWith('above_')
+    await releaseEntry(store, stop, isHeld ? 'held release' : 'parked retry-entry', ORDERED)
   }
+  return stops.length > 0
 }
 
 function isDone({ flow }: World, { accountNumber, periodStart, billable, afterSeq }: CorrectBody) {

@@ -1,5 +1,6 @@
 import { mappingVersion } from '../../../src/pipeline/attribute.js'
 import { entriesToRestate } from '../../../src/pipeline/restate.js'
+import { checkBounds } from './charge-bounds.js'
 import { AS_IT_IS, ATTRIBUTION, Daemon, isIdentityError, type Wiring } from './daemon.js'
 import { checkChains, checkStore, type Invariant, SealedOnce, watchPayments } from './invariants.js'
 import { judge, type Verdict } from './judge.js'
@@ -80,6 +81,7 @@ class Run {
     await this.#daemon.kill()
     await this.#checkAlways()
     await checkStore(world, this.#note)
+    await checkBounds(world, this.#note)
     const verdict = await judge(world, (what) => this.#wrong.push(what))
     for (const [name, count] of Object.entries(verdict.invariants)) {
       this.#found[name] = (this.#found[name] ?? 0) + count

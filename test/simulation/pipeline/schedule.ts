@@ -1,5 +1,6 @@
 import { Random } from '../../../devnet/litellm/random.js'
 import type { UsageRecord } from '../../../src/domain/usage-record.js'
+import { type ChargeBounds, NO_BOUNDS } from '../../../src/pipeline/bounds.js'
 import type { Row } from './models/litellm.js'
 import { TROUBLES, type TroubleName } from './trouble.js'
 import type { WireFaults } from './wire.js'
@@ -7,6 +8,7 @@ import type { WireFaults } from './wire.js'
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
+const WAD = 10n ** 18n
 
 /** A Sunday night: day, week and month all end at once. */
 const MIDNIGHT_MS = Date.UTC(2027, 1, 1)
@@ -30,6 +32,7 @@ export interface Schedule {
     readonly entriesMax: number
     readonly rowsMax: number
     readonly exposure: bigint | undefined
+    readonly bounds: ChargeBounds
   }
   readonly network: {
     readonly roundsPerEpoch: number
@@ -68,7 +71,8 @@ export function scheduleOf(seed: number): Schedule {
       sealIntervalMs: random.pick([1, 3, 10]) * MINUTE,
       entriesMax: random.pick([1, 2, 100]),
       rowsMax: random.pick([3, 10, 100]),
-      exposure: random.next() < 0.3 ? 10n ** 18n : undefined,
+      exposure: random.next() < 0.3 ? WAD : undefined,
+      bounds: boundsOf(random),
     },
     network: networkOf(startMs, random),
     wires: {
@@ -80,6 +84,15 @@ export function scheduleOf(seed: number): Schedule {
     troubles: TROUBLES.filter(() => random.next() < 0.6),
     troubleShare: random.pick([0, 0.2, 0.5, 0.9]),
     crashes: Array.from({ length: random.whole(0, 7) }, () => random.whole(0, 450)),
+  }
+}
+
+function boundsOf(random: Random): ChargeBounds {
+  if (random.next() < 0.5) return NO_BOUNDS
+  return {
+    ...(random.next() < 0.7 ? { multiple: random.pick([1n, 3n]) } : {}),
+    above: random.pick([0n, WAD / 2n]),
+    ...(random.next() < 0.5 ? { dayLimit: random.pick([3n, 10n]) * WAD } : {}),
   }
 }
 

@@ -1,6 +1,6 @@
 import { periodAt } from '../../../src/domain/period.js'
 import { planIn } from './models/vault.js'
-import { orderCorrection, sendCorrections } from './operator.js'
+import { orderCorrection, releaseStops, sendCorrections } from './operator.js'
 import { owners } from './owners.js'
 import { setNextMeter } from './rotation.js'
 import { strangers } from './strangers.js'
@@ -48,6 +48,7 @@ const ALL = {
   flowNumberBurnt: ({ flow, flowKeys, random }) => flow.burn(random.pick(flowKeys)),
   correctionOrdered: orderCorrection,
   correctionSent: sendCorrections,
+  stopsReleased: releaseStops,
   /** As a contract that has a bug for one vault would. */
   flowEntryBreaks: ({ flow, random }) => {
     const isOver = flow.rules.breaking.size > 0
