@@ -26,7 +26,7 @@ function inStore(change: (store: Store) => Store, worker?: string): Bug {
   return {
     wiring: () => ({
       store: (store, name) =>
-        worker === undefined || worker === name ? (change(store as never) as never) : store,
+        worker === undefined || name.startsWith(worker) ? (change(store as never) as never) : store,
       ports: (ports) => ports,
     }),
   }
@@ -84,6 +84,16 @@ export const BUGS = {
             },
             readAtMs,
           ),
+      }),
+    })
+  }, 'collect'),
+
+  'twins-forgotten': inStore((store) => {
+    const { records } = store
+    return changed(store, {
+      records: changed(records, {
+        saveSlice: (source, slice, readAtMs) =>
+          records.saveSlice(source, { ...slice, areIdsGlobal: false }, readAtMs),
       }),
     })
   }, 'collect'),

@@ -9,7 +9,14 @@ import type { VaultState } from './models/vault.js'
 import { FIRST_EPOCH, type World } from './world.js'
 
 export const INVARIANTS = [
-  ...['rows_recorded', 'attribution', 'applied_vs_rows', 'records_vs_totals', 'totals_fell'],
+  ...[
+    'rows_recorded',
+    'twins',
+    'attribution',
+    'applied_vs_rows',
+    'records_vs_totals',
+    'totals_fell',
+  ],
   ...['batch_changed', 'seq_gaps', 'second_digest', 'charged_vs_price', 'charged_split', 'pool'],
   ...['overpaid', 'unproven', 'applied_twice', 'refused_entries', 'unsaved_sends', 'gone_landed'],
   ...[

@@ -8,10 +8,10 @@ import type { World } from './world.js'
 const ORDERED = { reason: 'a correction', by: 'the operator' }
 
 /** Writes a correction down: records go where the mapping has them now, or count nowhere. */
-export async function orderCorrection({ store, source, random }: World): Promise<boolean> {
+export async function orderCorrection({ store, schedule, random }: World): Promise<boolean> {
   try {
     if (random.next() < 0.5) await recordRemapping(store, ATTRIBUTION, undefined, ORDERED)
-    else await recordWaiver(store, [random.pick(source.rows).record.key], ORDERED)
+    else await recordWaiver(store, [random.pick(schedule.rows).record.key], ORDERED)
     return true
   } catch (error) {
     if (error instanceof TerminalError) return false // There was nothing to correct.

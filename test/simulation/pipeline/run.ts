@@ -195,10 +195,10 @@ class Run {
   }
 
   async #isAtRest(): Promise<boolean> {
-    const { store, source, nowMs } = this.#world
+    const { store, schedule, nowMs } = this.#world
     const { records, rejects } = await store.records.counts()
-    if (records + rejects < source.rows.length) return false
-    if (source.rows.some(({ visibleAtMs }) => visibleAtMs > nowMs)) return false
+    if (records + rejects < schedule.rows.length) return false
+    if (schedule.rows.some(({ visibleAtMs }) => visibleAtMs > nowMs)) return false
     const version = await mappingVersion({ ...store, settings: ATTRIBUTION })
     if (version === undefined) return false
     if ((await store.records.unattributed(version, 1)).length > 0) return false

@@ -16,13 +16,18 @@ const MIDNIGHT_MS = Date.UTC(2027, 1, 1)
 export const USERS = ['7', 'vault_9', 'alice', 'bob', '11', 'nobody'] as const
 const MODELS = ['gpt-4-turbo', 'gpt-3.5-turbo', 'claude-3-opus-20240229', 'llama-3', 'gpt-4']
 
+const FIRST_SOURCE = 'main'
+const SECOND_SOURCE = 'second'
+
 /** All that will happen, but for what the order of calls decides: made from a seed alone. */
 export interface Schedule {
   readonly seed: number
   readonly startMs: number
   /** Nothing goes wrong any more from then on. */
   readonly calmAtMs: number
+  /** Of all sources. The same call may be in both, and is one call. */
   readonly rows: readonly Row[]
+  readonly sources: readonly string[]
   readonly settings: {
     /** Of workers that find nothing to do: longer than the daemon's own, in the same order of things. */
     readonly idleMs: number
@@ -45,7 +50,7 @@ export interface Schedule {
     /** Proposal keys of ours on Flow. */
     readonly flowKeys: number
   }
-  readonly wires: Readonly<Record<'source' | 'evm' | 'da' | 'flow', WireFaults>>
+  readonly wires: Readonly<Record<'source' | 'other' | 'evm' | 'da' | 'flow', WireFaults>>
   /** What may go wrong in this schedule: not everything at once, or much would hide much else. */
   readonly troubles: readonly TroubleName[]
   /** Share of the moves of time that bring one. */
@@ -59,11 +64,14 @@ export function scheduleOf(seed: number): Schedule {
   const startMs = MIDNIGHT_MS - random.whole(8, 30) * MINUTE
   const calmAtMs = startMs + random.whole(35, 60) * MINUTE
   const overlapMs = random.pick([2 * MINUTE, 10 * MINUTE])
+  const rows = rowsOf(startMs, calmAtMs, overlapMs, random)
+  const isOneSource = random.next() < 0.6
   return {
     seed,
     startMs,
     calmAtMs,
-    rows: rowsOf(startMs, calmAtMs, overlapMs, random),
+    rows: isOneSource ? rows : rows.flatMap((row) => inBoth(row, overlapMs, random)),
+    sources: isOneSource ? [FIRST_SOURCE] : [FIRST_SOURCE, SECOND_SOURCE],
     settings: {
       idleMs: random.pick([1, 2, 4]) * MINUTE,
       overlapMs,
@@ -77,6 +85,7 @@ export function scheduleOf(seed: number): Schedule {
     network: networkOf(startMs, random),
     wires: {
       source: wireOf(random),
+      other: wireOf(random),
       evm: wireOf(random, 3),
       da: wireOf(random),
       flow: wireOf(random, random.pick([20, 60, 150])),
@@ -137,7 +146,7 @@ function rowOf(number: number, startedAtMs: number, lateMaxMs: number, random: R
   const user = random.pick(USERS)
   const promptTokens = random.whole(0, 60_000)
   const record: UsageRecord = {
-    key: { source: 'main', requestId: `call-${number}` },
+    key: { source: FIRST_SOURCE, requestId: `call-${number}` },
     startedAtMs,
     endedAtMs: startedAtMs + 900,
     payers: { user, api_key: `key of ${user}`, team_id: '', end_user: '' },
@@ -151,4 +160,21 @@ function rowOf(number: number, startedAtMs: number, lateMaxMs: number, random: R
   const lateMs = random.next() < 0.7 ? random.whole(0, 8_000) : random.whole(0, lateMaxMs)
   const reject = odd > 0.95 ? { reject: 'unreadable' } : {}
   return { record, visibleAtMs: startedAtMs + lateMs, ...reject }
+}
+
+/** In the one or the other, or in both: then mostly the same call, seen at other times. */
+function inBoth(row: Row, lateMaxMs: number, random: Random): Row[] {
+  const where = random.next()
+  if (where < 0.4) return [row]
+  const { record, visibleAtMs } = row
+  const key = { ...record.key, source: SECOND_SOURCE }
+  if (where < 0.6) return [{ ...row, record: { ...record, key } }]
+  const lateMs = random.next() < 0.5 ? visibleAtMs - record.startedAtMs : random.whole(0, lateMaxMs)
+  // Another call under the same id counts for itself.
+  const more = random.next() < 0.1 ? 1n : 0n
+  const promptTokens = record.promptTokens + more
+  return [
+    row,
+    { ...row, record: { ...record, key, promptTokens }, visibleAtMs: record.startedAtMs + lateMs },
+  ]
 }

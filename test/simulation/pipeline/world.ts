@@ -37,7 +37,7 @@ export class World {
   readonly schedule: Schedule
   readonly trace: Trace
   readonly random: Random
-  readonly wires: Readonly<Record<'source' | 'evm' | 'da' | 'flow', Wire>>
+  readonly wires: Readonly<Record<'source' | 'other' | 'evm' | 'da' | 'flow', Wire>>
   /** The one in our settings. */
   meterKey = new ModelMeterKey('ours')
   /** Revoked, and in other hands. */
@@ -53,7 +53,7 @@ export class World {
   readonly sent = new Set<string>()
   /** Those of Flow that were said to be gone, and at which height. */
   readonly saidGone = new Map<string, number>()
-  readonly source: ModelSource
+  readonly sources: readonly ModelSource[]
   readonly db: Kysely<Tables>
   /** As operators' tools have it: without crash points. */
   readonly store: Store
@@ -74,6 +74,7 @@ export class World {
     const now = () => this.nowMs
     this.wires = {
       source: new Wire('source', random),
+      other: new Wire('source', random),
       evm: new Wire('attestor', random),
       da: new Wire('attestor', random),
       flow: new Wire('settler', random),
@@ -90,9 +91,12 @@ export class World {
     const rules = { target: TARGET, meterDelay, rootsHeld, entriesMax: computationMax, breaking }
     this.flow = new FlowChain(random, this.nowMs - 800, this.#firstState(client), rules)
     const { rows, settings } = schedule
-    const wire = this.wires.source
     const { rowsMax } = settings
-    this.source = new ModelSource({ name: 'main', rows, rowsMax, wire, random, nowMs: now })
+    this.sources = schedule.sources.map((name, index) => {
+      const own = rows.filter(({ record }) => record.key.source === name)
+      const wire = index === 0 ? this.wires.source : this.wires.other
+      return new ModelSource({ name, rows: own, rowsMax, wire, random, nowMs: now })
+    })
     this.store = sqlStore(db, this.clock)
     this.#setFaults()
   }
@@ -111,7 +115,7 @@ export class World {
     const [first = '', ...more] = this.flowKeys
     const laneOf = (key: string) => new FlowLane(key, flow, wires.flow, told)
     const settler = new ModelSettler(flow, wires.flow, [laneOf(first), ...more.map(laneOf)])
-    return { attestor, settler, meterKey: this.meterKey, source: this.source }
+    return { attestor, settler, meterKey: this.meterKey, sources: this.sources }
   }
 
   get flowKeys(): string[] {
@@ -144,7 +148,7 @@ export class World {
 
   #setFaults(): void {
     this.evm.emptyShare = 0.3
-    for (const name of ['source', 'evm', 'da', 'flow'] as const) {
+    for (const name of ['source', 'other', 'evm', 'da', 'flow'] as const) {
       this.wires[name].faults = this.schedule.wires[name]
     }
   }
