@@ -16,7 +16,7 @@ export async function checkBounds(
   const { schedule, store } = world
   const { multiple, above, dayLimit } = schedule.settings.bounds
   const isChanged = schedule.troubles.includes('planChosen')
-  if (isChanged || (await store.corrections.list(1)).length > 0) return
+  if (isChanged || world.isRestored || (await store.corrections.list(1)).length > 0) return
   const released = await readReleases(world)
   const prices = new Map<string, bigint>()
   let ofDay = 0n // No schedule is longer.

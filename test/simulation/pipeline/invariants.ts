@@ -79,31 +79,33 @@ function isUnapproved(before: VaultState, after: VaultState, limit: bigint | und
 
 /** What must hold at any time, whatever is under way. */
 export async function checkChains(world: World, wrong: Wrong): Promise<void> {
-  const { flow, evm, meterKey, store } = world
+  const { flow, evm, meterKey } = world
   checkMoney(flow.state(), wrong)
   const applied = flow.events.filter(({ result }) => result === 'applied')
   const names = applied.map(
     (one) => `${one.meterEpoch}/${one.seq}/${one.accountNumber}/${one.periodStart}`,
   )
   if (new Set(names).size !== names.length) wrong('applied_twice', 'an entry was applied twice')
-  const batches = await readBatches(world)
-  const eras = await store.meters.all()
-  const epochs = eras.map(({ era, meterEpoch }) => (era === 0 ? FIRST_EPOCH : meterEpoch))
-  const stated = new Set(
-    batches.flatMap(({ id, entries }) => {
-      const batch = `${epochs[eraOf(id)]}/${seqOf(id)}`
-      return entries.map((entry) => `${batch}/${entry.accountNumber}/${entry.periodStart}`)
-    }),
-  )
-  const strange = names.filter((name) => !stated.has(name))
+  const stated = new Set(await statements(world))
+  const strange = names.filter((name) => !stated.has(name) && !world.lost.has(name))
   if (strange.length > 0) wrong('unproven', `${strange.join()} applied, and never stated by us`)
   // Once the provider has set the next one, a thief may have the key.
   const isOurs = world.rotation.next === undefined
   const ours = evm.view().anchors.filter(({ meter }) => isOurs && meter === meterKey.address)
   for (const { header } of ours) {
-    if (meterKey.digests.get(header.seq) === digestOf(header)) continue
-    wrong('second_digest', `batch ${header.seq} is anchored with another digest`)
+    if (meterKey.signed.get(header.seq)?.has(digestOf(header))) continue
+    wrong('second_digest', `batch ${header.seq} is anchored, and was never signed`)
   }
+}
+
+/** What our batches state, as Flow's events name it. */
+export async function statements(world: World): Promise<string[]> {
+  const eras = await world.store.meters.all()
+  const epochs = eras.map(({ era, meterEpoch }) => (era === 0 ? FIRST_EPOCH : meterEpoch))
+  return (await readBatches(world)).flatMap(({ id, entries }) => {
+    const batch = `${epochs[eraOf(id)]}/${seqOf(id)}`
+    return entries.map((entry) => `${batch}/${entry.accountNumber}/${entry.periodStart}`)
+  })
 }
 
 function checkMoney({ vaults, pool, earnings }: FlowState, wrong: Wrong): void {
@@ -126,6 +128,11 @@ export class SealedOnce {
 
   constructor(world: World) {
     this.#world = world
+  }
+
+  /** The store is another one, or its batches were taken over from the chain. */
+  beginAnew(): void {
+    this.#seen.clear()
   }
 
   async check(wrong: Wrong): Promise<void> {

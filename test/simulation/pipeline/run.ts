@@ -2,15 +2,17 @@ import { mappingVersion } from '../../../src/pipeline/attribute.js'
 import { entriesToRestate } from '../../../src/pipeline/restate.js'
 import { checkBounds } from './charge-bounds.js'
 import { AS_IT_IS, ATTRIBUTION, Daemon, isIdentityError, type Wiring } from './daemon.js'
+import { emptyDatabase } from './database.js'
 import { checkChains, checkStore, type Invariant, SealedOnce, watchPayments } from './invariants.js'
 import { judge, type Verdict } from './judge.js'
 import { releaseStops, sendCorrections } from './operator.js'
 import { approveHeld } from './owners.js'
 import { Process } from './process.js'
+import { adoptNow, backUp, restore } from './restore.js'
 import { rotateNow } from './rotation.js'
 import { scheduleOf } from './schedule.js'
 import { makeTrouble } from './trouble.js'
-import { emptyDatabase, openVault, type Trace, World } from './world.js'
+import { openVault, type Trace, World } from './world.js'
 
 /** How a schedule ended. */
 export interface Outcome extends Verdict {
@@ -107,6 +109,7 @@ class Run {
     const world = this.#world
     const { random, schedule } = world
     const isFree = !this.#daemon.process.isInTransaction
+    if (isFree) await this.#copyOrLose()
     if (isFree && random.next() < 0.03) {
       world.pass(random.whole(1, 15) * 1_000)
       if (random.next() < schedule.troubleShare) await makeTrouble(world)
@@ -115,6 +118,19 @@ class Run {
       if (random.next() < schedule.troubleShare) await makeTrouble(world)
     }
     if (this.#daemon.isGone) await this.#restart()
+  }
+
+  async #copyOrLose(): Promise<void> {
+    const world = this.#world
+    const { restore: plan } = world.schedule
+    if (plan === undefined || world.isRestored || world.nowMs < plan.copiedAtMs) return
+    if (world.backup === undefined) await backUp(world)
+    if (world.nowMs < plan.lostAtMs) return
+    await this.#daemon.kill()
+    await this.#checkAlways()
+    await restore(world)
+    this.#sealedOnce.beginAnew()
+    await this.#restart()
   }
 
   /** Until something is due, and often some more. */
@@ -137,7 +153,8 @@ class Run {
     if (process.isCrashed) this.#crashes += 1
     // Revoked, ahead of us by a thief's batch, or given its next key too early: what has to stop it.
     const isRotating = world.rotation.next !== undefined
-    if (ended !== undefined && !(isRotating && isIdentityError(ended))) {
+    const isStopped = ended !== undefined && isIdentityError(ended)
+    if (ended !== undefined && !(isStopped && (isRotating || world.isRestored))) {
       const kind = isIdentityError(ended) ? 'identity_stops' : 'bugs'
       this.#note(kind, (ended.stack ?? ended.message).split('\n').slice(0, 4).join(' | '))
     }
@@ -147,7 +164,14 @@ class Run {
     if (!world.isCalm) world.pass(world.random.pick([1_000, 30_000, 30_000, 600_000]))
     const failure = await rotateNow(world)
     if (failure !== undefined) this.#note('bugs', `rotate-meter: ${String(failure)}`)
+    if (isStopped && world.isRestored) await this.#adopt()
     this.#daemon = this.#boot()
+  }
+
+  async #adopt(): Promise<void> {
+    const failure = await adoptNow(this.#world)
+    if (failure !== undefined) this.#note('bugs', `adopt: ${String(failure)}`)
+    this.#sealedOnce.beginAnew()
   }
 
   #boot(): Daemon {

@@ -55,6 +55,8 @@ export interface Schedule {
   readonly troubles: readonly TroubleName[]
   /** Share of the moves of time that bring one. */
   readonly troubleShare: number
+  /** When the store is copied, and when it is lost and the copy takes its place; mostly never. */
+  readonly restore: { readonly copiedAtMs: number; readonly lostAtMs: number } | undefined
   /** How far a process gets, in points, each time one starts; then the last stays. */
   readonly crashes: readonly number[]
 }
@@ -92,8 +94,15 @@ export function scheduleOf(seed: number): Schedule {
     },
     troubles: TROUBLES.filter(() => random.next() < 0.6),
     troubleShare: random.pick([0, 0.2, 0.5, 0.9]),
+    restore: restoreOf(startMs, calmAtMs, random),
     crashes: Array.from({ length: random.whole(0, 7) }, () => random.whole(0, 450)),
   }
+}
+
+function restoreOf(startMs: number, calmAtMs: number, random: Random): Schedule['restore'] {
+  if (random.next() < 0.8) return undefined
+  const copiedAtMs = startMs + random.whole(5, 20) * MINUTE
+  return { copiedAtMs, lostAtMs: random.whole(copiedAtMs, calmAtMs) }
 }
 
 function boundsOf(random: Random): ChargeBounds {

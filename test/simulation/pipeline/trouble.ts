@@ -2,6 +2,7 @@ import { periodAt } from '../../../src/domain/period.js'
 import { planIn } from './models/vault.js'
 import { orderCorrection, releaseStops, sendCorrections } from './operator.js'
 import { owners } from './owners.js'
+import { DONE_AGAIN } from './restore.js'
 import { setNextMeter } from './rotation.js'
 import { strangers } from './strangers.js'
 import { changeVault, openVault, type World } from './world.js'
@@ -104,6 +105,7 @@ export async function makeTrouble(world: World): Promise<void> {
   const { troubles } = world.schedule
   for (let tries = 0; tries < TRIES_MAX && troubles.length > 0; tries += 1) {
     const name = world.random.pick(troubles)
+    if (world.backup !== undefined && DONE_AGAIN.has(name)) continue
     if ((await ALL[name](world)) === false) continue
     world.trace(() => `* ${name}`)
     return

@@ -3,6 +3,7 @@ import type { Hex } from '../../../../src/domain/bytes.js'
 import { ConfigError } from '../../../../src/domain/errors.js'
 import type { PolicyProof } from '../../../../src/domain/proof.js'
 import type {
+  AnchorHistory,
   Attestor,
   MeterState,
   PolicyEpochs,
@@ -12,6 +13,7 @@ import type {
 import type { Call, Lane } from '../../../../src/ports/lane.js'
 import type { Wire } from '../wire.js'
 import { type Anchored, type EvmBody, type EvmChain, lastOf } from './evm.js'
+import { meterOf, NOBODY } from './meter.js'
 import {
   type ClosedRound,
   MISSED_AFTER_ROUNDS,
@@ -40,7 +42,7 @@ export interface ModelAttestorParts {
 const BACKOFF_ROUNDS_MAX = 16
 
 /** Anchor contract, FDC, Relay and DA layer of the model. */
-export class ModelAttestor implements Attestor, PolicyFollower {
+export class ModelAttestor implements Attestor, AnchorHistory, PolicyFollower {
   readonly identity = { chainId: 114, anchorAddress: `0x${'22'.repeat(20)}` as Hex }
   readonly lane: Lane
   readonly serverAnswers: ServerAnswer[] = []
@@ -67,6 +69,21 @@ export class ModelAttestor implements Attestor, PolicyFollower {
     if (found === undefined) return undefined
     if (isSameHeader(found, header)) return found.anchor
     throw new ConfigError('another_root_anchored', `batch ${header.seq}`)
+  }
+
+  async anchoredHeaders(
+    meter: Hex,
+    isKnown: (header: BatchHeader) => boolean,
+    signal: AbortSignal,
+  ): Promise<readonly BatchHeader[]> {
+    const { anchors } = this.#look(signal)
+    const headers = anchors.filter((one) => one.meter === meter).map(({ header }) => header)
+    return headers.slice(headers.findLastIndex(isKnown) + 1)
+  }
+
+  signerOf(header: BatchHeader, signature: Hex): Hex | undefined {
+    const meter = meterOf(header, signature)
+    return meter === NOBODY ? undefined : meter
   }
 
   anchorCall(header: BatchHeader, signature: Hex): Call {
