@@ -1,5 +1,4 @@
-import type { BatchHeader } from '../domain/batch.js'
-import type { Hash } from '../domain/bytes.js'
+import { type BatchHeader, isSameHeader } from '../domain/batch.js'
 import { TerminalError } from '../domain/errors.js'
 import { batchId, eraOf } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
@@ -110,17 +109,20 @@ async function forgetSigned(
   return { batches: 0, lastSeq, entries: 0 }
 }
 
-/** In order: from the first that this store has not, or has with another root. */
+/** In order: from the first that this store has not, or has otherwise. */
 async function foreignHeaders(
   { store, attestor, meterKey }: AdoptParts,
   signal: AbortSignal,
 ): Promise<BatchHeader[]> {
-  const known = new Map<bigint, Hash>()
+  const known = new Map<bigint, BatchHeader>()
   const { era } = await store.meters.current()
   for await (const { id, header } of allBatches(store)) {
-    if (eraOf(id) === era) known.set(header.seq, header.root)
+    if (eraOf(id) === era) known.set(header.seq, header)
   }
-  const isKnown = (header: BatchHeader): boolean => known.get(header.seq) === header.root
+  const isKnown = (header: BatchHeader): boolean => {
+    const ours = known.get(header.seq)
+    return ours !== undefined && isSameHeader(ours, header)
+  }
   return [...(await attestor.anchoredHeaders(meterKey.address, isKnown, signal))]
 }
 

@@ -226,6 +226,26 @@ describe('a store that was restored from a backup', () => {
   })
 })
 
+// The rows are read again, so the batch states the same; but it was sealed later.
+test('the chain’s batch is taken where ours of that number has the same root', async () => {
+  await backup()
+  use('lost', '9')
+  world.tick(SEAL_INTERVAL_MS)
+  await runUntil(world, daemon, 'anchored', 2n)
+  const { anchors } = world.flare
+  const lost = anchors.splice(1, 1)
+  await restore()
+  world.tick(1_000)
+  await daemon.run('collect', 'attribute', 'seal')
+  const ours = await daemon.store.batches.last()
+  expect(ours?.header).toMatchObject({ seq: 2n, root: lost[0]?.header.root })
+  anchors.push(...lost)
+  await expect(daemon.step('anchor')).rejects.toMatchObject({ code: 'meter_second_digest' })
+  expect(await adoptNow()).toMatchObject({ batches: 1, lastSeq: 2n })
+  await settleAll(3n)
+  await expectRight()
+})
+
 test('there is nothing to adopt where the store has all of it', async () => {
   await expect(adoptNow()).rejects.toMatchObject({ code: 'nothing_to_adopt' })
 })

@@ -1,4 +1,4 @@
-import type { Anchor, BatchHeader } from '../../../../src/domain/batch.js'
+import { type Anchor, type BatchHeader, isSameHeader } from '../../../../src/domain/batch.js'
 import type { Hex } from '../../../../src/domain/bytes.js'
 import { ConfigError } from '../../../../src/domain/errors.js'
 import type { PolicyProof } from '../../../../src/domain/proof.js'
@@ -12,7 +12,7 @@ import type {
 } from '../../../../src/ports/attestor.js'
 import type { Call, Lane } from '../../../../src/ports/lane.js'
 import type { Wire } from '../wire.js'
-import { type Anchored, type EvmBody, type EvmChain, lastOf } from './evm.js'
+import { type EvmBody, type EvmChain, lastOf } from './evm.js'
 import { meterOf, NOBODY } from './meter.js'
 import {
   type ClosedRound,
@@ -67,7 +67,7 @@ export class ModelAttestor implements Attestor, AnchorHistory, PolicyFollower {
     const { anchors } = this.#look(signal)
     const found = anchors.find((one) => one.meter === meter && one.header.seq === header.seq)
     if (found === undefined) return undefined
-    if (isSameHeader(found, header)) return found.anchor
+    if (isSameHeader(found.header, header)) return found.anchor
     throw new ConfigError('another_root_anchored', `batch ${header.seq}`)
   }
 
@@ -219,16 +219,6 @@ export class ModelAttestor implements Attestor, AnchorHistory, PolicyFollower {
 export function policyProofOf(rounds: Rounds, rewardEpoch: number): PolicyProof {
   const policy = rounds.policyBytes(rewardEpoch)
   return { rewardEpoch, policy, signatures: signaturesOf(rewardEpoch - 1, policyMessage(policy)) }
-}
-
-function isSameHeader({ header }: Anchored, other: BatchHeader): boolean {
-  return (
-    header.root === other.root &&
-    header.prevRoot === other.prevRoot &&
-    header.sealedAt === other.sealedAt &&
-    header.target === other.target &&
-    header.manifest === other.manifest
-  )
 }
 
 function isSameAnchor(a: Anchor, b: Anchor): boolean {
