@@ -15,7 +15,7 @@ RUN npm run build
 FROM node:20-bookworm AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev && npm cache clean --force
+RUN npm ci --omit=dev --omit=optional && npm cache clean --force
 
 FROM node:20-bookworm-slim
 ENV NODE_ENV=production \

@@ -2,6 +2,7 @@ import { createAttestor, createMeterKey } from './attestors/index.js'
 import type { Config } from './config.js'
 import { ConfigError, RetryableError } from './domain/errors.js'
 import type { PaymentEvent } from './domain/payment.js'
+import { createKeyGateway } from './gateways/index.js'
 import { metricsOf } from './http/metrics.js'
 import { Readiness } from './http/ready.js'
 import { startServer } from './http/server.js'
@@ -15,9 +16,13 @@ import { attestNext } from './pipeline/attest.js'
 import { attributeNext } from './pipeline/attribute.js'
 import { attributionSettings } from './pipeline/attribution-settings.js'
 import type { ChargeBounds } from './pipeline/bounds.js'
+import { budgetSettings } from './pipeline/budget-settings.js'
+import { budgetWorker } from './pipeline/budget-worker.js'
 import { chargeCreditsNext } from './pipeline/charge-credits.js'
-import { type CollectPass, collectNext, rescanNext } from './pipeline/collect.js'
+import { collectWorkers } from './pipeline/collect-workers.js'
 import { bindIdentity, identityOf } from './pipeline/identity.js'
+import type { KeysParts } from './pipeline/key-orders.js'
+import { keysOf, keyWorker } from './pipeline/key-worker.js'
 import { checkMeter, checkMeterLevel } from './pipeline/meter-guard.js'
 import { meteringWorkers } from './pipeline/metering-workers.js'
 import { notifyWorkers } from './pipeline/notify-worker.js'
@@ -31,7 +36,6 @@ import { readStatus } from './pipeline/status.js'
 import { takePayment } from './pipeline/take-payment.js'
 import { walletsNext } from './pipeline/wallets.js'
 import type { UsageReceiver } from './ports/usage-receiver.js'
-import type { UsageSource } from './ports/usage-source.js'
 import { makeReport } from './reports/index.js'
 import { Bell } from './runtime/bell.js'
 import { systemClock as clock } from './runtime/clock.js'
@@ -68,6 +72,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         .filter(isRead)
         .map((source) => createSource(source, config.secretOf, store.readings)),
     )
+    const sourcesRead = sources.map(({ name }) => name)
     const receivers = await createReceivers(config)
     const identity = identityOf(attestor, settler, meterKey)
     await bindIdentity(store.identity, identity)
@@ -98,7 +103,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         ...{ stores: store, clock, version, identity },
         limits: {
           sealIntervalMs: config.sealIntervalMs,
-          sourcesRead: sources.map(({ name }) => name),
+          sourcesRead,
         },
         running: async () => ({
           prices: priceStatus(pricesPass, clock.now()),
@@ -118,6 +123,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       reconcile: new Bell(),
     }
     const hints = usageHints(config, resources)
+    const keys = await createKeys(config, store, log)
     const receive = { records: store.records, clock }
     const server = await startServer({
       config,
@@ -143,6 +149,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       },
       usageHints: [...hints.values()],
       ...paymentsOf(config, store),
+      ...(keys === undefined ? {} : { keys: { ...keys, signal: shutdown } }),
     })
     resources.add(() => server.close())
     log.info({ version, ...identity, url: server.url }, 'flowmeter is running')
@@ -161,30 +168,18 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       config.sources.map((source) => createControlTotals(source, config.secretOf)),
     )
     const attribution = attributionSettings(config, rule?.version)
-    const collectors = sources.map((source): Worker => {
-      const bell = hints.get(source.name)?.bell ?? new Bell()
+    const bellOf = (source: string): Bell => {
+      const bell = hints.get(source)?.bell ?? new Bell()
       resources.add(startCron(config.pollCron, () => bell.ring()))
-      return {
-        name: `collect/${source.name}`,
-        step: collectStep({ store, source, config }),
-        idleMs: config.pollIntervalMs,
-        bell,
-        next: bells.attribute,
-      }
-    })
-    const rescanners = sources.map(
-      (source): Worker => ({
-        name: `rescan/${source.name}`,
-        step: rescanStep({ store, source, config }),
-        idleMs: config.pollIntervalMs,
-        bell: new Bell(),
-        next: bells.attribute,
-      }),
-    )
+      return bell
+    }
     const settlePass = {}
     const workers: Worker[] = [
-      ...collectors,
-      ...rescanners,
+      ...collectWorkers({
+        ...{ store, clock, sources, settings: config, bellOf },
+        idleMs: config.pollIntervalMs,
+        next: bells.attribute,
+      }),
       ...meteringWorkers({
         store,
         clock,
@@ -216,7 +211,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
                 receiptSecret: config.receiptSecret,
                 bounds: boundsOf(config),
               },
-              sourcesRead: sources.map(({ name }) => name),
+              sourcesRead,
               checkMeter: (stop) =>
                 checkMeterLevel({ ...store, attestor, meter: meterKey.address }, stop),
             },
@@ -291,6 +286,12 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       const step = () => chargeCreditsNext({ store, clock })
       workers.push({ name: 'credits', step, idleMs, bell: new Bell() })
     }
+    if (config.budgets !== undefined && keys !== undefined) {
+      const settings = budgetSettings(config.budgets, idleMs)
+      const follow = keyWorker(keys, idleMs)
+      const decide = budgetWorker({ store, settler, clock, settings, sourcesRead }, log)
+      workers.push({ ...decide, next: follow.bell }, follow)
+    }
     readiness.expect(workers)
     await runWorkers(workers, log, shutdown, (worker, result) => {
       readiness.note(worker, result)
@@ -301,43 +302,26 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
   }
 }
 
+/** What keys are managed with; undefined where the settings manage none. */
+async function createKeys(
+  config: Config,
+  store: ReturnType<typeof openStore>,
+  log: Logger,
+): Promise<KeysParts | undefined> {
+  const { budgets, sources, secretOf, workerIntervalMs } = config
+  if (budgets === undefined) return undefined
+  const gateway = await createKeyGateway(budgets, sources, secretOf)
+  const terms = budgetSettings(budgets, workerIntervalMs)
+  const attribution = attributionSettings(config)
+  return keysOf({ store, gateway, clock, attribution, keys: budgets.keys, terms, log })
+}
+
 /** Where prepaid credits can be bought. */
 function paymentsOf({ credits, secretOf }: Config, store: ReturnType<typeof openStore>) {
   if (credits === undefined) return {}
   const packages = packagesOf(credits)
   const take = (event: PaymentEvent) => takePayment({ store, clock, packages }, event)
   return { payments: { providers: createPaymentProviders(credits, secretOf), take, clock } }
-}
-
-function rescanStep({
-  store,
-  source,
-  config,
-}: {
-  store: ReturnType<typeof openStore>
-  source: UsageSource
-  config: Config
-}): Worker['step'] {
-  const pass: CollectPass = {}
-  const { settleMs, rescanMs, rescanEveryMs } = config
-  const overlapMs = config.overlapMs + (source.rereadMs ?? 0)
-  const settings = { settleMs, overlapMs, rescanMs, rescanEveryMs }
-  return (signal) => rescanNext({ ...store, source, clock, settings }, pass, signal)
-}
-
-function collectStep({
-  store,
-  source,
-  config,
-}: {
-  store: ReturnType<typeof openStore>
-  source: UsageSource
-  config: Config
-}): Worker['step'] {
-  const pass: CollectPass = {}
-  const { settleMs } = config
-  const settings = { settleMs, overlapMs: config.overlapMs + (source.rereadMs ?? 0) }
-  return (signal) => collectNext({ ...store, source, clock, settings }, pass, signal)
 }
 
 function pricesStep(

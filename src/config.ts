@@ -1,6 +1,12 @@
 import { z } from 'zod'
 import { attestorConfig, attestorSettings } from './attestors/index.js'
 import { parseWad } from './domain/money.js'
+import {
+  adminKeyProblem,
+  type BudgetsConfig,
+  budgetsConfig,
+  placeOfGateway,
+} from './gateways/index.js'
 import { type HttpConfig, httpConfig, httpSettings } from './http/config.js'
 import { mappingConfig } from './mapping/index.js'
 import { notifyConfig, secretsOfTarget } from './notifiers/index.js'
@@ -131,6 +137,7 @@ const fileConfig = z.strictObject({
   notify: notifyConfig.default([]),
   modelAliases: modelAliases.default(defaultPlanAliases),
   credits: creditsConfig.optional(),
+  budgets: budgetsConfig.optional(),
 })
 
 export type Config = z.infer<typeof coreConfig> &
@@ -199,9 +206,13 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   for (const variable of named) secretOf(variable)
   for (const one of file?.mapping.chain ?? []) if (one.kind === 'sql') secretOf(one.databaseUrlEnv)
   const { stripeSecretEnv, paystackSecretEnv } = file?.credits ?? {}
-  const paying = [stripeSecretEnv, paystackSecretEnv].filter((name) => name !== undefined)
-  for (const variable of paying) secretOf(variable)
-  checkNames(layers, [...named, ...paying])
+  const { budgets } = file ?? {}
+  const others = [stripeSecretEnv, paystackSecretEnv, budgets?.adminKeyEnv].filter(
+    (name) => name !== undefined,
+  )
+  for (const variable of others) secretOf(variable)
+  if (budgets !== undefined) checkBudgets(budgets, sources, layers)
+  checkNames(layers, [...named, ...others])
   layers.check()
   if (file === undefined) throw settingsError(problems)
   return {
@@ -216,6 +227,17 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
     warnings,
     secretFiles,
   }
+}
+
+function checkBudgets(
+  budgets: BudgetsConfig,
+  sources: readonly SourceConfig[],
+  layers: SettingLayers,
+): void {
+  const place = placeOfGateway(budgets, sources)
+  if (typeof place === 'string') layers.problems.push(`${CONFIG_FILE}, budgets.${place}`)
+  const problem = adminKeyProblem(budgets, sources, (name) => layers.secret(name) ?? '')
+  if (problem !== undefined) layers.problems.push(problem)
 }
 
 /**

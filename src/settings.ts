@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import dotenv from 'dotenv'
 import { z } from 'zod'
 import { ConfigError } from './domain/errors.js'
+import { awsKmsKey } from './domain/key-reference.js'
 import { formatWad, type Wad } from './domain/money.js'
 import { learnCredentials, learnSecret, withoutCredentials } from './runtime/redaction.js'
 import { type HostFilter, hostFilter, plainTextProblem } from './runtime/secure-url.js'
@@ -122,7 +123,7 @@ export class SettingLayers {
 
   /** Whoever reads a setting has its keys kept out of all that is told, and its URLs looked at. */
   #look({ value, from }: Pick<Found, 'value' | 'from'>, isSecret: boolean): void {
-    if (isSecret) learnSecret(value)
+    if (isSecret && awsKmsKey(value) === undefined) learnSecret(value)
     else learnCredentials(value)
     const problem = this.problemOf(value)
     if (problem !== undefined) this.problems.push(`${from}: ${problem}`)
@@ -207,7 +208,8 @@ export function showSettings(
       return { name, value: fallback, origin, isSecret, help }
     }
     const { value, origin, from } = found
-    const shown = isSecret ? `(secret, ${value.length} characters)` : withoutCredentials(value)
+    const isHidden = isSecret && awsKmsKey(value) === undefined
+    const shown = isHidden ? `(secret, ${value.length} characters)` : withoutCredentials(value)
     return { name, value: shown, origin, isSecret, help, ...(from === name ? {} : { from }) }
   })
 }

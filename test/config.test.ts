@@ -387,3 +387,76 @@ test('every secret is cut out as it is used, however it was typed', () => {
     }
   }
 })
+
+describe('budgets', () => {
+  const withBudgets = (budgets: object, more: object = {}) => ({
+    'flowmeter.config.json': JSON.stringify({ budgets, ...more }),
+  })
+  const ADMIN_KEY = 'sk-admin-of-keys-alone'
+  const env = { ...COMPLETE_ENV, BUDGETS_ADMIN_KEY: ADMIN_KEY }
+
+  test('are off unless the file has them, and then have their defaults', () => {
+    expect(load(COMPLETE_ENV).budgets).toBeUndefined()
+    const { budgets } = load(env, withBudgets({}))
+    expect(budgets?.keys).toMatchObject({
+      ...{ maxBudget: 10_000_000n, budgetDuration: '30d', rpmLimit: 100, tpmLimit: 10_000 },
+      ...{ models: [], perCustomer: 5 },
+    })
+    expect(redact(`before ${ADMIN_KEY}`)).toBe('before [redacted]')
+  })
+
+  test('need an admin key, which may come from a file', () => {
+    expect(refusal(COMPLETE_ENV, withBudgets({}))).toContain('BUDGETS_ADMIN_KEY: is missing')
+    const files = { ...withBudgets({}), 'admin.key': `${ADMIN_KEY}\n` }
+    const folder = folderWith(files)
+    const fromFile = { ...COMPLETE_ENV, BUDGETS_ADMIN_KEY_FILE: join(folder, 'admin.key') }
+    expect(loadConfig(fromFile, folder).secretOf('BUDGETS_ADMIN_KEY')).toBe(ADMIN_KEY)
+  })
+
+  test('are never managed with the key that reads usage', () => {
+    const { LITELLM_API_KEY = '' } = COMPLETE_ENV
+    const same = { ...COMPLETE_ENV, BUDGETS_ADMIN_KEY: LITELLM_API_KEY }
+    const message = refusal(same, withBudgets({}))
+    expect(message).toContain('BUDGETS_ADMIN_KEY: is the same key as LITELLM_API_KEY')
+    expect(message).not.toContain(LITELLM_API_KEY)
+  })
+
+  test('name the LiteLLM that they are about, where there are several or none', () => {
+    const litellm = (name: string) => ({
+      ...{ kind: 'litellm', name, apiUrl: `https://${name}.example.org` },
+      apiKeyEnv: 'LITELLM_API_KEY',
+    })
+    const sources = [litellm('a'), litellm('b')]
+    expect(refusal(env, withBudgets({}, { sources }))).toContain('there are several')
+    expect(refusal(env, withBudgets({ source: 'c' }, { sources }))).toContain('no source "c"')
+    expect(load(env, withBudgets({ source: 'b' }, { sources })).budgets?.source).toBe('b')
+  })
+
+  test('have the tiers that everybody knows, unless the operator has others', () => {
+    const { budgets } = load(env, withBudgets({}))
+    expect(budgets?.tiers).toMatchObject({
+      free: { quota: { requestsAnHour: 10n, requestsADay: 50n, tokensADay: 10_000n } },
+      pro: { quota: { requestsAnHour: 100n, requestsADay: null, tokensADay: 100_000n } },
+      premium: { quota: { requestsAnHour: null, requestsADay: null, tokensADay: null } },
+    })
+    const tiers = { team: { quota: { tokensADay: 5 }, rpmLimit: 3, models: ['gpt-4'] } }
+    const own = load(env, withBudgets({ tiers, defaultTier: 'team' })).budgets
+    expect(own?.tiers).toMatchObject({ team: { rpmLimit: 3, tpmLimit: null, models: ['gpt-4'] } })
+    expect(Object.keys(own?.tiers ?? {})).toEqual(['team'])
+    const wrong = refusal(env, withBudgets({ tiers, defaultTier: 'free' }))
+    expect(wrong).toContain('budgets.defaultTier: there is no tier "free" among team')
+  })
+
+  test('refuse what is no limit', () => {
+    for (const keys of [
+      ...[{ maxBudget: '1.0000001' }, { maxBudget: 10 }, { maxBudget: '-1' }],
+      ...[{ budgetDuration: 'soon' }, { rpmLimit: 1.5 }, { tpmLimit: -1 }, { unknown: 1 }],
+    ]) {
+      expect(refusal(env, withBudgets({ keys }))).toContain('flowmeter.config.json, budgets.keys')
+    }
+    expect(refusal(env, withBudgets({ runway: { reserveMin: 1 } }))).toContain('reserveMin')
+    expect(refusal(env, withBudgets({ tiers: { 'No Tier': {} } }))).toContain('budgets.tiers')
+    const none = { maxBudget: null, budgetDuration: null, rpmLimit: null, tpmLimit: null }
+    expect(load(env, withBudgets({ keys: none })).budgets?.keys).toMatchObject(none)
+  })
+})

@@ -10,15 +10,19 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   domain: [],
   pricing: ['domain/'],
   mapping: ['domain/'],
-  ports: ['domain/', 'pricing/plan.js'],
+  ports: ['domain/', 'pricing/plan.js', 'pricing/budget.js', 'pricing/runway.js'],
   runtime: ['domain/errors.js'],
   pipeline: ['domain/', 'pricing/', 'mapping/', 'ports/', 'runtime/'],
   // What is asked of the store for people: pure arithmetic on what it adds up.
   reports: ['domain/', 'pricing/', 'ports/', 'pipeline/plan-of.js'],
   notifiers: ['domain/', 'ports/', 'runtime/', 'notifiers/post.js'],
   sources: ['domain/', 'ports/', 'runtime/'],
-  attestors: ['domain/', 'ports/', 'runtime/'],
-  settlers: ['domain/', 'ports/', 'runtime/', 'pricing/plan.js'],
+  // Where private keys are. Both chains' adapters sign.
+  signers: ['domain/', 'ports/', 'runtime/', 'signers/curves.js'],
+  attestors: ['domain/', 'ports/', 'runtime/', 'signers/index.js'],
+  settlers: ['domain/', 'ports/', 'runtime/', 'signers/index.js', 'pricing/plan.js'],
+  // Where customers' keys are made, limited and blocked.
+  gateways: ['domain/', 'ports/', 'runtime/'],
   // Who takes a customer's money, and tells by webhook.
   payments: ['domain/', 'ports/'],
   // What operators bring: modules, queries.
@@ -35,6 +39,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ...['sources/index.js', 'attestors/index.js', 'settlers/index.js', 'operator/index.js'],
     'notifiers/index.js',
     'payments/index.js',
+    'gateways/index.js',
   ],
 }
 
@@ -43,8 +48,9 @@ const PURE_ROOMS = ['domain', 'pricing', 'mapping']
 
 /** The rooms in which a package may be imported. What is not listed may be imported nowhere. */
 const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
-  '@noble/curves': ['attestors/flare/', 'settlers/flow/'],
-  '@noble/hashes': ['domain/', 'attestors/flare/', 'settlers/flow/'],
+  '@aws-sdk/client-kms': ['signers/aws-kms/'],
+  '@noble/curves': ['attestors/flare/', 'settlers/flow/', 'signers/'],
+  '@noble/hashes': ['domain/', 'attestors/flare/', 'settlers/flow/', 'signers/'],
   '@onflow/fcl': ['settlers/flow/'],
   axios: ['runtime/'],
   'better-sqlite3': ['store/'],
@@ -62,7 +68,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   zod: [
     ...['config.ts', 'settings.ts', 'http/config.ts', 'mapping/', 'pricing/model-aliases.ts'],
     ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
-    ...['sources/', 'attestors/', 'settlers/', 'payments/', 'notifiers/'],
+    ...['sources/', 'attestors/', 'settlers/', 'payments/', 'notifiers/', 'gateways/'],
   ],
 }
 

@@ -1,6 +1,6 @@
 import { type EpochParams, roundAt, roundStart } from './epochs.js'
 import { decodeResponse } from './evm-transaction.js'
-import type { FaultPlan } from './faults.js'
+import { type FaultPlan, faultyAnswer } from './faults.js'
 import { type Answer, type JsonServer, type Request, serveJson } from './json-server.js'
 import type { Attestation, Proofs } from './proofs.js'
 
@@ -17,11 +17,7 @@ const NOT_FOUND: Answer = { status: 400, body: { error: 'attestation request not
 
 /** A DA layer with the routes that clients of FDC use. It asks for no key. */
 export function startDaServer(parts: DaParts): Promise<JsonServer> {
-  return serveJson(async (request) => {
-    const fault = parts.faults.take('answer', ({ server }) => server === 'da')
-    if (fault !== undefined) return { status: fault.status, body: fault.body }
-    return answer(parts, request)
-  })
+  return serveJson((request) => faultyAnswer(parts.faults, 'da', () => answer(parts, request)))
 }
 
 async function answer(parts: DaParts, request: Request): Promise<Answer> {

@@ -1,3 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Answer } from './json-server.js'
+
 /** How the network misbehaves. */
 export type FlareFaultKind =
   /** Providers do nothing until it is lifted. Rounds that end meanwhile get no root. */
@@ -21,6 +24,8 @@ export type FlareFaultKind =
       readonly status: number
       readonly body: unknown
     }
+  /** One of the two servers thinks so long before it answers what is true. */
+  | { readonly kind: 'slow'; readonly server: 'da' | 'verifier'; readonly delayMs: number }
 
 export type FlareFault = FlareFaultKind & {
   /** How often it strikes, if it strikes at all; 1 unless told, Infinity: until it is lifted. */
@@ -72,4 +77,18 @@ export class FaultPlan {
     }
     return undefined
   }
+}
+
+/** What a server says while its faults are on: what was planned, or the truth, perhaps late. */
+export async function faultyAnswer(
+  faults: FaultPlan,
+  server: 'da' | 'verifier',
+  truth: () => Promise<Answer>,
+): Promise<Answer> {
+  const isHere = (fault: { readonly server: string }) => fault.server === server
+  const planned = faults.take('answer', isHere)
+  if (planned !== undefined) return { status: planned.status, body: planned.body }
+  const slow = faults.take('slow', isHere)
+  if (slow !== undefined) await sleep(slow.delayMs, undefined, { ref: false })
+  return truth()
 }

@@ -12,7 +12,7 @@ import {
   type RequestBody,
 } from './evm-transaction.js'
 import { examine } from './examine.js'
-import type { FaultPlan } from './faults.js'
+import { type FaultPlan, faultyAnswer } from './faults.js'
 import { type Answer, type JsonServer, type Request, serveJson } from './json-server.js'
 
 /** The key that Flare's testnet verifiers give to everybody. */
@@ -35,16 +35,17 @@ const MALFORMED = 'MALFORMED ATTESTATION REQUEST'
 
 /** A verifier of EVMTransaction requests. It wants an `X-API-KEY`. */
 export function startVerifierServer(parts: VerifierParts): Promise<JsonServer> {
-  return serveJson(async (request) => {
-    const fault = parts.faults.take('answer', ({ server }) => server === 'verifier')
-    if (fault !== undefined) return { status: fault.status, body: fault.body }
-    const [, chainName, method] = PATH.exec(request.path) ?? []
-    if (request.method !== 'POST' || chainName === undefined || method === undefined) {
-      return failure(404, `Cannot ${request.method} ${request.path}`)
-    }
-    if (request.headers['x-api-key'] !== PUBLIC_VERIFIER_KEY) return failure(401, 'Unauthorized')
-    return answer(parts.chain, { chainName, method }, request)
-  })
+  const { chain, faults } = parts
+  return serveJson((request) => faultyAnswer(faults, 'verifier', () => routed(chain, request)))
+}
+
+async function routed(chain: Chain, request: Request): Promise<Answer> {
+  const [, chainName, method] = PATH.exec(request.path) ?? []
+  if (request.method !== 'POST' || chainName === undefined || method === undefined) {
+    return failure(404, `Cannot ${request.method} ${request.path}`)
+  }
+  if (request.headers['x-api-key'] !== PUBLIC_VERIFIER_KEY) return failure(401, 'Unauthorized')
+  return answer(chain, { chainName, method }, request)
 }
 
 interface Route {

@@ -12,7 +12,7 @@ export type AttestorConfig = FlareConfig
 
 export const attestorSettings = flareSettings
 
-/** Loads the adapter that was chosen. Asks the chain nothing yet. */
+/** Loads the adapter that was chosen. Asks the chain nothing yet; a key that is elsewhere is asked. */
 export async function createAttestor(
   config: AttestorConfig,
   memory: AttestorMemory,
@@ -27,7 +27,7 @@ export async function createAttestor(
 export async function createMeterKey(config: AttestorConfig): Promise<MeterKey> {
   switch (config.kind) {
     case 'flare':
-      return new (await import('./flare/meter-key.js')).LocalMeterKey(config)
+      return (await import('./flare/meter-key.js')).FlareMeterKey.open(config)
   }
 }
 
@@ -51,6 +51,6 @@ export async function attestorSetUp(network: Network): Promise<SetUpNeeds> {
 export async function openAnchorDeployer(config: AttestorConfig): Promise<AnchorDeployer> {
   switch (config.kind) {
     case 'flare':
-      return new (await import('./flare/anchor-deployer.js')).FlareAnchorDeployer(config)
+      return (await import('./flare/anchor-deployer.js')).FlareAnchorDeployer.open(config)
   }
 }

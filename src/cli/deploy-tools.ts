@@ -229,7 +229,7 @@ export class Deployment {
         const fix = `Run "flowmeter init", or set ${one.setting} to an account that you have.`
         throw new ConfigError('settings', `${key}: is missing. ${fix}`)
       }
-      const publicKey = keys.find(({ setting }) => setting === key)?.publicOf(secret)
+      const publicKey = await keys.find(({ setting }) => setting === key)?.publicOf(secret)
       const address = publicKey && (await deployer.accountOf(publicKey, this.#signal))
       accounts.push({ ...one, publicKey, address })
     }

@@ -71,7 +71,7 @@ async function run(answers: InitAnswers, env: Environment, folder: string): Prom
       lines.push(`${setting}_FILE=${path}`)
     }
     const key = said?.value ?? readFileSync(whole, 'utf8').trim()
-    const shown = need.publicOf?.(key)
+    const shown = await need.publicOf?.(key)
     keys.push({
       ...about,
       where: said === undefined ? path : `${said.from} (${said.origin})`,

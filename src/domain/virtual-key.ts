@@ -1,3 +1,5 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { toHex, utf8 } from './bytes.js'
 import { assert } from './errors.js'
 import type { AccountNumber, Brand } from './ids.js'
 
@@ -13,6 +15,11 @@ export function isKeyId(text: string): text is KeyId {
 export function keyId(text: string): KeyId {
   assert(isKeyId(text), 'a key is named by 64 hex digits')
   return text
+}
+
+/** As LiteLLM names a key: so an id is known before the key is made. */
+export function keyIdOf(secret: string): KeyId {
+  return keyId(toHex(sha256(utf8(secret))).slice(2))
 }
 
 /** What a customer calls one of their keys. */

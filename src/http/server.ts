@@ -9,6 +9,7 @@ import type { HttpConfig } from './config.js'
 import { addEvents } from './events.js'
 import { addGuard } from './guard.js'
 import { setSecurityHeaders } from './headers.js'
+import { addKeys, type KeyRoutesParts } from './keys.js'
 import type { Metrics } from './metrics.js'
 import { addPage } from './page.js'
 import { addPayments, type PaymentsParts } from './payments.js'
@@ -37,6 +38,8 @@ export interface ServerParts {
   readonly usageEvents?: UsageEventsParts
   /** Sources that may wake their reading. Without one there is no POST /v1/hints. */
   readonly usageHints?: readonly UsageHint[]
+  /** Keys of the gateway. Without it /v1/keys says that none are managed. */
+  readonly keys?: KeyRoutesParts | undefined
   /** Payment providers. Without one there is no POST /v1/payments. */
   readonly payments?: PaymentsParts
 }
@@ -73,6 +76,7 @@ const READ = { config: { access: { role: 'read', accounts: 'all' } } } as const
  * GET /v1/reports  what usage looks like, costs and will cost: reports.ts
  * POST /v1/usage, /v1/hints/<source>  where the settings have sources that send: usage-events.ts,
  *   usage-hints.ts
+ * /v1/keys     keys of the gateway: keys.ts
  * POST /v1/payments/<provider>  where the settings name payment providers: payments.ts
  *
  * guard.ts stands in front of all of them: what it needs to know of a route is in its `access`.
@@ -109,6 +113,7 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   addViews(server, { stores: parts.shown, clock: parts.clock })
   addEvents(server, parts)
   if (usageEvents && usageEvents.receivers.length > 0) addUsageEvents(server, usageEvents)
+  addKeys(server, parts.keys)
   if (usageHints.length > 0) addUsageHints(server, usageHints)
   if (payments && payments.providers.length > 0) addPayments(server, payments)
   server.setErrorHandler<FastifyError>(async (error, request, reply) => {

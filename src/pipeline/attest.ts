@@ -72,13 +72,14 @@ async function request(
   if (!(await isAnchoredAt(anchor, header, { attestor, meter }, signal)))
     return { type: 'vanished' }
   // Anybody may have asked for it, or we did before a crash.
-  const round = await attestor.findRequest(anchor, missedRounds, signal)
+  const name = purpose.request(id, missedRounds.length)
+  const own = await outbox.landed(name)
+  const round = await attestor.findRequest(anchor, missedRounds, signal, own)
   if (round !== undefined) return { type: 'requested', round }
   if (missedRounds.length >= MISSED_ROUNDS_MAX) {
     return { type: 'parked', reason: `not attested in ${missedRounds.length} rounds` }
   }
   if (!(await attestor.isRequestDue(missedRounds, signal))) return undefined
-  const name = purpose.request(id, missedRounds.length)
   const makeCall = () => attestor.requestCall(anchor, signal)
   const sent = await deliver(name, makeCall, { lanes: [attestor.lane], outbox }, signal)
   if (sent === 'refused') throw new RetryableError('request_refused', `batch ${header.seq}`)
@@ -125,7 +126,7 @@ async function isAnchoredAt(
   { attestor, meter }: Pick<AttestParts, 'attestor' | 'meter'>,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const found = await attestor.findAnchor(meter, header, signal)
+  const found = await attestor.findAnchor(meter, header, signal, anchor)
   return (
     found?.txHash === anchor.txHash &&
     found.blockNumber === anchor.blockNumber &&

@@ -1,7 +1,7 @@
 import type { Anchor, BatchHeader } from '../domain/batch.js'
 import type { Hash, Hex } from '../domain/bytes.js'
 import type { BatchProof, PolicyProof, PolicySigners } from '../domain/proof.js'
-import type { Call, Lane } from './lane.js'
+import type { Call, Lane, SignedTx } from './lane.js'
 import type { Sightings } from './sightings.js'
 import type { Outbox } from './stores.js'
 
@@ -83,9 +83,15 @@ export interface Attestor {
   /**
    * The header's event, whoever sent it; undefined while there is none.
    *
+   * @param known where it was last: looked at first, however long ago that is
    * @throws ConfigError `another_root_anchored` when the meter's batch of this seq is another one
    */
-  findAnchor(meter: Hex, header: BatchHeader, signal: AbortSignal): Promise<Anchor | undefined>
+  findAnchor(
+    meter: Hex,
+    header: BatchHeader,
+    signal: AbortSignal,
+    known?: Anchor,
+  ): Promise<Anchor | undefined>
   anchorCall(header: BatchHeader, signature: Hex): Call
 
   /**
@@ -97,11 +103,16 @@ export interface Attestor {
   requestCall(anchor: Anchor, signal: AbortSignal): Promise<Call>
   /** Whether it is time to ask again: the more rounds missed it, the longer that takes. */
   isRequestDue(missedRounds: readonly number[], signal: AbortSignal): Promise<boolean>
-  /** The newest voting round in which anybody asked for it, none of `missedRounds`. */
+  /**
+   * The newest voting round in which anybody asked for it, none of `missedRounds`.
+   *
+   * @param own a request of ours that landed: it counts even where no node shows its event yet
+   */
   findRequest(
     anchor: Anchor,
     missedRounds: readonly number[],
     signal: AbortSignal,
+    own?: SignedTx,
   ): Promise<number | undefined>
   /** Whether Flare has finalised the round. */
   isFinalised(round: number, signal: AbortSignal): Promise<boolean>

@@ -40,6 +40,8 @@ export interface StoredKey {
   readonly replaces: KeyId | undefined
   /** Made by a customer: counts against how many they may have. */
   readonly isCustomers: boolean
+  /** What a block of ours leaves on the key, and nobody else's: see sync-keys.ts. */
+  readonly blockMark: string
   readonly createdAtMs: number
   readonly changedAtMs: number
   /** Counts up with every change of what is wanted, holds included. */
@@ -53,15 +55,13 @@ export interface StoredKey {
   /** When it is looked at next; undefined: never again, as for one that is gone. */
   readonly nextTryAtMs: number | undefined
   readonly lastSyncedAtMs: number | undefined
-  /** The mark of the block that we have set, or were about to set; see sync-keys.ts. */
-  readonly blockMark: string | undefined
   readonly seen: SeenKey | undefined
 }
 
 export type NewKey = Pick<
   StoredKey,
   | ('id' | 'gateway' | 'alias' | 'account' | 'name' | 'userId' | 'limits')
-  | ('state' | 'replaces' | 'isCustomers')
+  | ('state' | 'replaces' | 'isCustomers' | 'blockMark')
 > & {
   /** When the sync step looks at it for the first time. */
   readonly nextTryAtMs: number
@@ -89,27 +89,40 @@ export interface Keys {
   findByAlias(alias: string): Promise<StoredKey | undefined>
   /** Without deleted ones unless told; in order of their ids, from after one. */
   list(choice: KeyChoice): Promise<readonly StoredKey[]>
-  /** How many names of this form an account gave so far: the next generation is one more. */
+  /** The one of an account that has this name and is not deleted. */
+  findNamed(account: AccountNumber, name: string): Promise<StoredKey | undefined>
+  /**
+   * Of these accounts, all that may open a model: the deleted ones too, until they are gone from
+   * the gateway, and those that went since.
+   */
+  usable(accounts: readonly AccountNumber[], goneSinceMs: number): Promise<readonly StoredKey[]>
+  /** Those with a key that is not deleted, in order, from after one. */
+  accounts(after: AccountNumber | undefined, limit: number): Promise<readonly AccountNumber[]>
+  /** How many keys of an account had this name so far: the next generation is one more. */
   generations(account: AccountNumber, name: string): Promise<number>
   /**
-   * Those a customer made of an account that stand or were made since, replaced ones left out: a key
-   * that is deleted and made again does not start with a new budget.
+   * Keys that customers made for an account: those that stand, and those handed over since an instant
+   * that are deleted by now without another in their place. So a key that is deleted and made again
+   * does not start with a new budget.
    */
   customersSince(account: AccountNumber, sinceMs: number): Promise<number>
-  /** Changes what is wanted: due at once, without failures. */
+  /**
+   * Changes what is wanted: due at once, without failures. From `making` to `wanted` its secret is
+   * handed over.
+   */
   change(id: KeyId, change: Partial<Pick<StoredKey, 'limits' | 'state' | 'userId'>>): Promise<void>
   /** Has the gateway compared again at once. */
   touch(id: KeyId): Promise<void>
   /** To be looked at now: changes first, then what is only compared again; oldest first. */
   due(nowMs: number, limit: number): Promise<readonly StoredKey[]>
-  /** Before a block is sent, and when one is seen to be gone. */
-  saveBlockMark(id: KeyId, mark: string | undefined): Promise<void>
   /**
    * Keeps what came of a look at a revision. False, and the key stays due, where something else is
    * wanted meanwhile.
    */
   saveSync(id: KeyId, revision: number, outcome: SyncOutcome): Promise<boolean>
-  counts(): Promise<KeyCounts>
+  /** Those whose newest try failed, longest first. */
+  failing(accounts: Scope, limit: number): Promise<readonly StoredKey[]>
+  counts(accounts: Scope): Promise<KeyCounts>
 }
 
 export interface KeyChoice {

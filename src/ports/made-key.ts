@@ -8,11 +8,12 @@ export interface KeyNeed {
   /** A new one from the system's randomness, as the setting takes it. */
   make(): string
   /**
-   * What others may know of a key: an address, or a public key and how it signs.
+   * What others may know of a key: an address, or a public key and how it signs. A key that is kept
+   * elsewhere is asked for it.
    *
-   * @throws ConfigError `made_key` where the text is no such key
+   * @throws ConfigError `made_key` where the text is no such key; and as the port KeySigner says
    */
-  publicOf(key: string): string
+  publicOf(key: string): Promise<string>
   /** What is to be done with `publicOf` before the key is of use; undefined: nothing. */
   readonly next?: string
 }

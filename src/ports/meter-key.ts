@@ -6,8 +6,8 @@ export interface MeterKey {
   /** 20 bytes. */
   readonly address: Hex
   /**
-   * The EIP-712 signature, 65 bytes r ‖ s ‖ v, the same each time. A file beside the key remembers
-   * (last seq, digest) before anything is returned.
+   * The EIP-712 signature, 65 bytes r ‖ s ‖ v; not always the same bytes for the same header. A file
+   * beside the key remembers (last seq, digest) before anything is returned.
    *
    * @throws ConfigError `meter_second_digest` when another header with this seq was signed before
    */

@@ -18,11 +18,13 @@ import type { OperatorLog } from './operator-log.js'
 import type { Directories, Payers } from './payers.js'
 import type { Payments } from './payments.js'
 import type { ReportFacts } from './report-facts.js'
+import type { BudgetTerms, Runways } from './runways.js'
 import type { SealedUsages } from './sealed-usage.js'
 import type { SetAsides } from './set-asides.js'
 import type { AppliedRecord, Balance, Conservation, EntryResult, Vault } from './settler.js'
 import type { Sightings, Watch } from './sightings.js'
 import type { Readings } from './source-kind.js'
+import type { Spending } from './spending.js'
 import type { Stops } from './stops.js'
 import type { SourceFacts, UsageSlice } from './usage-source.js'
 import type { Views } from './views.js'
@@ -256,6 +258,8 @@ export interface Outbox {
   variants(tx: SavedTx): Promise<readonly SignedTx[]>
   /** What the lane's transactions saved since then spend beside gas, those that failed left out. */
   spentSince(lane: string, sinceMs: number): Promise<bigint>
+  /** The newest of a purpose that landed, by the id under which it did. */
+  landed(purpose: Purpose): Promise<SignedTx | undefined>
   /** What failed of those whose purpose begins so. */
   refused(purposePrefix: string): Promise<readonly SavedTx[]>
   /** The newest transactions, for status and demo. */
@@ -344,6 +348,9 @@ export interface Stores {
   readonly payments: Payments
   readonly keys: Keys
   readonly holds: Holds
+  readonly spending: Spending
+  readonly budgetTerms: BudgetTerms
+  readonly runways: Runways
   readonly books: Books
   readonly identity: Identity
   readonly meters: Meters

@@ -1,8 +1,8 @@
-import { setMaxListeners } from 'node:events'
 import axios, { type AxiosInstance } from 'axios'
 import { RetryableError } from '../domain/errors.js'
 import { type Exchange, tellExchange } from './measures.js'
 import { learnCredentials, redact } from './redaction.js'
+import { timeLimit } from './time-limit.js'
 
 export interface HttpClientParts {
   /** Without a slash at the end. May carry a path. */
@@ -68,6 +68,7 @@ export class HttpClient {
 
   async request(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
     const { method = 'GET', path, query, body, headers: own } = request
+    // For the whole exchange: axios's own limit starts anew with every byte of a slow answer.
     const limit = timeLimit(this.#timeoutMs, signal)
     const startedAtMs = performance.now()
     let outcome: Exchange['outcome'] = 'failed'
@@ -122,20 +123,4 @@ export class HttpClient {
     const what = isTooLarge ? 'answered with too many bytes' : `cannot be reached (${code})`
     return new RetryableError(`${this.#codePrefix}_${kind}`, `${this.#host} ${what}`)
   }
-}
-
-/** For the whole exchange: axios's own limit starts anew with every byte of a slow answer. */
-function timeLimit(ms: number, outer: AbortSignal): { signal: AbortSignal; end: () => void } {
-  const controller = new AbortController()
-  const abort = (): void => controller.abort()
-  // Each request under way listens; many at once are no leak.
-  setMaxListeners(0, outer)
-  const timer = setTimeout(abort, ms)
-  outer.addEventListener('abort', abort)
-  if (outer.aborted) abort()
-  const end = (): void => {
-    clearTimeout(timer)
-    outer.removeEventListener('abort', abort)
-  }
-  return { signal: controller.signal, end }
 }

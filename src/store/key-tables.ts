@@ -15,6 +15,8 @@ export interface VirtualKeysTable {
   state: string
   replaces: string | null
   is_customers: bigint
+  is_handed_over: bigint
+  block_mark: string
   created_at_ms: bigint
   changed_at_ms: bigint
   revision: bigint
@@ -23,7 +25,6 @@ export interface VirtualKeysTable {
   failures: bigint
   next_try_at_ms: bigint | null
   last_synced_at_ms: bigint | null
-  block_mark: string | null
   seen_at_ms: bigint | null
   seen_blocked: bigint | null
   seen_foreign: bigint | null

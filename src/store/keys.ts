@@ -1,4 +1,5 @@
-import { type Kysely, type Selectable, sql, type Updateable } from 'kysely'
+import { type Kysely, type Selectable, type SelectQueryBuilder, sql, type Updateable } from 'kysely'
+import type { Scope } from '../domain/access.js'
 import type { KeyLimits, Microdollars } from '../domain/key-limits.js'
 import { type KeyId, keyId } from '../domain/virtual-key.js'
 import type { Clock } from '../ports/clock.js'
@@ -36,12 +37,56 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
 
     findByAlias: (alias) => find('alias', alias),
 
+    async findNamed(account, name) {
+      const row = await db
+        .selectFrom('virtual_keys')
+        .selectAll()
+        .where('account', '=', accountText(account))
+        .where('name', '=', name)
+        .where('state', '!=', 'deleted')
+        .orderBy('created_at_ms')
+        .limit(1)
+        .executeTakeFirst()
+      return row === undefined ? undefined : storedKey(row)
+    },
+
     async list({ accounts, withDeleted = false, after, limit }) {
-      let query = db.selectFrom('virtual_keys').selectAll().orderBy('key_id').limit(limit)
-      if (accounts !== 'all') query = query.where('account', 'in', accounts.map(accountText))
+      const all = db.selectFrom('virtual_keys').selectAll().orderBy('key_id').limit(limit)
+      let query = within(accounts, all)
       if (!withDeleted) query = query.where('state', '!=', 'deleted')
       if (after !== undefined) query = query.where('key_id', '>', after)
       return (await query.execute()).map(storedKey)
+    },
+
+    async usable(accounts, goneSinceMs) {
+      if (accounts.length === 0) return []
+      const rows = await db
+        .selectFrom('virtual_keys')
+        .selectAll()
+        .where('account', 'in', accounts.map(accountText))
+        .where(({ or, eb }) =>
+          or([
+            eb('state', '!=', 'deleted'),
+            eb('next_try_at_ms', 'is not', null),
+            eb('last_synced_at_ms', '>=', BigInt(goneSinceMs)),
+          ]),
+        )
+        .orderBy('key_id')
+        .execute()
+      return rows.map(storedKey)
+    },
+
+    async accounts(after, limit) {
+      const rows = await db
+        .selectFrom('virtual_keys')
+        .select('account')
+        .distinct()
+        .where('state', '!=', 'deleted')
+        .where('account', '>', after === undefined ? '' : accountText(after))
+        .orderBy('account')
+        .limit(limit)
+        .execute()
+      return rows.map(({ account }) => accountOf(account))
     },
 
     async generations(account, name) {
@@ -63,15 +108,14 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
         .where(({ or, eb }) =>
           or([eb('state', '!=', 'deleted'), eb('created_at_ms', '>=', BigInt(sinceMs))]),
         )
-        .where(({ not, exists, selectFrom }) =>
-          not(
-            exists(
-              selectFrom('virtual_keys as next')
-                .select('next.key_id')
-                .whereRef('next.replaces', '=', 'key.key_id'),
-            ),
-          ),
-        )
+        .where(({ or, and, eb, not, exists, selectFrom }) => {
+          const successor = selectFrom('virtual_keys as next')
+            .select('next.key_id')
+            .whereRef('next.replaces', '=', 'key.key_id')
+            .where('next.is_handed_over', '=', 1n)
+          const isOwn = and([eb('is_handed_over', '=', 1n), not(exists(successor))])
+          return or([eb('state', '!=', 'deleted'), isOwn])
+        })
         .executeTakeFirstOrThrow()
       return count(row.count)
     },
@@ -82,6 +126,7 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
         .set({
           ...(limits === undefined ? {} : limitColumns(limits)),
           ...(state === undefined ? {} : { state }),
+          ...(state === 'wanted' ? { is_handed_over: 1n } : {}),
           ...(userId === undefined ? {} : { user_id: userId }),
           changed_at_ms: BigInt(clock.now()),
           ...dueAgain(clock),
@@ -107,14 +152,6 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
       return rows.map(storedKey)
     },
 
-    async saveBlockMark(id, mark) {
-      await db
-        .updateTable('virtual_keys')
-        .set({ block_mark: mark ?? null })
-        .where('key_id', '=', id)
-        .execute()
-    },
-
     async saveSync(id, revision, outcome) {
       const { numUpdatedRows } = await db
         .updateTable('virtual_keys')
@@ -128,12 +165,20 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
       return false
     },
 
-    async counts() {
-      const there = db
-        .selectFrom('virtual_keys')
-        .where((where) =>
-          where.or([where('state', '!=', 'deleted'), where('sync_status', '!=', 'synced')]),
-        )
+    async failing(accounts, limit) {
+      const rows = await within(accounts, db.selectFrom('virtual_keys').selectAll())
+        .where('sync_status', '=', 'failed')
+        .orderBy('changed_at_ms')
+        .orderBy('key_id')
+        .limit(limit)
+        .execute()
+      return rows.map(storedKey)
+    },
+
+    async counts(accounts) {
+      const there = within(accounts, db.selectFrom('virtual_keys')).where((where) =>
+        where.or([where('state', '!=', 'deleted'), where('sync_status', '!=', 'synced')]),
+      )
       const rows = await there
         .select(({ fn }) => ['sync_status', fn.countAll().as('count')])
         .groupBy('sync_status')
@@ -158,6 +203,13 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
       }
     },
   }
+}
+
+function within<Result>(
+  accounts: Scope,
+  query: SelectQueryBuilder<Tables, 'virtual_keys', Result>,
+): SelectQueryBuilder<Tables, 'virtual_keys', Result> {
+  return accounts === 'all' ? query : query.where('account', 'in', accounts.map(accountText))
 }
 
 /** Has keys compared with what is wanted, now. One that is being made is its maker's for a while. */
@@ -221,6 +273,8 @@ function newRow(key: NewKey, nowMs: number): VirtualKeysTable {
     state: key.state,
     replaces: key.replaces ?? null,
     is_customers: key.isCustomers ? 1n : 0n,
+    is_handed_over: key.state === 'wanted' ? 1n : 0n,
+    block_mark: key.blockMark,
     created_at_ms: BigInt(nowMs),
     changed_at_ms: BigInt(nowMs),
     revision: 1n,
@@ -229,7 +283,6 @@ function newRow(key: NewKey, nowMs: number): VirtualKeysTable {
     failures: 0n,
     next_try_at_ms: BigInt(key.nextTryAtMs),
     last_synced_at_ms: null,
-    block_mark: null,
     ...{ seen_at_ms: null, seen_blocked: null, seen_foreign: null, seen_spend: null },
   }
 }
@@ -262,6 +315,7 @@ function storedKey(row: Selectable<VirtualKeysTable>): StoredKey {
     state: row.state as KeyState,
     replaces: (row.replaces as KeyId | null) ?? undefined,
     isCustomers: row.is_customers === 1n,
+    blockMark: row.block_mark,
     createdAtMs: Number(row.created_at_ms),
     changedAtMs: Number(row.changed_at_ms),
     revision: Number(row.revision),
@@ -270,7 +324,6 @@ function storedKey(row: Selectable<VirtualKeysTable>): StoredKey {
     failures: Number(row.failures),
     nextTryAtMs: instant(row.next_try_at_ms),
     lastSyncedAtMs: instant(row.last_synced_at_ms),
-    blockMark: row.block_mark ?? undefined,
     seen: seenOf(row),
   }
 }

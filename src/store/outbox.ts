@@ -96,6 +96,18 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
       return rows.reduce((sum, { cost }) => sum + BigInt(cost ?? 0), 0n)
     },
 
+    async landed(purpose) {
+      const row = await db
+        .selectFrom('outbox')
+        .selectAll()
+        .where('purpose', '=', purpose)
+        .where('fate', '=', 'landed')
+        .orderBy('saved_at_ms', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      return row && { id: (row.landed_id ?? row.tx_id) as TxId, bytes: row.tx_bytes }
+    },
+
     async refused(purposePrefix) {
       const rows = await db
         .selectFrom('outbox')
@@ -119,8 +131,9 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
 }
 
 /**
- * A chain that reorganised may have taken the transaction back: signed again, the same call has the
- * same bytes and the same id. It is sent again, unless another one is open.
+ * A chain that reorganised may have taken the transaction back. A local key gives the same call the
+ * same bytes and the same id when it signs again: it is sent again, unless another one is open. (With
+ * a key elsewhere it is another transaction under the same number, and was just saved as one.)
  */
 async function reopen(
   db: Kysely<Tables>,

@@ -5,6 +5,7 @@ import type { Store, Stores } from '../ports/stores.js'
 import { sqlAccessTokens } from './access-tokens.js'
 import { sqlBatches } from './batches.js'
 import { sqlBooks } from './books.js'
+import { sqlBudgetTerms } from './budget-terms.js'
 import { sqlControls } from './controls.js'
 import { sqlCorrections } from './corrections.js'
 import { sqlDecisions } from './decisions.js'
@@ -24,9 +25,11 @@ import { sqlPayments } from './payments.js'
 import { sqlReadings } from './readings.js'
 import { sqlRecords } from './records.js'
 import { sqlReportFacts } from './report-facts.js'
+import { sqlRunways } from './runways.js'
 import { sqlSealedUsages } from './sealed-usage.js'
 import { sqlSetAsides } from './set-asides.js'
 import { sqlSightings } from './sightings.js'
+import { sqlSpending } from './spending.js'
 import { sqlStops } from './stops.js'
 import type { Tables } from './tables.js'
 import { sqlTotals } from './totals.js'
@@ -66,6 +69,9 @@ function slices(db: Kysely<Tables>, clock: Clock): Stores {
     payments: sqlPayments(db, clock),
     keys: sqlKeys(db, clock),
     holds: sqlHolds(db, clock),
+    spending: sqlSpending(db),
+    budgetTerms: sqlBudgetTerms(db),
+    runways: sqlRunways(db),
     books: sqlBooks(db),
     identity: sqlIdentity(db),
     meters: sqlMeters(db),

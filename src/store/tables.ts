@@ -1,4 +1,5 @@
 import type { AccessTokensTable } from './access-tokens.js'
+import type { BudgetTables } from './budget-tables.js'
 import type { KeyTables } from './key-tables.js'
 import type { LedgerTables } from './ledger-tables.js'
 import type { NoticeTables } from './notice-tables.js'
@@ -357,7 +358,7 @@ export interface IdentityTable {
   value: string
 }
 
-export interface Tables extends KeyTables, LedgerTables, NoticeTables, ReportTables {
+export interface Tables extends BudgetTables, KeyTables, LedgerTables, NoticeTables, ReportTables {
   sources: SourcesTable
   usage_records: UsageRecordsTable
   rejects: RejectsTable

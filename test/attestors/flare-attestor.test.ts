@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 import { computeAddress, hashMessage } from 'ethers'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { Chain } from '../../devnet/flare/chain.js'
 import { boundHash, messageBytes } from '../../devnet/flare/formats.js'
 import { type LocalFlare, startFlare } from '../../devnet/flare/index.js'
@@ -11,10 +11,10 @@ import { freePorts } from '../../devnet/ports.js'
 import { FlareAttestor } from '../../src/attestors/flare/attestor.js'
 import { type FlareConfig, flareConfig } from '../../src/attestors/flare/config.js'
 import type { EvmCall } from '../../src/attestors/flare/lane.js'
-import { LocalMeterKey } from '../../src/attestors/flare/meter-key.js'
 import { anchorEvent, responseBytes } from '../../src/attestors/flare/request.js'
 import { readPolicy } from '../../src/attestors/flare/signing-policy.js'
 import { attestorDoctor } from '../../src/attestors/index.js'
+import type { BatchHeader } from '../../src/domain/batch.js'
 import { fromHex, type Hex, keccak, u64, ZERO_HASH } from '../../src/domain/bytes.js'
 import { batchId, batchSeq, purpose } from '../../src/domain/ids.js'
 import { rootFromPath } from '../../src/domain/merkle.js'
@@ -23,6 +23,7 @@ import type { Store } from '../../src/ports/stores.js'
 import { systemClock } from '../../src/runtime/clock.js'
 import { type AttestorWorld, attestorContract } from '../ports/attestor-contract.js'
 import { StoreFile } from '../support/store-file.js'
+import { evmKeyOf, meterKeyOf } from '../support/test-keys.js'
 
 const FDC = 200
 let dir: string
@@ -73,17 +74,21 @@ async function startWorld(): Promise<AttestorWorld> {
     daRequestsPerMinute: 100_000,
     missedAfterRounds: 2,
   })
-  const attestor = new FlareAttestor(config, store)
+  const attestor = new FlareAttestor(config, store, evmKeyOf(config.gasKey))
   const nowhere = `http://127.0.0.1:${closedPort}`
   const chain = new Chain(flare.rpcUrl, new AbortController().signal)
   let meters = 0
   return {
     attestor,
-    cutOff: new FlareAttestor({ ...config, rpcUrls: [nowhere], daUrl: nowhere }, store),
+    cutOff: new FlareAttestor(
+      { ...config, rpcUrls: [nowhere], daUrl: nowhere },
+      store,
+      evmKeyOf(config.gasKey),
+    ),
     newMeter() {
       meters += 1
       const meterKey = keccak(u64(meters))
-      return new LocalMeterKey({ ...config, meterKey, signerFile: join(dir, `${meters}.json`) })
+      return meterKeyOf({ ...config, meterKey, signerFile: join(dir, `${meters}.json`) })
     },
     checkpoint: {
       rewardEpoch: flare.checkpoint.rewardEpochId,
@@ -130,10 +135,12 @@ describe('on the local Flare', () => {
     const findings = await attestorDoctor(config, new AbortController().signal)
     expect(findings.map(({ check, verdict }) => [check, verdict])).toEqual([
       [`flare rpc ${new URL(flare.rpcUrl).host}`, 'ok'],
+      ['flare meter key', 'ok'],
+      ['flare gas key', 'ok'],
+      ['flare gas wallet', 'ok'],
       ['flare contracts', 'ok'],
       ['flare anchor', 'ok'],
       ['flare fees', 'ok'],
-      ['flare gas wallet', 'ok'],
       ['flare clock', 'ok'],
       ['flare da layer', 'ok'],
       ['flare verifier', 'ok'],
@@ -154,8 +161,8 @@ describe('on the local Flare', () => {
     const bad = findings.filter(({ verdict }) => verdict === 'broken')
     expect(bad.map(({ check }) => check)).toEqual([
       `flare rpc 127.0.0.1:${port}`,
-      'flare anchor',
       'flare gas wallet',
+      'flare anchor',
       'flare da layer',
       'flare verifier',
     ])
@@ -165,7 +172,7 @@ describe('on the local Flare', () => {
 
   // Goal: a client that was away for some epochs catches up. Method: nothing is waited for.
   test('proves all policies of the past at once', async () => {
-    const attestor = new FlareAttestor(config, store)
+    const attestor = new FlareAttestor(config, store, evmKeyOf(config.gasKey))
     const { signal } = new AbortController()
     let previous = flare.checkpoint.policyBytes as Hex
     const { rewardEpochId } = flare.checkpoint
@@ -182,14 +189,23 @@ describe('on the local Flare', () => {
   test('shows the bytes of every policy, also of the first, which no event shows', async () => {
     const { rewardEpochId, policyBytes } = flare.checkpoint
     const { signal } = new AbortController()
-    const first = await new FlareAttestor(config, store).policyBytes(rewardEpochId, signal)
+    const first = await new FlareAttestor(config, store, evmKeyOf(config.gasKey)).policyBytes(
+      rewardEpochId,
+      signal,
+    )
     expect(first).toBe(policyBytes)
-    const second = await new FlareAttestor(config, store).policyBytes(rewardEpochId + 1, signal)
+    const second = await new FlareAttestor(config, store, evmKeyOf(config.gasKey)).policyBytes(
+      rewardEpochId + 1,
+      signal,
+    )
     expect(readPolicy(second ?? '0x')?.rewardEpoch).toBe(rewardEpochId + 1)
-    const none = new FlareAttestor(config, store).policyBytes(rewardEpochId - 1, signal)
+    const none = new FlareAttestor(config, store, evmKeyOf(config.gasKey)).policyBytes(
+      rewardEpochId - 1,
+      signal,
+    )
     expect(await none).toBeUndefined()
     await expect(
-      new FlareAttestor(config, store).policyProof(rewardEpochId, signal),
+      new FlareAttestor(config, store, evmKeyOf(config.gasKey)).policyProof(rewardEpochId, signal),
     ).rejects.toMatchObject({
       code: 'policy_not_found',
     })
@@ -198,19 +214,9 @@ describe('on the local Flare', () => {
   // The local network asks 1000 wei, as Coston2 does.
   test('asks for no attestation above the fee budget of the day', async () => {
     const { signal } = new AbortController()
-    const meterKey = new LocalMeterKey({ ...config, signerFile: join(dir, 'budget.json') })
-    const root = keccak('0x02')
-    const rest = { sealedAt: 1_790_000_000, target: root, manifest: root }
-    const header = { seq: batchSeq(1n), root, prevRoot: ZERO_HASH, ...rest }
-    const { to, data } = new FlareAttestor(config, store).anchorCall(
-      header,
-      await meterKey.sign(header),
-    ).body as EvmCall
-    const chain = new Chain(flare.rpcUrl, signal)
-    await chain.transact({ from: flare.accounts[1]?.address ?? '', to, data })
-
-    const attestor = new FlareAttestor({ ...config, dailyFeeBudgetFlr: 1_999n }, store)
-    const anchor = await attestor.findAnchor(meterKey.address, header, signal)
+    const { meter, header } = await anchorFirst('0d')
+    const attestor = attestorOf({ dailyFeeBudgetFlr: 1_999n })
+    const anchor = await attestor.findAnchor(meter, header, signal)
     if (anchor === undefined) throw new Error('not anchored')
     const call = await attestor.requestCall(anchor, signal)
     expect(call.body).toMatchObject({ value: 1_000n })
@@ -222,9 +228,68 @@ describe('on the local Flare', () => {
     const spent = { code: 'fee_budget_spent' }
     await expect(attestor.requestCall(anchor, signal)).rejects.toMatchObject(spent)
     // Nor does a restart forget it; a request that was refused gives its fee back.
-    const restarted = new FlareAttestor({ ...config, dailyFeeBudgetFlr: 1_999n }, store)
+    const restarted = new FlareAttestor(
+      { ...config, dailyFeeBudgetFlr: 1_999n },
+      store,
+      evmKeyOf(config.gasKey),
+    )
     await expect(restarted.requestCall(anchor, signal)).rejects.toMatchObject(spent)
     await store.outbox.close(saved, 'refused')
     await expect(restarted.requestCall(anchor, signal)).resolves.toBeDefined()
   })
+
+  // Goal: what landed is not paid for again because logs are not shown. Method: a look at no block.
+  test('knows what became of its anchor and request, where no node shows events or one lied', async () => {
+    const { signal } = new AbortController()
+    const { meter, header } = await anchorFirst('0e')
+    const attestor = attestorOf({})
+    const anchor = await attestor.findAnchor(meter, header, signal)
+    if (anchor === undefined) throw new Error('not anchored')
+    const own = await attestor.lane.sign(await attestor.requestCall(anchor, signal), signal)
+    const blind = attestorOf({ logSearchBlocks: -1 })
+    expect(await blind.findRequest(anchor, [], signal, own)).toBeUndefined() // Not sent yet.
+    await attestor.lane.send(own, signal)
+    const round = await vi.waitUntil(() => attestor.findRequest(anchor, [], signal), {
+      timeout: 20_000,
+    })
+    expect(await blind.findRequest(anchor, [], signal)).toBeUndefined()
+    expect(await blind.findRequest(anchor, [], signal, own)).toBe(round)
+    expect(await blind.findRequest(anchor, [round], signal, own)).toBeUndefined()
+    // After days the anchor is further back than is searched, and still where it was.
+    const far = { code: 'anchor_event_not_found' }
+    await expect(blind.findAnchor(meter, header, signal)).rejects.toMatchObject(far)
+    expect(await blind.findAnchor(meter, header, signal, anchor)).toEqual(anchor)
+    const moved = { ...anchor, blockNumber: anchor.blockNumber - 1 }
+    expect(await attestor.findAnchor(meter, header, signal, moved)).toEqual(anchor)
+    // A block's time was a lie: nothing was asked for in a round that is yet to come.
+    const never = round + 1_000_000
+    expect(await blind.fetchProof(meter, header, anchor, never, signal)).toEqual({
+      outcome: 'missed',
+    })
+    expect(await blind.isRequestDue([never], signal)).toBe(true)
+    expect(await blind.findRequest(anchor, [never], signal, own)).toBe(round)
+    // The request of one thing is none of another.
+    const another = await anchorFirst('0f')
+    const other = await attestor.findAnchor(another.meter, another.header, signal)
+    if (other === undefined) throw new Error('not anchored')
+    expect(await blind.findRequest(other, [], signal, own)).toBeUndefined()
+  })
 })
+
+function attestorOf(more: Partial<FlareConfig>): FlareAttestor {
+  return new FlareAttestor({ ...config, ...more }, store, evmKeyOf(config.gasKey))
+}
+
+/** The first batch of a meter of its own, anchored by a stranger. */
+async function anchorFirst(byte: string): Promise<{ meter: Hex; header: BatchHeader }> {
+  const key = { meterKey: `0x${byte.repeat(32)}` as const, signerFile: join(dir, `${byte}.json`) }
+  const meterKey = meterKeyOf({ ...config, ...key })
+  const root = keccak(`0x${byte}`)
+  const rest = { sealedAt: 1_790_000_000, target: root, manifest: root }
+  const header = { seq: batchSeq(1n), root, prevRoot: ZERO_HASH, ...rest }
+  const signature = await meterKey.sign(header)
+  const { to, data } = attestorOf({}).anchorCall(header, signature).body as EvmCall
+  const chain = new Chain(flare.rpcUrl, new AbortController().signal)
+  await chain.transact({ from: flare.accounts[1]?.address ?? '', to, data })
+  return { meter: meterKey.address, header }
+}

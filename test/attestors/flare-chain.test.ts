@@ -6,11 +6,12 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Anvil, startAnvil } from '../../devnet/flare/anvil.js'
 import { Chain } from '../../devnet/flare/chain.js'
-import { FlareChain } from '../../src/attestors/flare/chain.js'
+import { decodeEvent, FlareChain, type LogFilter } from '../../src/attestors/flare/chain.js'
 import { RpcClient } from '../../src/attestors/flare/client.js'
 import { flareConfig } from '../../src/attestors/flare/config.js'
-import { asTopic } from '../../src/attestors/flare/contracts.js'
-import { type Hex, u256 } from '../../src/domain/bytes.js'
+import { asTopic, interfaces, topicOf } from '../../src/attestors/flare/contracts.js'
+import type { Log } from '../../src/attestors/flare/parse.js'
+import { type Hash, type Hex, u256 } from '../../src/domain/bytes.js'
 import { RetryableError } from '../../src/domain/errors.js'
 
 const WINDOW = 30
@@ -213,6 +214,55 @@ describe('a node that misbehaves', () => {
     ]
     for (const call of calls) {
       await expect(call).rejects.toMatchObject({ code: 'attestor_nonsense' })
+    }
+  })
+
+  const log = {
+    ...{ address: `0x${'e0'.repeat(20)}`, topics: [u256(7)], data: '0x', blockNumber: '0x5' },
+    ...{ transactionHash: u256(9), logIndex: '0x0' },
+  }
+  const filter: LogFilter = { addresses: [log.address as Hex], topics: [u256(7)] }
+  const range = { from: 1, until: 9 }
+  const showing = (...logs: readonly unknown[]): FlareChain => {
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, result: logs })
+    misbehave = (method) => (method === 'eth_getLogs' ? { status: 200, body } : undefined)
+    return chainOf(nodeUrl)
+  }
+
+  test('a log that was not asked for is nonsense, and one that was is none', async () => {
+    const shown = await showing(log).oneLog(filter, range, 'first', signal)
+    expect(shown?.blockNumber).toBe(5)
+    for (const wrong of [
+      { address: `0x${'e1'.repeat(20)}` },
+      { topics: [u256(8)] },
+      { topics: [] },
+      { blockNumber: '0xa' },
+      { removed: true },
+      { logIndex: '0x100000000' },
+    ]) {
+      const look = showing({ ...log, ...wrong }).oneLog(filter, range, 'first', signal)
+      await expect(look).rejects.toMatchObject({ code: 'attestor_nonsense' })
+    }
+  })
+
+  // Goal: an answer as long as is let through does not use up memory or log. Method: millions of
+  // items, each of which is wrong.
+  test('a list of millions of wrong items is refused in few words', async () => {
+    const body = `{"jsonrpc":"2.0","id":1,"result":[${'1,'.repeat(7_000_000)}1]}`
+    misbehave = (method) => (method === 'eth_getLogs' ? { status: 200, body } : undefined)
+    const look = chainOf(nodeUrl).oneLog(filter, range, 'first', signal)
+    const error = await look.catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'attestor_nonsense' })
+    expect(String(error).length).toBeLessThan(1_000)
+  })
+
+  test('an event that its contract cannot have emitted is nonsense', () => {
+    const { anchor } = interfaces
+    const topics = [topicOf(anchor, 'UsageBatchAnchored'), u256(1), u256(2), u256(3)] as Hash[]
+    const cut = { ...log, topics, data: u256(1), blockNumber: 5, logIndex: 0 } as unknown as Log
+    const wrong = [cut, { ...cut, topics: topics.slice(0, 2) }, { ...cut, topics: [] }]
+    for (const one of wrong) {
+      expect(() => decodeEvent(anchor, 'UsageBatchAnchored', one)).toThrow(RetryableError)
     }
   })
 })

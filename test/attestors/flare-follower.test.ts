@@ -14,6 +14,7 @@ import type { Hex } from '../../src/domain/bytes.js'
 import type { Store } from '../../src/ports/stores.js'
 import { systemClock } from '../../src/runtime/clock.js'
 import { StoreFile } from '../support/store-file.js'
+import { evmKeyOf } from '../support/test-keys.js'
 
 const POLICY_MS_MAX = 60_000
 const { signal } = new AbortController()
@@ -49,7 +50,7 @@ function attestorOf(store: Store, more: Partial<Record<keyof FlareConfig, unknow
     registryRefreshMs: 0,
     ...more,
   })
-  return new FlareAttestor(config, store)
+  return new FlareAttestor(config, store, evmKeyOf(config.gasKey))
 }
 
 async function untilEpoch(rewardEpoch: number): Promise<void> {

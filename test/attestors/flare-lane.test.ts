@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Interface } from 'ethers'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { type LocalKms, startLocalKms } from '../../devnet/aws-kms/index.js'
 import { type Anvil, startAnvil } from '../../devnet/flare/anvil.js'
 import { Chain } from '../../devnet/flare/chain.js'
 import { freePorts } from '../../devnet/ports.js'
@@ -11,14 +12,16 @@ import { usageAnchorCreationCode } from '../../src/attestors/flare/anchor-code.j
 import { FlareChain } from '../../src/attestors/flare/chain.js'
 import { RpcClient } from '../../src/attestors/flare/client.js'
 import { type FlareConfig, flareConfig } from '../../src/attestors/flare/config.js'
+import { EvmKey } from '../../src/attestors/flare/evm-key.js'
 import { type EvmCall, FlareLane } from '../../src/attestors/flare/lane.js'
-import { LocalMeterKey } from '../../src/attestors/flare/meter-key.js'
 import type { BatchHeader } from '../../src/domain/batch.js'
-import { type Hex, keccak, u64, ZERO_HASH } from '../../src/domain/bytes.js'
+import { fromHex, type Hex, keccak, u64, ZERO_HASH } from '../../src/domain/bytes.js'
 import { ConfigError, RetryableError, TerminalError } from '../../src/domain/errors.js'
 import { batchSeq } from '../../src/domain/ids.js'
 import type { Call } from '../../src/ports/lane.js'
 import { laneContract } from '../ports/lane-contract.js'
+import { awsEnv } from '../support/aws-env.js'
+import { evmKeyOf, meterKeyOf } from '../support/test-keys.js'
 
 const anchorInterface = new Interface(usageAnchorAbi)
 const end = new AbortController()
@@ -61,9 +64,12 @@ function configOf(account: number, more: Record<string, unknown> = {}): FlareCon
   })
 }
 
-function laneOf(config: FlareConfig): FlareLane {
+function laneOf(config: FlareConfig, key = evmKeyOf(config.gasKey)): FlareLane {
   const flareChain = new FlareChain(new RpcClient(config), config.logWindowBlocks)
-  return new FlareLane({ chain: flareChain, config, explain: () => undefined })
+  return new FlareLane({
+    ...{ chain: flareChain, key, config },
+    explain: () => undefined,
+  })
 }
 
 /** A transfer of one wei to an address that has nothing. */
@@ -78,7 +84,7 @@ async function firstBatch(): Promise<Hex> {
   meters += 1
   const meterKey = keccak(u64(meters))
   const signerFile = join(folder, `signer-${meters}.json`)
-  const key = new LocalMeterKey({ chainId: 114, anchorAddress, meterKey, signerFile })
+  const key = meterKeyOf({ chainId: 114, anchorAddress, meterKey, signerFile })
   const root = keccak(u64(meters))
   const header: BatchHeader = {
     ...{ seq: batchSeq(1n), root, prevRoot: ZERO_HASH },
@@ -87,28 +93,58 @@ async function firstBatch(): Promise<Hex> {
   return anchorInterface.encodeFunctionData('anchor', [header, await key.sign(header)]) as Hex
 }
 
-describe('on anvil', () => {
+/** What a lane's calls do there. */
+function worldOf(receiver: Hex) {
+  return {
+    call: () => gift(receiver),
+    effects: async () => Number(await chain.rpc('eth_getBalance', [receiver, 'latest'])),
+    doomedCall: async () => {
+      const data = await firstBatch()
+      const body: EvmCall = { to: anchorAddress, data, value: 0n }
+      // Somebody else anchors it meanwhile, so that its number is not the next any more.
+      const spoil = async () => {
+        await chain.transact({ from: accountAt(0).address, to: anchorAddress, data })
+      }
+      return { call: { what: 'anchor', body }, spoil }
+    },
+  }
+}
+
+// A key in AWS KMS signs the same call in another way each time: nothing may hang on it.
+describe('on anvil, with the key in AWS KMS', () => {
+  let kms: LocalKms
+  beforeAll(async () => {
+    kms = await startLocalKms()
+  })
+  afterAll(() => kms?.stop())
+
   laneContract(async () => {
-    const receiver: Hex = `0x${'c0'.repeat(20)}`
-    const lane = laneOf(configOf(1))
+    for (const [name, value] of Object.entries(awsEnv(kms))) vi.stubEnv(name, value)
+    const secret = fromHex(accountAt(5).privateKey as Hex)
+    kms.makeKey('ECC_SECG_P256K1', 'alias/gas', secret)
+    const key = () => EvmKey.open('aws-kms:alias/gas', 'FLARE_GAS_KEY')
+    const [own, restarted] = [await key(), await key()]
+    const config = configOf(5)
+    const receiver: Hex = `0x${'c5'.repeat(20)}`
+    const world = worldOf(receiver)
     return {
-      lane,
-      reopen: () => laneOf(configOf(1)),
-      cutOff: () => laneOf(configOf(1, { rpcUrls: `http://127.0.0.1:${closedPort}` })),
-      call: () => gift(receiver),
-      effects: async () => Number(await chain.rpc('eth_getBalance', [receiver, 'latest'])),
-      doomedCall: async () => {
-        const data = await firstBatch()
-        const body: EvmCall = { to: anchorAddress, data, value: 0n }
-        // Somebody else anchors it meanwhile, so that its number is not the next any more.
-        const spoil = async () => {
-          await chain.transact({ from: accountAt(0).address, to: anchorAddress, data })
-        }
-        return { call: { what: 'anchor', body }, spoil }
-      },
-      end: async () => {},
+      ...world,
+      lane: laneOf(config, own),
+      reopen: () => laneOf(config, restarted),
+      cutOff: () => laneOf(configOf(5, { rpcUrls: `http://127.0.0.1:${closedPort}` }), restarted),
+      end: async () => void vi.unstubAllEnvs(),
     }
   })
+})
+
+describe('on anvil', () => {
+  laneContract(async () => ({
+    ...worldOf(`0x${'c0'.repeat(20)}`),
+    lane: laneOf(configOf(1)),
+    reopen: () => laneOf(configOf(1)),
+    cutOff: () => laneOf(configOf(1, { rpcUrls: `http://127.0.0.1:${closedPort}` })),
+    end: async () => {},
+  }))
 
   test('the same fields give the same bytes, and so the same id', async () => {
     const lane = laneOf(configOf(2))
@@ -123,7 +159,7 @@ describe('on anvil', () => {
     const config = configOf(2)
     const explain = (revertData: unknown) => anchorInterface.parseError(String(revertData))?.name
     const flareChain = new FlareChain(new RpcClient(config), 30)
-    const lane = new FlareLane({ chain: flareChain, config, explain })
+    const lane = new FlareLane({ chain: flareChain, key: evmKeyOf(config.gasKey), config, explain })
     const call = { what: 'anchor', body: { to: anchorAddress, data, value: 0n } }
     const refused = lane.sign(call, signal)
     await expect(refused).rejects.toThrow(TerminalError)

@@ -2,15 +2,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import {
-  headerDigest,
-  LocalMeterKey,
-  type MeterKeyConfig,
-} from '../../src/attestors/flare/meter-key.js'
+import { headerDigest, type MeterKeyConfig } from '../../src/attestors/flare/meter-key.js'
 import type { BatchHeader } from '../../src/domain/batch.js'
 import { type Hex, hash } from '../../src/domain/bytes.js'
 import { ConfigError } from '../../src/domain/errors.js'
 import { batchSeq } from '../../src/domain/ids.js'
+import { meterKeyOf } from '../support/test-keys.js'
 
 const file = new URL('../vectors/formats.json', import.meta.url)
 const { header: raw, signature: vector } = JSON.parse(readFileSync(file, 'utf8'))
@@ -44,7 +41,7 @@ function codeOf(error: unknown): string {
 }
 
 test('digest, address and signature are those of the vectors', async () => {
-  const key = new LocalMeterKey(config)
+  const key = meterKeyOf(config)
   expect(key.address).toBe(vector.meter.toLowerCase())
   expect(headerDigest(config, header)).toBe(vector.digest)
   expect(await key.sign(header)).toBe(vector.signature)
@@ -52,8 +49,8 @@ test('digest, address and signature are those of the vectors', async () => {
 
 describe('the signer file', () => {
   test('lets the same header be signed again, after a restart too', async () => {
-    await new LocalMeterKey(config).sign(header)
-    expect(await new LocalMeterKey(config).sign(header)).toBe(vector.signature)
+    await meterKeyOf(config).sign(header)
+    expect(await meterKeyOf(config).sign(header)).toBe(vector.signature)
     // Only the memory is there, no half-written one, and no key.
     expect(readdirSync(join(folder, 'kept'))).toEqual(['meter-signer.json'])
     const kept = JSON.parse(readFileSync(config.signerFile, 'utf8'))
@@ -65,8 +62,8 @@ describe('the signer file', () => {
   })
 
   test('refuses a second header of a seq, and one of a lower seq', async () => {
-    await new LocalMeterKey(config).sign(header)
-    const restarted = new LocalMeterKey(config)
+    await meterKeyOf(config).sign(header)
+    const restarted = meterKeyOf(config)
     const second = { ...header, sealedAt: header.sealedAt + 1 }
     expect(await restarted.sign(second).catch(codeOf)).toBe('meter_second_digest')
     const lower = { ...header, seq: batchSeq(6n) }
@@ -76,7 +73,7 @@ describe('the signer file', () => {
   })
 
   test('holds between calls at the same time', async () => {
-    const key = new LocalMeterKey(config)
+    const key = meterKeyOf(config)
     const headers = [0, 1, 2, 3].map((late) => ({ ...header, sealedAt: header.sealedAt + late }))
     const answers = await Promise.allSettled(headers.map((other) => key.sign(other)))
     expect(answers.map(({ status }) => status)).toEqual([
@@ -88,21 +85,21 @@ describe('the signer file', () => {
   })
 
   test('is on the disk before the signature is returned', async () => {
-    await new LocalMeterKey(config).sign(header)
+    await meterKeyOf(config).sign(header)
     // Where it cannot be written, there is no signature.
     const blocked = { ...config, signerFile: join(config.signerFile, 'below-a-file.json') }
-    expect(await new LocalMeterKey(blocked).sign(header).catch(codeOf)).toBe('meter_signer_file')
+    expect(await meterKeyOf(blocked).sign(header).catch(codeOf)).toBe('meter_signer_file')
   })
 
   test('of another key, chain or anchor is not taken for ours', async () => {
-    await new LocalMeterKey(config).sign(header)
+    await meterKeyOf(config).sign(header)
     const others: Partial<MeterKeyConfig>[] = [
       { meterKey: `0x${'22'.repeat(32)}` },
       { chainId: 14 },
       { anchorAddress: `0x${'11'.repeat(20)}` },
     ]
     for (const other of others) {
-      const key = new LocalMeterKey({ ...config, ...other })
+      const key = meterKeyOf({ ...config, ...other })
       expect(await key.sign(header).catch(codeOf)).toBe('meter_signer_file')
     }
   })
@@ -120,10 +117,10 @@ describe('the signer file', () => {
   })
 
   test('that is damaged stops the meter', async () => {
-    await new LocalMeterKey(config).sign(header)
+    await meterKeyOf(config).sign(header)
     for (const text of ['', '{"seq":"7"}', '{"signer":"x","seq":7,"digest":"0x"}']) {
       writeFileSync(config.signerFile, text)
-      const key = new LocalMeterKey(config)
+      const key = meterKeyOf(config)
       expect(await key.sign({ ...header, seq: batchSeq(8n) }).catch(codeOf)).toBe(
         'meter_signer_file',
       )

@@ -16,12 +16,15 @@ import { closeLane, type Delivery, deliver } from '../../src/pipeline/deliver.js
 import type { SavedTx, Store } from '../../src/ports/stores.js'
 import { systemClock } from '../../src/runtime/clock.js'
 import { StoreFile } from '../support/store-file.js'
+import { evmKeyOf } from '../support/test-keys.js'
 
 /*
  * Transactions that do not get through by themselves, on a node that mines only when it is told to.
  */
 
 const GWEI = 1_000_000_000n
+/** Longer than a number has to be used up. */
+const GONE_AFTER_MS = 11_000
 const STUCK_AFTER_MS = flareConfig.shape.stuckAfterMs.parse(undefined)
 const end = new AbortController()
 const { signal } = end
@@ -68,7 +71,7 @@ function key(): string {
 }
 
 /** Of a process of its own: it shares nothing with another but the store and the chain. */
-function laneOf(more: Record<string, unknown> = {}): FlareLane {
+function laneOf(more: Record<string, unknown> = {}, shown: Partial<FlareChain> = {}): FlareLane {
   const config: FlareConfig = flareConfig.parse({
     rpcUrls: anvil.rpcUrl,
     anchorAddress: `0x${'11'.repeat(20)}`,
@@ -78,7 +81,14 @@ function laneOf(more: Record<string, unknown> = {}): FlareLane {
     ...more,
   })
   const flareChain = new FlareChain(new RpcClient(config), config.logWindowBlocks)
-  return new FlareLane({ chain: flareChain, config, explain: () => undefined, nowMs: () => nowMs })
+  Object.assign(flareChain, shown)
+  return new FlareLane({
+    chain: flareChain,
+    key: evmKeyOf(config.gasKey),
+    config,
+    explain: () => undefined,
+    nowMs: () => nowMs,
+  })
 }
 
 const name = () => purpose.anchor(batchId(BigInt(account)))
@@ -215,11 +225,25 @@ describe('a number that another use of the key disturbs', () => {
     await chain.rpc('eth_sendRawTransaction', [await foreign(nonce, 100n)])
     await mine()
     expect(await nextNonce()).toBe(nonce + 1)
+    expect(await send()).toBe('on-its-way')
+    nowMs += GONE_AFTER_MS
     await send()
     await mine()
     expect(await send()).toBe('landed')
     expect(await given()).toBe(1n)
     expect(await nextNonce()).toBe(nonce + 2)
+  })
+
+  // Goal: nothing is paid twice because of one URL with many nodes behind it. Method: it landed, the
+  // account's number says so, and the node that is asked for the receipt has not come to the block.
+  test('is used up by ours, which not every node shows yet: it is not signed anew', async () => {
+    await send()
+    await mine()
+    const behind = laneOf({}, { receipt: async () => null })
+    expect(await send(behind)).toBe('on-its-way')
+    await mine()
+    expect(await given()).toBe(1n)
+    expect(await send()).toBe('landed')
   })
 
   // Goal: a chain that takes a transaction back leaves a gap before ours, which nothing would fill.
@@ -277,6 +301,8 @@ describe('a number that another use of the key disturbs', () => {
     }
     await mine()
     await send()
+    nowMs += GONE_AFTER_MS
+    await send()
     await mine()
     expect(await send()).toBe('landed')
     expect(await given()).toBe(2n)
@@ -291,6 +317,8 @@ describe('a number that another use of the key disturbs', () => {
     const { hash } = Transaction.from(stale)
     const tx = { id: hash as never, bytes: stale }
     await lane.send(tx, signal)
+    expect(await lane.fate(tx, signal)).toBe('open')
+    nowMs += GONE_AFTER_MS
     expect(await lane.fate(tx, signal)).toBe('gone')
     expect(await send()).toBe('landed')
     expect(await given()).toBe(1n)

@@ -200,4 +200,33 @@ describe('votes for a policy', () => {
     expect(enoughSignatures(policy, digestOf(expected), votesOf(false))).toBeUndefined()
     expect(enoughSignatures(policy, digestOf(expected), accepted.slice(1))).toBeUndefined()
   })
+
+  // Goal: whoever brings a voter's signature writes the rest of the input, and it must not stop whoever
+  // reads it. Method: rubbish that has the selector, around a vote that counts.
+  test('what the manager could not have taken is left out', () => {
+    const [item] = vectors.signNewSigningPolicy.items.filter(({ accepted }) => accepted)
+    if (item === undefined) throw new Error('no vote')
+    const word = (value: bigint): Hex => `0x${value.toString(16).padStart(64, '0')}`
+    const most = word(2n ** 256n - 1n)
+    const call = (epoch: Hex, v: Hex): Hex => join('0x6b4c7bd6', epoch, most, v, most, most)
+    const rubbish = [call(most, word(27n)), call(word(6105n), most), call(word(6105n), word(29n))]
+    const input = join(...rubbish, item.calldata, ...rubbish)
+    expect(policyVotesIn(input)).toEqual(policyVotesIn(item.calldata))
+  })
+})
+
+// Goal: an input as large as a node lets through costs no more than a moment, whatever is in it.
+// Method: 128 KB full of calls that each claim a policy of the most voters; the real one is the last.
+test('of an input full of decoys few are read, and the real call at its end is', () => {
+  const item = vectors.relay.accepted.find(({ message }) => message !== undefined)
+  if (item === undefined) throw new Error('no message')
+  const decoys = `0x${'b59589d10bb8'.repeat(20_000)}` as Hex
+  expect(relayCallsIn(join(decoys, item.calldata)).map(({ message }) => message)).toContain(
+    item.message,
+  )
+  const voters = '01'.repeat(131_072 - 6)
+  expect(readPolicy(`0x0bb8${voters}`)).toBeUndefined()
+  expect(relayCallsIn(`0x${`b59589d1012c${'c8'.repeat(14)}`.repeat(6_000)}`).length).toBeLessThan(
+    257,
+  )
 })

@@ -4,10 +4,10 @@ import { FlareAttestor } from '../../src/attestors/flare/attestor.js'
 import { flareConfig } from '../../src/attestors/flare/config.js'
 import { interfaces, topicOf } from '../../src/attestors/flare/contracts.js'
 import type { EvmCall } from '../../src/attestors/flare/lane.js'
-import { LocalMeterKey } from '../../src/attestors/flare/meter-key.js'
 import { advance } from '../../src/domain/batch.js'
 import type { Hex } from '../../src/domain/bytes.js'
 import type { StoredBatch } from '../../src/ports/stores.js'
+import { evmKeyOf, meterKeyOf } from '../support/test-keys.js'
 import { type FlareWorld, startFlareWorld } from './flare-world.js'
 
 /*
@@ -163,14 +163,20 @@ describe('servers', () => {
     expect(await requestsOf(batch)).toBe(1)
   })
 
-  test('the verifier fails or is late: it is waited for, or done without', async () => {
+  test('the verifier fails or is slow: it is waited for, or done without', async () => {
     const { faults } = world.network.flare
+    // Slower than FLARE_REQUEST_TIMEOUT_MS, and slower than nobody would mind.
+    faults.add({ kind: 'slow', server: 'verifier', delayMs: 30_000 })
+    faults.add({ kind: 'slow', server: 'verifier', delayMs: 500 })
     const verifier = { kind: 'answer', server: 'verifier' } as const
     faults.add({ ...verifier, status: 200, body: { status: 'INVALID' } })
     faults.add({ ...verifier, status: 500, body: '<html>' })
     const batch = await nextBatch()
     await expectAllRight()
     expect(await requestsOf(batch)).toBe(1)
+    const another = await nextBatch()
+    await expectAllRight()
+    expect(await requestsOf(another)).toBe(1)
   })
 
   test('the verifier goes on saying INVALID: nothing is paid, the batch is parked', async () => {
@@ -307,8 +313,8 @@ test('a stranger anchors and requests for us: it is found by its event, and noth
     meterKey: env.METER_KEY,
     daUrl: flare.daUrl,
   })
-  const attestor = new FlareAttestor(config, world.store)
-  const meter = new LocalMeterKey(config).address
+  const attestor = new FlareAttestor(config, world.store, evmKeyOf(config.gasKey))
+  const meter = meterKeyOf(config).address
   const stranger = flare.accounts[3]?.address ?? ''
   await send(attestor.anchorCall(header, signed).body as EvmCall, stranger)
   const anchor = await attestor.findAnchor(meter, header, signal)

@@ -20,6 +20,8 @@ const MAIN = resolve(import.meta.dirname, '../../dist/src/main.js')
 const POLL_MS = 100
 /** Where the machine is shared, all of it takes ten times as long. */
 const SETTLED_MS_MAX = 360_000
+/** A batch that was parked while a later one says the same is superseded. */
+const ENDS: readonly string[] = ['settled', 'superseded', 'parked']
 
 /** A whole local network, the daemon as a process of its own, and nodes between that can lie. */
 export interface FlareWorld {
@@ -194,7 +196,7 @@ class World implements FlareWorld {
     const { billableRows } = await reckon(this.network)
     const status = await this.until('all to be settled', async () => {
       const seen = await this.status()
-      const isDone = seen.batches.every(({ state }) => ['settled', 'parked'].includes(state))
+      const isDone = seen.batches.every(({ state }) => ENDS.includes(state))
       const isAll = isDone && seen.records.sealed >= billableRows
       return isAll && seen.conservation !== undefined && isFresh(seen) ? seen : undefined
     })

@@ -51,6 +51,14 @@ describe('the way to a proof', () => {
     expect(world.flare.requests).toHaveLength(1)
   })
 
+  test('is paid for once, though no node shows that it was asked for', async () => {
+    await runUntil(world, daemon, 'anchored')
+    world.flare.isLogHidden = true
+    await attestRounds(8)
+    expect(world.flare.requests).toHaveLength(1)
+    expect((await batch()).life.state).not.toBe('anchored')
+  })
+
   test('waits as long as the round is not finalised', async () => {
     await runUntil(world, daemon, 'requested')
     for (let calls = 0; calls < 3; calls += 1) expect(await daemon.step('attest')).toBe('idle')

@@ -51,7 +51,6 @@ describe('keys', () => {
       revision: 1,
       syncStatus: 'pending',
       failures: 0,
-      blockMark: undefined,
       seen: undefined,
     })
     expect(await store.keys.findByAlias('fm-7-b')).toMatchObject({
@@ -101,9 +100,15 @@ describe('keys', () => {
   test('a customer’s deleted keys count for as long as their budget would have lasted', async () => {
     await store.keys.add(newKey('a', { isCustomers: true }))
     await store.keys.add(newKey('b', { isCustomers: true }))
-    await store.keys.add(newKey('b2', { isCustomers: true, replaces: idOf('7/b') }))
     await store.keys.add(newKey('operators'))
     await store.keys.add(newKey('a', { isCustomers: true, account: BOB }))
+    const making = { isCustomers: true, state: 'making' } as const
+    await store.keys.add(newKey('never', making))
+    expect(await store.keys.customersSince(ALICE, EVENING_MS)).toBe(3)
+    await store.keys.change(idOf('7/never'), { state: 'deleted' })
+    await store.keys.add(newKey('b2', { ...making, replaces: idOf('7/b') }))
+    expect(await store.keys.customersSince(ALICE, EVENING_MS)).toBe(3)
+    await store.keys.change(idOf('7/b2'), { state: 'wanted' })
     await store.keys.change(idOf('7/b'), { state: 'deleted' })
     expect(await store.keys.customersSince(ALICE, EVENING_MS)).toBe(2)
     await store.keys.change(idOf('7/a'), { state: 'deleted' })
@@ -156,15 +161,6 @@ describe('keys', () => {
     expect(await dueIds()).toEqual([id])
   })
 
-  test('a mark is kept until it is taken away', async () => {
-    const id = await syncedKey('a')
-    await store.keys.saveBlockMark(id, 'mark')
-    await store.keys.saveSync(id, 1, synced())
-    expect((await store.keys.get(id))?.blockMark).toBe('mark')
-    await store.keys.saveBlockMark(id, undefined)
-    expect((await store.keys.get(id))?.blockMark).toBeUndefined()
-  })
-
   test('are counted by how far the gateway follows', async () => {
     await syncedKey('a')
     await store.keys.add(newKey('b'))
@@ -177,7 +173,11 @@ describe('keys', () => {
     await store.keys.change(blocked, {})
     const failed = { status: 'failed', problem: 'x', seen, nextTryAtMs: 0 } as const
     await store.keys.saveSync(blocked, 2, failed)
-    expect(await store.keys.counts()).toEqual({
+    const bobs = { states: { pending: 0, synced: 0, failed: 0 }, blocked: 0, foreignBlocked: 0 }
+    expect(await store.keys.counts([BOB])).toEqual({ ...bobs, waitingSinceMs: undefined })
+    expect((await store.keys.failing('all', 10)).map(({ id }) => id)).toEqual([blocked])
+    expect(await store.keys.failing([BOB], 10)).toEqual([])
+    expect(await store.keys.counts('all')).toEqual({
       states: { pending: 1, synced: 1, failed: 1 },
       blocked: 1,
       foreignBlocked: 1,

@@ -36,6 +36,7 @@ export function newKey(
     state: 'wanted',
     replaces: undefined,
     isCustomers: false,
+    blockMark: `mark of ${name}`,
     nextTryAtMs: 0,
     ...more,
   }

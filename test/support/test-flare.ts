@@ -3,7 +3,7 @@ import { type Hash, type Hex, keccak, utf8, ZERO_HASH } from '../../src/domain/b
 import { ConfigError } from '../../src/domain/errors.js'
 import type { BatchProof, PolicyProof } from '../../src/domain/proof.js'
 import type { AnchorHistory, Attestor, MeterState, ProofAnswer } from '../../src/ports/attestor.js'
-import type { Call } from '../../src/ports/lane.js'
+import type { Call, SignedTx } from '../../src/ports/lane.js'
 import type { MeterKey } from '../../src/ports/meter-key.js'
 import { encode } from '../../src/store/json.js'
 import { TestLane } from './test-lane.js'
@@ -59,6 +59,8 @@ export class TestFlare implements Attestor, AnchorHistory {
   readonly requests: { readonly anchor: Anchor; readonly round: number }[] = []
   /** Rounds whose tree lacks what was asked for. */
   readonly lossyRounds = new Set<number>()
+  /** No node shows what was asked for, but for whoever knows the transaction. */
+  isLogHidden = false
   /** The voting round that is open. */
   round = 100
   #blockNumber = 1
@@ -110,7 +112,13 @@ export class TestFlare implements Attestor, AnchorHistory {
     return this.round >= (missed.at(-1) ?? 0) + Math.min(2 ** (missed.length - 1), 16)
   }
 
-  async findRequest(anchor: Anchor, missed: readonly number[]): Promise<number | undefined> {
+  async findRequest(
+    anchor: Anchor,
+    missed: readonly number[],
+    _signal?: AbortSignal,
+    own?: SignedTx,
+  ): Promise<number | undefined> {
+    if (this.isLogHidden && own === undefined) return undefined
     const rounds = this.requests.flatMap((request) =>
       isSameAnchor(request.anchor, anchor) ? [request.round] : [],
     )

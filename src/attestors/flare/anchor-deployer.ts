@@ -14,8 +14,9 @@ import { usageAnchorCreationCode } from './anchor-code.js'
 import { isAnchorCode } from './anchor-code-check.js'
 import { FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
-import { FLARE_NETWORKS, type FlareConfig } from './config.js'
+import { FLARE_NETWORKS, type FlareConfig, flareSettings } from './config.js'
 import { ContractBook, interfaces } from './contracts.js'
+import { EvmKey } from './evm-key.js'
 import { type EvmCreation, FlareLane } from './lane.js'
 import { bigQuantity, intQuantity } from './parse.js'
 import { schemeOf } from './signing-policy.js'
@@ -32,10 +33,15 @@ export class FlareAnchorDeployer implements AnchorDeployer {
   readonly #lane: FlareLane
   readonly #config: FlareConfig
 
-  constructor(config: FlareConfig) {
+  private constructor(config: FlareConfig, key: EvmKey) {
     this.#config = config
     this.#chain = new FlareChain(new RpcClient(config), config.logWindowBlocks)
-    this.#lane = new FlareLane({ chain: this.#chain, config, explain: () => undefined })
+    this.#lane = new FlareLane({ chain: this.#chain, key, config, explain: () => undefined })
+  }
+
+  static async open(config: FlareConfig): Promise<FlareAnchorDeployer> {
+    const key = await EvmKey.open(config.gasKey, flareSettings.gasKey.env)
+    return new FlareAnchorDeployer(config, key)
   }
 
   async survey(known: Hex | undefined, signal: AbortSignal): Promise<AnchorSurvey> {

@@ -29,6 +29,8 @@ export type NotFound = Exclude<ProofAnswer, { readonly outcome: 'proven' }>
 export class Attestations {
   readonly #daLayer: DaLayer
   readonly #sourceId: string
+  /** Of a round whose proof was not there: its whole tree is what the next request is spent on. */
+  #treeIsDueOf: number | undefined
 
   constructor(daLayer: DaLayer, sourceId: string) {
     this.#daLayer = daLayer
@@ -37,17 +39,22 @@ export class Attestations {
 
   async find(wanted: Wanted, signal: AbortSignal): Promise<Attestation | NotFound> {
     const { round, root, request } = wanted
-    const served = await this.#daLayer.proof(round, request, signal)
-    if (served.kind === 'unavailable') return { outcome: 'pending', why: served.why }
-    if (served.kind === 'served') {
-      const { response, path } = served.item
-      const attested = this.#attested(response, wanted)
-      if (attested !== undefined && rootFromPath(keccak(response), path) === root) {
-        return { attested, path }
+    if (this.#treeIsDueOf !== round) {
+      const served = await this.#daLayer.proof(round, request, signal)
+      if (served.kind === 'unavailable') return { outcome: 'pending', why: served.why }
+      if (served.kind === 'served') {
+        const { response, path } = served.item
+        const attested = this.#attested(response, wanted)
+        if (attested !== undefined && rootFromPath(keccak(response), path) === root) {
+          return { attested, path }
+        }
       }
     }
-    // It has none, or not the right one. Only the whole tree can tell whether there is one.
+    // It has none, or not the right one. Only the whole tree can tell whether there is one. Where the
+    // rate leaves one request at a time, proofs alone must not use them all up.
     const all = await this.#daLayer.responses(round, signal)
+    const isUnasked = all.kind === 'unavailable' && all.isUnasked
+    this.#treeIsDueOf = isUnasked ? round : undefined
     if (all.kind === 'unavailable') return { outcome: 'pending', why: all.why }
     return this.#findInTree(all.kind === 'served' ? all.item : [], wanted)
   }

@@ -1,3 +1,4 @@
+import { Transaction } from 'ethers'
 import type { Anchor, BatchHeader } from '../../domain/batch.js'
 import { type Hash, type Hex, hash } from '../../domain/bytes.js'
 import { ConfigError, RetryableError } from '../../domain/errors.js'
@@ -13,14 +14,15 @@ import type {
   PolicyFollower,
   ProofAnswer,
 } from '../../ports/attestor.js'
-import type { Call } from '../../ports/lane.js'
+import type { Call, SignedTx } from '../../ports/lane.js'
 import { systemClock } from '../../runtime/clock.js'
 import { Attestations } from './attestation.js'
-import { FlareChain } from './chain.js'
+import { decodeEvent, FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
-import { FLARE_NETWORKS, type FlareConfig } from './config.js'
+import { FLARE_NETWORKS, type FlareConfig, flareSettings } from './config.js'
 import { asTopic, ContractBook, interfaces, roundAt, topicOf } from './contracts.js'
 import { DaLayer } from './da-layer.js'
+import { EvmKey } from './evm-key.js'
 import { FeeBudget } from './fee-budget.js'
 import { type EvmCall, FlareLane } from './lane.js'
 import { signerOf } from './meter-key.js'
@@ -35,6 +37,8 @@ const REQUESTED = topicOf(interfaces.fdcHub, 'AttestationRequest')
 const ZERO_ADDRESS: Hex = `0x${'00'.repeat(20)}`
 /** 24 minutes of Flare’s rounds: the longest wait between two requests for one batch. */
 const BACKOFF_ROUNDS_MAX = 16
+/** A node is at most 12 blocks behind, so a round further ahead is none that anything was asked in. */
+const ROUNDS_AHEAD_MAX = 2
 
 /** Anchors on a Flare network and attests through FDC. */
 export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
@@ -50,7 +54,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   readonly #attestations: Attestations
   readonly #verifier: Verifier | undefined
 
-  constructor(config: FlareConfig, memory: AttestorMemory) {
+  constructor(config: FlareConfig, memory: AttestorMemory, key: EvmKey) {
     const { chainId, anchorAddress, logWindowBlocks, registryRefreshMs, pastRelays } = config
     const { sightings, outbox } = memory
     this.#config = config
@@ -67,7 +71,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     this.#policies = new Policies({ chain, book, chainId, memory: sightings, logWindowBlocks })
     this.#attestations = new Attestations(new DaLayer(config), this.#sourceId)
     this.#verifier = Verifier.from(config)
-    this.lane = new FlareLane({ chain, config, explain })
+    this.lane = new FlareLane({ chain, key, config, explain })
     const spentSince = (sinceMs: number) => outbox.spentSince(this.lane.name, sinceMs)
     this.#budget = new FeeBudget(config.dailyFeeBudgetFlr, spentSince, systemClock.now)
   }
@@ -88,11 +92,12 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     meter: Hex,
     header: BatchHeader,
     signal: AbortSignal,
+    known?: Anchor,
   ): Promise<Anchor | undefined> {
     const { lastSeq, lastRoot } = await this.meterState(meter, signal)
     if (lastSeq < header.seq) return undefined
     if (lastSeq === header.seq && lastRoot !== header.root) throw anotherRoot(header, lastRoot)
-    const log = await this.#anchorLog(meter, header, signal)
+    const log = await this.#anchorLog(meter, header, signal, known?.blockNumber)
     const expected = anchorEvent(this.identity.anchorAddress, meter, header, log.logIndex)
     const isSame = log.data === expected.data && log.topics.join() === expected.topics.join()
     if (!isSame) throw anotherRoot(header, log.topics[3] ?? log.data)
@@ -141,39 +146,46 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     await this.#verifier?.compare(bytes, anchor, signal)
     const value = await this.#fee(feeConfigurations, bytes, signal)
     await this.#budget.check(value)
-    const data = interfaces.fdcHub.encodeFunctionData('requestAttestation', [bytes]) as Hex
-    const body: EvmCall = { to: fdcHub, data, value }
+    const body: EvmCall = { to: fdcHub, data: encodeRequest(bytes), value }
     return { what: `request the attestation of ${anchor.txHash}`, body }
   }
 
   async isRequestDue(missedRounds: readonly number[], signal: AbortSignal): Promise<boolean> {
-    const last = missedRounds.at(-1)
-    if (last === undefined) return true
+    if (missedRounds.length === 0) return true
     const contracts = await this.#book.current(signal)
     const { timestamp } = await this.#chain.block('latest', signal)
+    const now = roundAt(timestamp, contracts)
+    // One from a block whose time was a lie is yet to come: it is not waited for.
+    const last = Math.max(...missedRounds.filter((round) => round <= now))
     const wait = Math.min(2 ** (missedRounds.length - 1), BACKOFF_ROUNDS_MAX)
-    return roundAt(timestamp, contracts) >= last + wait
+    return now >= last + wait
   }
 
   async findRequest(
     anchor: Anchor,
     missedRounds: readonly number[],
     signal: AbortSignal,
+    own?: SignedTx,
   ): Promise<number | undefined> {
     const contracts = await this.#book.current(signal)
     const bytes = await this.#request(anchor, signal)
-    const { number: until } = await this.#chain.block('latest', signal)
+    const { number: until, timestamp: now } = await this.#chain.block('latest', signal)
     const from = Math.max(anchor.blockNumber, until - this.#config.logSearchBlocks)
     const filter = { addresses: [contracts.fdcHub], topics: [REQUESTED] }
     for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) {
-      const [asked] = interfaces.fdcHub.decodeEventLog('AttestationRequest', log.data, log.topics)
+      const [asked] = decodeEvent(interfaces.fdcHub, 'AttestationRequest', log)
       if (String(asked).toLowerCase() !== bytes) continue
       const { timestamp } = await this.#chain.block(log.blockNumber, signal)
       const round = roundAt(timestamp, contracts)
       // Newest first: what was asked before a round that missed cannot serve either.
       return missedRounds.includes(round) ? undefined : round
     }
-    return undefined
+    // Not seen is not "not there": the node that shows logs may be behind the one that showed ours land.
+    const data = encodeRequest(bytes)
+    const isOurs = own !== undefined && Transaction.from(own.bytes).data === data
+    const round = isOurs ? await this.#roundOf(own, signal) : undefined
+    const past = missedRounds.filter((missed) => missed <= roundAt(now, contracts))
+    return round !== undefined && round > Math.max(-1, ...past) ? round : undefined
   }
 
   isFinalised(round: number, signal: AbortSignal): Promise<boolean> {
@@ -228,17 +240,35 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     return { address: this.lane.address, balance: await this.lane.balance(signal) }
   }
 
-  /** Newest first: mostly it is in the first window. */
-  async #anchorLog(meter: Hex, { seq }: BatchHeader, signal: AbortSignal): Promise<Log> {
+  /** Where it was last, else newest first: mostly it is in the first window. */
+  async #anchorLog(
+    meter: Hex,
+    { seq }: BatchHeader,
+    signal: AbortSignal,
+    knownBlock?: number,
+  ): Promise<Log> {
     const { anchorFromBlock, logSearchBlocks } = this.#config
     const { number: until } = await this.#chain.block('latest', signal)
     const from = Math.max(anchorFromBlock, until - logSearchBlocks)
     const topics = [ANCHORED, asTopic(meter), asTopic(seq)]
     const filter = { addresses: [this.identity.anchorAddress], topics }
-    const range = { from, until }
-    const log = await this.#chain.ofAny((chain) => chain.oneLog(filter, range, 'last', signal))
+    const ranges = [{ from, until }]
+    if (knownBlock !== undefined) ranges.unshift({ from: knownBlock, until: knownBlock })
+    let log: Log | undefined
+    for (const range of ranges) {
+      log ??= await this.#chain.ofAny((chain) => chain.oneLog(filter, range, 'last', signal))
+    }
     if (log === undefined) throw anchorNotServed(seq, from, until)
     return log
+  }
+
+  /** By the time of the block that has the receipt; undefined while no node shows one. */
+  async #roundOf({ id }: SignedTx, signal: AbortSignal): Promise<number | undefined> {
+    const receiptOn = async (chain: FlareChain) => (await chain.receipt(id, signal)) ?? undefined
+    const receipt = await this.#chain.ofAny(receiptOn)
+    if (receipt?.status !== 1) return undefined
+    const { timestamp } = await this.#chain.block(receipt.blockNumber, signal)
+    return roundAt(timestamp, await this.#book.current(signal))
   }
 
   /** Built from the chain alone; the words are those that every verifier will find. */
@@ -284,13 +314,22 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     const contracts = await this.#book.current(signal)
     const { timestamp } = await this.#chain.block('latest', signal)
     const roundsSince = roundAt(timestamp, contracts) - round
-    if (roundsSince > this.#config.missedAfterRounds) return { outcome: 'missed' }
+    const isOver = roundsSince > this.#config.missedAfterRounds
+    if (isOver || roundsSince < -ROUNDS_AHEAD_MAX) return { outcome: 'missed' }
     return { outcome: 'pending', why }
   }
 }
 
-export function flareAttestor(config: FlareConfig, memory: AttestorMemory): FlareAttestor {
-  return new FlareAttestor(config, memory)
+function encodeRequest(bytes: Hex): Hex {
+  return interfaces.fdcHub.encodeFunctionData('requestAttestation', [bytes]) as Hex
+}
+
+export async function flareAttestor(
+  config: FlareConfig,
+  memory: AttestorMemory,
+): Promise<FlareAttestor> {
+  const key = await EvmKey.open(config.gasKey, flareSettings.gasKey.env)
+  return new FlareAttestor(config, memory, key)
 }
 
 function anotherRoot({ seq, root }: BatchHeader, actual: string): ConfigError {
@@ -304,8 +343,12 @@ function anotherRoot({ seq, root }: BatchHeader, actual: string): ConfigError {
 /** The name and the values of an error of ours or of the standard ones. */
 function explain(revertData: unknown): string | undefined {
   if (typeof revertData !== 'string' || !revertData.startsWith('0x')) return undefined
-  const error = interfaces.anchor.parseError(revertData)
-  return error === null ? undefined : `${error.name}(${error.args.join(', ')})`
+  try {
+    const error = interfaces.anchor.parseError(revertData)
+    return error === null ? undefined : `${error.name}(${error.args.join(', ')})`
+  } catch {
+    return undefined // Its name, and not its values: the node's own words have to do.
+  }
 }
 
 function anchorNotServed(seq: bigint, from: number, until: number): RetryableError {
@@ -316,12 +359,9 @@ function anchorNotServed(seq: bigint, from: number, until: number): RetryableErr
   )
 }
 
-function anchoredHeader({ data, topics }: Log): BatchHeader {
-  const [, seq, root, prevRoot, sealedAt, target, manifest] = interfaces.anchor.decodeEventLog(
-    'UsageBatchAnchored',
-    data,
-    [...topics],
-  )
+function anchoredHeader(log: Log): BatchHeader {
+  const event = decodeEvent(interfaces.anchor, 'UsageBatchAnchored', log)
+  const [, seq, root, prevRoot, sealedAt, target, manifest] = event
   return {
     seq: batchSeq(BigInt(seq)),
     root: hash(root),

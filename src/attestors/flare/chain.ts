@@ -1,5 +1,5 @@
 import type { Interface, Result } from 'ethers'
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { Hash, Hex } from '../../domain/bytes.js'
 import { RetryableError } from '../../domain/errors.js'
 import { NodeRefusal, type RpcClient } from './client.js'
@@ -104,9 +104,10 @@ export class FlareChain {
     signal: AbortSignal,
     at: number | 'latest' = 'latest',
   ): Promise<Result> {
-    const data = contract.encodeFunctionData(method, args)
     const tag = at === 'latest' ? at : toQuantity(at)
     try {
+      // Among the arguments may be what a node said, such as a round reckoned from a block's time.
+      const data = contract.encodeFunctionData(method, args)
       const returned = await this.ask(parse.bytes, 'eth_call', [{ to, data }, tag], signal)
       return contract.decodeFunctionResult(method, returned)
     } catch (error) {
@@ -122,8 +123,8 @@ export class FlareChain {
     args: readonly unknown[],
     signal: AbortSignal,
   ): Promise<readonly { readonly host: string; readonly result: Result }[]> {
-    const data = contract.encodeFunctionData(method, args)
     try {
+      const data = contract.encodeFunctionData(method, args)
       const answers = await this.#client.askTwo('eth_call', [{ to, data }, 'latest'], signal)
       return answers.map(({ host, result }) => {
         const returned = parse.parseAs(parse.bytes, result, `${host} eth_call`)
@@ -233,12 +234,31 @@ export class FlareChain {
     return { from: first, until: Math.min(last, head.number) }
   }
 
-  #logs(filter: LogFilter, from: number, to: number, signal: AbortSignal): Promise<parse.Log[]> {
+  async #logs(
+    filter: LogFilter,
+    from: number,
+    to: number,
+    signal: AbortSignal,
+  ): Promise<parse.Log[]> {
     const { addresses, topics } = filter
     const range = { fromBlock: toQuantity(from), toBlock: toQuantity(to) }
     const params = [{ address: addresses, topics, ...range }]
-    return this.ask(z.array(parse.log), 'eth_getLogs', params, signal)
+    const logs = await this.ask(parse.logs, 'eth_getLogs', params, signal)
+    const isAskedFor = (log: parse.Log): boolean =>
+      log.blockNumber >= from && log.blockNumber <= to && isMatch(log, filter)
+    if (logs.every(isAskedFor)) return logs
+    throw new RetryableError('attestor_nonsense', 'eth_getLogs: a log that was not asked for')
   }
+}
+
+function isMatch(log: parse.Log, { addresses, topics }: LogFilter): boolean {
+  const isRight = (wanted: Hex | readonly Hex[] | null, i: number): boolean => {
+    const topic: Hex | undefined = log.topics[i]
+    if (wanted === null) return topic !== undefined
+    return topic !== undefined && [wanted].flat().some((one) => one.toLowerCase() === topic)
+  }
+  const isFromThere = addresses.some((address) => address.toLowerCase() === log.address)
+  return log.removed !== true && isFromThere && topics.every(isRight)
 }
 
 export function toQuantity(value: number | bigint): string {
@@ -251,6 +271,26 @@ function unreadable(error: unknown, to: Hex, method: string): unknown {
   if (!isOurs) return error
   const message = `${to} does not answer ${method}()`
   return new RetryableError('attestor_nonsense', message, { cause: error })
+}
+
+/**
+ * An event's values.
+ *
+ * @throws RetryableError `attestor_nonsense` where the bytes are not those of the event
+ */
+export function decodeEvent(
+  contract: Interface,
+  name: string,
+  { data, topics }: parse.Log,
+): Result {
+  try {
+    const values = contract.decodeEventLog(name, data, [...topics])
+    values.toArray(true) // Else what cannot be read throws when it is looked at.
+    return values
+  } catch (error) {
+    if (!isCodingError(error)) throw error
+    throw new RetryableError('attestor_nonsense', `this is no ${name}`, { cause: error })
+  }
 }
 
 /** ethers marks its own errors with a code in capitals, such as BAD_DATA. */

@@ -1,7 +1,7 @@
 import { ConfigError, RetryableError } from '../../domain/errors.js'
+import { Breaker } from '../../runtime/breaker.js'
 import { HttpClient } from '../../runtime/http-client.js'
 import { learnCredentials, redact } from '../../runtime/redaction.js'
-import { Breaker } from './breaker.js'
 import type { FlareConfig } from './config.js'
 import { intQuantity, parseAs, rpcAnswer } from './parse.js'
 

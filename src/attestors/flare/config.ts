@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { awsKmsKey } from '../../domain/key-reference.js'
 
 /** What differs from one Flare network to the next and is not on chain. By chain id. */
 export const FLARE_NETWORKS = {
@@ -37,6 +38,16 @@ const hexDigits = (digits: number, what: string) =>
     .regex(new RegExp(`^(0x)?[0-9a-fA-F]{${digits}}$`), `expected ${what} of ${digits} hex digits`)
     .transform((text): `0x${string}` => `0x${text.replace(/^0x/, '').toLowerCase()}`)
 
+/** The key itself, or where it is kept. */
+const signingKey = z
+  .string()
+  .trim()
+  .refine(
+    (text) => /^(0x)?[0-9a-fA-F]{64}$/.test(text) || awsKmsKey(text) !== undefined,
+    'expected a private key of 64 hex digits, or aws-kms: and the ARN or alias of a key',
+  )
+  .transform((text) => (awsKmsKey(text) ? text : `0x${text.replace(/^0x/, '').toLowerCase()}`))
+
 const count = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
 
 const chainId = z.coerce
@@ -65,9 +76,9 @@ export const flareConfig = z.strictObject({
   /** No anchor is looked for below this block. */
   anchorFromBlock: count(0, Number.MAX_SAFE_INTEGER).default(0),
   /** Pays for anchors and requests. Signs nothing else. */
-  gasKey: hexDigits(64, 'a private key'),
+  gasKey: signingKey,
   /** Signs batch headers. Holds no money. */
-  meterKey: hexDigits(64, 'a private key'),
+  meterKey: signingKey,
   /** Remembers what the meter key signed last. */
   signerFile: z.string().trim().min(1).default('data/meter-signer.json'),
   daUrl: httpUrl.optional(),
@@ -110,8 +121,16 @@ export const flareSettings = {
   chainId: { env: 'FLARE_CHAIN_ID', help: '114 for Coston2 (the default), 14 for Flare' },
   anchorAddress: { env: 'FLARE_ANCHOR_ADDRESS', help: 'address of the UsageAnchor contract' },
   anchorFromBlock: { env: 'FLARE_ANCHOR_FROM_BLOCK', help: 'block in which it was deployed' },
-  gasKey: { env: 'FLARE_GAS_KEY', secret: true, help: 'private key that pays for transactions' },
-  meterKey: { env: 'METER_KEY', secret: true, help: 'private key that signs batch headers' },
+  gasKey: {
+    env: 'FLARE_GAS_KEY',
+    secret: true,
+    help: 'private key that pays for transactions, or aws-kms: and a key',
+  },
+  meterKey: {
+    env: 'METER_KEY',
+    secret: true,
+    help: 'private key that signs batch headers, or aws-kms: and a key',
+  },
   signerFile: { env: 'METER_SIGNER_FILE', help: 'file that keeps what the meter signed last' },
   daUrl: { env: 'FLARE_DA_URL', help: 'data availability layer; the public one unless set' },
   verifierUrl: {

@@ -108,11 +108,16 @@ export class ContractBook {
       const args = [interfaces.systemsManager, systemsManager, method, [], signal] as const
       return Number((await this.#chain.view(...args))[0])
     }
+    const duration = async (method: string): Promise<number> => {
+      const seconds = await number(method)
+      if (seconds > 0) return seconds
+      throw new RetryableError('attestor_nonsense', `${method} is ${seconds} s`)
+    }
     const [firstRoundStartsAt, roundSeconds, firstEpochStartsAt, epochSeconds] = await Promise.all([
       number('firstVotingRoundStartTs'),
-      number('votingEpochDurationSeconds'),
+      duration('votingEpochDurationSeconds'),
       number('firstRewardEpochStartTs'),
-      number('rewardEpochDurationSeconds'),
+      duration('rewardEpochDurationSeconds'),
     ])
     const timing = { firstRoundStartsAt, roundSeconds, firstEpochStartsAt, epochSeconds }
     return { relay, fdcHub, feeConfigurations, systemsManager, ...timing }

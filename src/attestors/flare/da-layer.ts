@@ -19,7 +19,14 @@ export interface ServedProof {
 export type Served<Item> =
   | { readonly kind: 'served'; readonly item: Item }
   | { readonly kind: 'absent' }
-  | { readonly kind: 'unavailable'; readonly why: string }
+  | Unavailable
+
+interface Unavailable {
+  readonly kind: 'unavailable'
+  readonly why: string
+  /** By our own rate limit. */
+  readonly isUnasked: boolean
+}
 
 /** Flare's data availability layer, asked no more often than it allows. Never throws on its own. */
 export class DaLayer {
@@ -72,7 +79,7 @@ export class DaLayer {
   }
 
   async #guarded<Item>(ask: () => Promise<Served<Item>>): Promise<Served<Item>> {
-    if (!this.#bucket.take()) return unavailable('its rate limit is used up for now')
+    if (!this.#bucket.take()) return unavailable('its rate limit is used up for now', true)
     try {
       return await ask()
     } catch (error) {
@@ -82,6 +89,6 @@ export class DaLayer {
   }
 }
 
-function unavailable(why: string): { readonly kind: 'unavailable'; readonly why: string } {
-  return { kind: 'unavailable', why: `DA layer: ${why}` }
+function unavailable(why: string, isUnasked = false): Unavailable {
+  return { kind: 'unavailable', why: `DA layer: ${why}`, isUnasked }
 }

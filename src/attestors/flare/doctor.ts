@@ -5,10 +5,10 @@ import { systemClock } from '../../runtime/clock.js'
 import { isAnchorCode } from './anchor-code-check.js'
 import { FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
-import { FLARE_NETWORKS, type FlareConfig } from './config.js'
+import { FLARE_NETWORKS, type FlareConfig, flareSettings } from './config.js'
 import { ContractBook, interfaces } from './contracts.js'
 import { DaLayer } from './da-layer.js'
-import { FlareLane } from './lane.js'
+import { EvmKey } from './evm-key.js'
 import { feeQuestion } from './request.js'
 import { Verifier } from './verifier.js'
 
@@ -32,6 +32,7 @@ export async function examineFlare(
   const chain = new FlareChain(client, config.logWindowBlocks)
   const looks: readonly Look[] = [
     ...(await nodeLooks(client, signal)),
+    ...keyLooks(config, chain, signal),
     ...chainLooks(config, chain, signal),
     ...serverLooks(config, signal),
   ]
@@ -62,9 +63,39 @@ async function nodeLooks(client: RpcClient, signal: AbortSignal): Promise<Look[]
   }))
 }
 
+function keyLooks(config: FlareConfig, chain: FlareChain, signal: AbortSignal): Look[] {
+  const { meterKey, gasKey } = flareSettings
+  const lookAt = async (value: string, setting: string): Promise<Seen> => {
+    const key = await EvmKey.open(value, setting)
+    await key.check(signal)
+    return { isFine: true, says: `${key.address}; the key is ${key.where}` }
+  }
+  return [
+    {
+      check: 'flare meter key',
+      fix: `Make ${meterKey.env} name a key that this process may sign with.`,
+      find: () => lookAt(config.meterKey, meterKey.env),
+    },
+    {
+      check: 'flare gas key',
+      fix: `Make ${gasKey.env} name a key that this process may sign with.`,
+      find: () => lookAt(config.gasKey, gasKey.env),
+    },
+    {
+      check: 'flare gas wallet',
+      fix: 'Send FLR to it; on Coston2, https://faucet.flare.network/coston2 gives some.',
+      find: async () => {
+        const { address } = await EvmKey.open(config.gasKey, gasKey.env)
+        const milli = (await chain.balance(address, signal)) / WEI_PER_MILLI_FLR
+        const says = `${address} holds ${milli / 1000n}.${pad(milli % 1000n)} FLR`
+        return { isFine: milli >= BALANCE_MIN_MILLI_FLR, says }
+      },
+    },
+  ]
+}
+
 function chainLooks(config: FlareConfig, chain: FlareChain, signal: AbortSignal): Look[] {
   const { anchorAddress } = config
-  const lane = new FlareLane({ chain, config, explain: () => undefined })
   const { registryRefreshMs: refreshMs, pastRelays } = config
   const memory = { saveRelay: async () => {}, relays: async () => [] } // A look needs no past.
   const book = new ContractBook({ chain, refreshMs, pastRelays, memory })
@@ -87,15 +118,6 @@ function chainLooks(config: FlareConfig, chain: FlareChain, signal: AbortSignal)
       check: 'flare fees',
       fix: 'Raise FLARE_GAS_PRICE_MAX_GWEI or FLARE_DAILY_FEE_BUDGET, or wait for a lower price.',
       find: () => findFees(config, chain, book, signal),
-    },
-    {
-      check: 'flare gas wallet',
-      fix: `Send FLR to ${lane.address}; on Coston2, https://faucet.flare.network/coston2 gives some.`,
-      find: async () => {
-        const milli = (await lane.balance(signal)) / WEI_PER_MILLI_FLR
-        const says = `${lane.address} holds ${milli / 1000n}.${pad(milli % 1000n)} FLR`
-        return { isFine: milli >= BALANCE_MIN_MILLI_FLR, says }
-      },
     },
     {
       check: 'flare clock',

@@ -1,10 +1,11 @@
-import { computeAddress, SigningKey, Transaction } from 'ethers'
-import type { Hex } from '../../domain/bytes.js'
+import { Transaction } from 'ethers'
+import type { Hash, Hex } from '../../domain/bytes.js'
 import { RetryableError, TerminalError } from '../../domain/errors.js'
 import type { Call, Fate, Lane, Rescue, SignedTx, TxId } from '../../ports/lane.js'
 import { type FlareChain, toQuantity } from './chain.js'
 import { NodeRefusal } from './client.js'
 import type { FlareConfig } from './config.js'
+import type { EvmKey } from './evm-key.js'
 import { bigQuantity, bytes32, intQuantity } from './parse.js'
 
 const GWEI = 1_000_000_000n
@@ -19,6 +20,11 @@ const TOO_CHEAP = /underpriced|less than block base fee|fee cap|fee too low|max 
 /** Nodes take another transaction under the same number only for so much more, of tip and cap. */
 const BUMP_PERCENT = 10n
 const TRANSFER_GAS = 21_000n
+/**
+ * So long a number has to be used up before a transaction without a receipt counts as gone: behind one
+ * URL are many nodes, and the one that is asked for the receipt may be some blocks behind.
+ */
+const GONE_AFTER_MS = 10_000
 
 /** What the attestor's calls are made of. */
 export interface EvmCall {
@@ -35,7 +41,8 @@ export interface EvmCreation extends Omit<EvmCall, 'to'> {
 
 export interface FlareLaneParts {
   readonly chain: FlareChain
-  readonly config: Pick<FlareConfig, 'chainId' | 'gasKey' | 'gasPriceMaxGwei' | 'stuckAfterMs'>
+  readonly key: EvmKey
+  readonly config: Pick<FlareConfig, 'chainId' | 'gasPriceMaxGwei' | 'stuckAfterMs'>
   /** Names the reason of a revert from what it gave back, as far as it is known. */
   readonly explain: (revertData: unknown) => string | undefined
   /** Any clock that only goes forward. */
@@ -54,15 +61,15 @@ export class FlareLane implements Lane {
   /** 20 bytes, lower case. */
   readonly address: Hex
   readonly #parts: FlareLaneParts
-  readonly #key: SigningKey
   readonly #waiting = new Map<string, Waiting>()
+  /** Since when the number that is waited for is used up without a receipt. */
+  #passed: { readonly nonce: number; readonly sinceMs: number } | undefined
+  #lastSigned: { readonly digest: Hash; readonly tx: SignedTx } | undefined
 
   constructor(parts: FlareLaneParts) {
-    const { chainId, gasKey } = parts.config
     this.#parts = parts
-    this.#key = new SigningKey(gasKey)
-    this.address = computeAddress(this.#key).toLowerCase() as Hex
-    this.name = `flare/${chainId}/${this.address}`
+    this.address = parts.key.address
+    this.name = `flare/${parts.config.chainId}/${this.address}`
   }
 
   async sign(call: Call, signal: AbortSignal): Promise<SignedTx> {
@@ -76,7 +83,7 @@ export class FlareLane implements Lane {
     const gasLimit = (gas * GAS_HEADROOM_PERCENT) / 100n
     const balance = await chain.balance(this.address, signal)
     if (balance < value + gasLimit * fees.maxFeePerGas) throw this.#empty(call)
-    return this.#signed({ nonce, to, data, value, gasLimit, ...fees })
+    return this.#signed({ nonce, to, data, value, gasLimit, ...fees }, signal)
   }
 
   async send(tx: SignedTx, signal: AbortSignal): Promise<void> {
@@ -98,7 +105,14 @@ export class FlareLane implements Lane {
     const nonce = await this.#nonce(signal)
     const receipt = await this.#parts.chain.receipt(tx.id, signal)
     if (receipt !== null) return receipt.status === 1 ? 'landed' : 'refused'
-    return nonce > Transaction.from(tx.bytes).nonce ? 'gone' : 'open'
+    const own = Transaction.from(tx.bytes).nonce
+    if (nonce <= own) {
+      if (this.#passed?.nonce === own) this.#passed = undefined
+      return 'open'
+    }
+    if (this.#passed?.nonce !== own) this.#passed = { nonce: own, sinceMs: this.#nowMs() }
+    // Signed anew too early, a request would be paid for twice.
+    return this.#nowMs() - this.#passed.sinceMs < GONE_AFTER_MS ? 'open' : 'gone'
   }
 
   /**
@@ -123,24 +137,32 @@ export class FlareLane implements Lane {
     if (next < tx.nonce) {
       if (!isLate) return undefined
       const fields = { to: this.address, data: '0x' as const, value: 0n, gasLimit: TRANSFER_GAS }
-      return { role: 'filler', tx: this.#signed({ nonce: next, ...fields, ...fees }) }
+      return { role: 'filler', tx: await this.#signed({ nonce: next, ...fields, ...fees }, signal) }
     }
-    return { role: 'variant', tx: this.#signed({ ...fieldsOf(tx), ...this.#bumped(tx, fees) }) }
+    const dearer = { ...fieldsOf(tx), ...this.#bumped(tx, fees) }
+    return { role: 'variant', tx: await this.#signed(dearer, signal) }
   }
 
   balance(signal: AbortSignal): Promise<bigint> {
     return this.#parts.chain.balance(this.address, signal)
   }
 
-  /** Deterministic (RFC 6979): the same fields always give the same bytes and the same id. */
-  #signed(fields: TxFields): SignedTx {
-    const { chainId } = this.#parts.config
-    const transaction = Transaction.from({ type: 2, chainId, ...fields })
-    transaction.signature = this.#key.sign(transaction.unsignedHash)
+  /**
+   * A key elsewhere may sign the same fields in two ways, which are two ids. Of them one can land, so
+   * that is no harm; but whoever asks again for what was just signed gets it again.
+   */
+  async #signed(fields: TxFields, signal: AbortSignal): Promise<SignedTx> {
+    const { key, config } = this.#parts
+    const transaction = Transaction.from({ type: 2, chainId: config.chainId, ...fields })
+    const digest = transaction.unsignedHash as Hash
+    if (this.#lastSigned?.digest === digest) return this.#lastSigned.tx
+    transaction.signature = await key.sign(digest, signal)
     const { hash, serialized } = transaction
     if (hash === null) throw new Error('a signed transaction has a hash')
     const cost = fields.value > 0n ? { cost: fields.value } : {}
-    return { id: hash as TxId, bytes: serialized, ...cost }
+    const tx = { id: hash as TxId, bytes: serialized, ...cost }
+    this.#lastSigned = { digest, tx }
+    return tx
   }
 
   #bumped(tx: Transaction, fees: Fees): Fees {

@@ -1,9 +1,10 @@
-import { computeAddress, recoverAddress, Signature, SigningKey, TypedDataEncoder } from 'ethers'
+import { recoverAddress, TypedDataEncoder } from 'ethers'
 import type { BatchHeader } from '../../domain/batch.js'
 import { type Hash, type Hex, hash } from '../../domain/bytes.js'
 import { ConfigError } from '../../domain/errors.js'
 import type { MeterKey } from '../../ports/meter-key.js'
-import type { FlareConfig } from './config.js'
+import { type FlareConfig, flareSettings } from './config.js'
+import { EvmKey } from './evm-key.js'
 import { forgetSignerFile, readSignerFile, writeSignerFile } from './signer-file.js'
 
 /** Design, section 3: what the anchor contract checks. */
@@ -45,18 +46,22 @@ export function signerOf(
   }
 }
 
-/** A key in this process's memory, with its signer file. */
-export class LocalMeterKey implements MeterKey {
+/** The meter's key, with its signer file. */
+export class FlareMeterKey implements MeterKey {
   readonly address: Hex
   readonly #config: MeterKeyConfig
-  readonly #key: SigningKey
+  readonly #key: EvmKey
   /** Signatures are made one after the other: each reads what the one before it wrote. */
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(config: MeterKeyConfig) {
+  constructor(config: MeterKeyConfig, key: EvmKey) {
     this.#config = config
-    this.#key = new SigningKey(config.meterKey)
-    this.address = computeAddress(this.#key).toLowerCase() as Hex
+    this.#key = key
+    this.address = key.address
+  }
+
+  static async open(config: MeterKeyConfig): Promise<FlareMeterKey> {
+    return new FlareMeterKey(config, await EvmKey.open(config.meterKey, flareSettings.meterKey.env))
   }
 
   sign(header: BatchHeader): Promise<Hex> {
@@ -104,7 +109,7 @@ export class LocalMeterKey implements MeterKey {
       if (!isAgain && header.seq <= memory.seq) throw secondDigest(header.seq, memory.seq)
     }
     await writeSignerFile(signerFile, { signer, seq: header.seq, digest })
-    return Signature.from(this.#key.sign(digest)).serialized as Hex
+    return (await this.#key.sign(digest)).serialized as Hex
   }
 }
 

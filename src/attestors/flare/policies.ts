@@ -3,7 +3,7 @@ import { RetryableError } from '../../domain/errors.js'
 import type { PolicyProof, PolicySigners } from '../../domain/proof.js'
 import type { PolicyEpochs } from '../../ports/attestor.js'
 import type { SeenPolicy, SeenVote, Sightings } from '../../ports/sightings.js'
-import type { FlareChain } from './chain.js'
+import { decodeEvent, type FlareChain } from './chain.js'
 import {
   asTopic,
   type ContractBook,
@@ -366,13 +366,12 @@ function ofAnotherRelay(rewardEpoch: number): RetryableError {
 }
 
 function policyIn(initialised: Log): SigningPolicy | undefined {
-  const { data, topics } = initialised
-  const event = interfaces.relay.decodeEventLog('SigningPolicyInitialized', data, topics)
+  const event = decodeEvent(interfaces.relay, 'SigningPolicyInitialized', initialised)
   return readPolicy(String(event.signingPolicyBytes).toLowerCase() as Hex)
 }
 
 /** The manager takes no vote after the one that made the weight suffice. */
-function isLastVote({ data, topics }: Log): boolean {
-  const event = interfaces.systemsManager.decodeEventLog('SigningPolicySigned', data, topics)
+function isLastVote(signed: Log): boolean {
+  const event = decodeEvent(interfaces.systemsManager, 'SigningPolicySigned', signed)
   return event.thresholdReached === true
 }

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { computeAddress, SigningKey } from 'ethers'
 import { ConfigError } from '../../domain/errors.js'
+import { awsKmsKey } from '../../domain/key-reference.js'
 import type { KeyNeed, Network, SetUpNeeds } from '../../ports/made-key.js'
 import { flareSettings } from './config.js'
+import { EvmKey } from './evm-key.js'
 
 /** The order of secp256k1 begins with thirty-one f: a number of 32 bytes outside it is not met. */
 function make(): string {
@@ -39,17 +41,20 @@ const NETWORK_SETTINGS: Readonly<Record<Network, Readonly<Record<string, string>
 
 /** The meter’s key and the gas wallet’s. */
 export function flareSetUp(network: Network): SetUpNeeds {
-  const common = { make, publicOf: addressOf }
+  const common = (setting: string) => ({
+    make,
+    setting,
+    publicOf: async (key: string) =>
+      awsKmsKey(key) === undefined ? addressOf(key) : (await EvmKey.open(key, setting)).address,
+  })
   const keys: readonly KeyNeed[] = [
     {
-      ...common,
-      setting: flareSettings.meterKey.env,
+      ...common(flareSettings.meterKey.env),
       file: 'meter.key',
       use: 'Flare: signs batches, holds no money',
     },
     {
-      ...common,
-      setting: flareSettings.gasKey.env,
+      ...common(flareSettings.gasKey.env),
       file: 'flare-gas.key',
       use: 'Flare: pays for anchors and attestations',
       next: FUNDS[network],

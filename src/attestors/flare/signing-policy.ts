@@ -29,6 +29,14 @@ const RELAY_SELECTOR = 'b59589d1'
 const SIGN_POLICY_SELECTOR = '6b4c7bd6'
 const SIGN_POLICY_CALL = 4 + 5 * 32
 const EIP191_PREFIX = utf8('\x19Ethereum Signed Message:\n32')
+/** As many as Flare lets a policy have; the light client refuses more, too. */
+const VOTERS_MAX = 300
+/**
+ * Places of a selector that are looked at in one input. An honest one has one, or a few by chance;
+ * whoever sends the transaction writes its input, and reading all of a hostile one takes minutes.
+ */
+const CALLS_MAX = 256
+const REWARD_EPOCHS = 1n << 24n
 /** The order of secp256k1. Of s and its negative, Cadence and newer Relays take the lower. */
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 
@@ -73,7 +81,7 @@ export function readPolicy(data: Hex): SigningPolicy | undefined {
   if (sizeOf(data) < POLICY_HEAD) return undefined
   const count = uint(data, 0, 2)
   const size = POLICY_HEAD + POLICY_VOTER * count
-  if (count === 0 || sizeOf(data) < size) return undefined
+  if (count === 0 || count > VOTERS_MAX || sizeOf(data) < size) return undefined
   const voters = Array.from({ length: count }, (_, i) => {
     const at = POLICY_HEAD + POLICY_VOTER * i
     return { address: cut(data, at, at + 20), weight: uint(data, at + 20, 2) }
@@ -114,13 +122,18 @@ export function relayCallsIn(input: Hex): RelayCall[] {
   return callsIn(input, RELAY_SELECTOR).flatMap((call) => readRelayCall(call) ?? [])
 }
 
-/** Every `signNewSigningPolicy()` call in a transaction's input. */
+/**
+ * Every `signNewSigningPolicy()` call in a transaction's input. Anybody may bring a voter's signature,
+ * with whatever else in the input: what the manager could not have taken is left out.
+ */
 export function policyVotesIn(input: Hex): PolicyVote[] {
   return callsIn(input, SIGN_POLICY_SELECTOR).flatMap((call) => {
     if (sizeOf(call) < SIGN_POLICY_CALL) return []
     const word = (i: number): Hex => cut(call, 4 + 32 * i, 36 + 32 * i)
-    const [rewardEpoch, v] = [Number(word(0)), Number(word(2))]
-    return { rewardEpoch, policyHash: hash(word(1)), v, r: word(3), s: word(4) }
+    const [rewardEpoch, v] = [BigInt(word(0)), BigInt(word(2))]
+    if (rewardEpoch >= REWARD_EPOCHS || (v !== 27n && v !== 28n)) return []
+    const numbers = { rewardEpoch: Number(rewardEpoch), v: Number(v) }
+    return { ...numbers, policyHash: hash(word(1)), r: word(3), s: word(4) }
   })
 }
 
@@ -202,13 +215,16 @@ function readVotes(data: Hex): Vote[] {
   })
 }
 
-/** The input from each place on at which the selector stands. */
+/** The input from each place on at which the selector stands: of too many, the first and the last. */
 function callsIn(input: Hex, selector: string): Hex[] {
-  const calls: Hex[] = []
+  const places: number[] = []
   for (let at = input.indexOf(selector); at !== -1; at = input.indexOf(selector, at + 1)) {
-    if (at % 2 === 0) calls.push(`0x${input.slice(at)}`)
+    if (at % 2 === 0) places.push(at)
   }
-  return calls
+  const half = CALLS_MAX / 2
+  const looked =
+    places.length > CALLS_MAX ? [...places.slice(0, half), ...places.slice(-half)] : places
+  return looked.map((at) => `0x${input.slice(at)}` as const)
 }
 
 /** Padded to whole words; h = keccak(h ‖ word). */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { awsKmsKey } from '../../domain/key-reference.js'
 
 /** Flow refuses a transaction whose reference block is this many blocks old (flow-go v0.51). */
 const TRANSACTION_EXPIRY_BLOCKS = 600
@@ -9,10 +10,15 @@ const flowAddress = z
   .pipe(z.string().regex(/^[0-9a-f]{16}$/, 'a Flow address is 16 hex digits, with or without 0x'))
   .transform((digits) => `0x${digits}` as const)
 
+/** The key itself, or where it is kept. */
 const privateKey = z
   .string()
-  .transform((text) => text.trim().toLowerCase().replace(/^0x/, ''))
-  .pipe(z.string().regex(/^[0-9a-f]{64}$/, 'a Flow private key is 64 hex digits'))
+  .trim()
+  .transform((text) => (awsKmsKey(text) ? text : text.toLowerCase().replace(/^0x/, '')))
+  .refine(
+    (text) => /^[0-9a-f]{64}$/.test(text) || awsKmsKey(text) !== undefined,
+    'a Flow private key is 64 hex digits, or aws-kms: and the ARN or alias of a key',
+  )
 
 const count = z.union([
   z.int().min(0),
@@ -98,7 +104,11 @@ export const flowSettings = {
     help: 'URLs of access nodes’ REST APIs, comma-separated; the later ones stand by',
   },
   accountAddress: { env: 'FLOW_ACCOUNT_ADDRESS', help: 'account that pays for transactions' },
-  privateKey: { env: 'FLOW_PRIVATE_KEY', secret: true, help: 'its private key, 64 hex digits' },
+  privateKey: {
+    env: 'FLOW_PRIVATE_KEY',
+    secret: true,
+    help: 'its private key, 64 hex digits, or aws-kms: and a key',
+  },
   keyIndexes: { env: 'FLOW_KEY_INDEXES', help: 'indexes of its keys: 0,2 or 0-9' },
   contractsAddress: { env: 'FLOW_CONTRACTS_ADDRESS', help: 'account of the Flowmeter contracts' },
   providerId: { env: 'FLOW_PROVIDER_ID', help: 'number of the provider on Flow' },

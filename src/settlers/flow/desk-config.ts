@@ -64,7 +64,7 @@ function personSettings<Role extends string>(role: Role) {
     privateKey: {
       env: `FLOW_${role}_PRIVATE_KEY`,
       secret: true,
-      help: `its private key, 64 hex digits; never the daemon's`,
+      help: `its private key, 64 hex digits, or aws-kms: and a key; never the daemon's`,
     },
     keyIndex: { env: `FLOW_${role}_KEY_INDEX`, help: 'index of its key; 0' },
   } as const

@@ -3,12 +3,14 @@ import type { Hex } from '../../domain/bytes.js'
 import { ConfigError, RetryableError } from '../../domain/errors.js'
 import { formatUfix64 } from '../../domain/money.js'
 import type { Finding } from '../../ports/finding.js'
+import type { KeySigner } from '../../ports/key-signer.js'
+import { openSigner } from '../../signers/index.js'
 import { CadenceFiles, CONTRACTS } from './cadence.js'
 import { FlowClient } from './client.js'
-import { type FlowConfig, nodesOf } from './config.js'
+import { type FlowConfig, flowSettings, nodesOf } from './config.js'
 import { address, uint } from './json-cadence.js'
 import * as view from './parse.js'
-import { signerFor } from './signing.js'
+import { checkKey } from './signing.js'
 import { contractKeys, governors, type TrustedKeys, trustedKeysView } from './trusted-keys.js'
 
 /** Percent of the contract account's storage. What is left has to last until somebody looks again. */
@@ -28,6 +30,7 @@ interface Patient {
   readonly client: FlowClient
   readonly files: CadenceFiles
   readonly config: FlowConfig
+  readonly signer: KeySigner
   readonly signal: AbortSignal
   readonly expected: ExpectedElsewhere
 }
@@ -65,7 +68,9 @@ export async function examineFlow(
 ): Promise<readonly Finding[]> {
   const { keyIndexes } = config
   const client = new FlowClient(nodesOf(config))
-  const patient: Patient = { client, files: new CadenceFiles(config), config, signal, expected }
+  const files = new CadenceFiles(config)
+  const signer = openSigner(config.privateKey, flowSettings.privateKey.env)
+  const patient: Patient = { client, files, config, signer, signal, expected }
   const keyLooks = keyIndexes.map((keyIndex) => {
     const look: Look = (same) => lookAtKey(same, keyIndex)
     return [`flow key ${keyIndex}`, look] as const
@@ -107,12 +112,18 @@ async function lookAtBalance({ client, config, signal }: Patient): Promise<Found
   return balance >= BALANCE_MIN ? { detail } : { detail, fix: `Send FLOW to ${address}.` }
 }
 
-async function lookAtKey({ client, config, signal }: Patient, keyIndex: number): Promise<Found> {
-  const { accountAddress: address, privateKey } = config
+async function lookAtKey(
+  { client, config, signer, signal }: Patient,
+  keyIndex: number,
+): Promise<Found> {
+  const { accountAddress: address } = config
   const key = await client.accountKey(address, keyIndex, signal)
-  signerFor(privateKey, key, `key ${keyIndex} of ${address}`)
+  const curve = await checkKey(signer, key, `key ${keyIndex} of ${address}`, signal)
+  await signer.check(curve, signal)
   const algorithms = `${key.signingAlgorithm} with ${key.hashingAlgorithm}`
-  return { detail: `${algorithms}, sequence number ${key.sequenceNumber}` }
+  return {
+    detail: `${algorithms}, sequence number ${key.sequenceNumber}; the key is ${signer.where}`,
+  }
 }
 
 async function lookAtContracts({ client, files, config, signal }: Patient): Promise<Found> {

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigError, RetryableError, TerminalError } from '../../domain/errors.js'
 import type { Done } from '../../ports/desk.js'
+import type { KeySigner } from '../../ports/key-signer.js'
 import type { SignedTx } from '../../ports/lane.js'
+import { openSigner } from '../../signers/index.js'
 import type { CadenceFiles } from './cadence.js'
 import { EVENT_BLOCKS_MAX, type FlowClient, json } from './client.js'
 import type { DeployerConfig } from './desk-config.js'
 import { type CadenceValue, decodeCadence, type Plain } from './json-cadence.js'
 import { FlowLane } from './lane.js'
-import { signerFor } from './signing.js'
+import { type SignHex, signerFor } from './signing.js'
 import { keptOf, signTransaction } from './transaction.js'
 
 export interface Errand {
@@ -38,7 +40,7 @@ export interface ErrandsParts {
 interface Turn {
   readonly height: number
   readonly sequenceNumber: bigint
-  readonly sign: (message: string) => string
+  readonly sign: SignHex
 }
 
 const POLL_MS = 500
@@ -47,11 +49,14 @@ const POLL_MS = 500
 export class Errands {
   readonly #parts: ErrandsParts
   readonly #lane: FlowLane
+  readonly #signer: KeySigner
 
   constructor(parts: ErrandsParts) {
     this.#parts = parts
-    const { client, files, config } = parts
-    this.#lane = new FlowLane({ client, files, keyIndex: config.keyIndex, config })
+    const { client, files, config, variables } = parts
+    const { keyIndex } = config
+    this.#signer = openSigner(config.privateKey, variables.key)
+    this.#lane = new FlowLane({ client, files, keyIndex, signer: this.#signer, config })
   }
 
   /**
@@ -104,7 +109,7 @@ export class Errands {
 
   async #turn(signal: AbortSignal): Promise<Turn> {
     const { client, config, variables, sequenceNumber } = this.#parts
-    const { accountAddress, keyIndex, privateKey } = config
+    const { accountAddress, keyIndex } = config
     const height = await client.sealedHeight(signal)
     const key = await client.accountKey(accountAddress, keyIndex, signal, height)
     if (sequenceNumber !== undefined && key.sequenceNumber !== sequenceNumber) {
@@ -115,7 +120,8 @@ export class Errands {
       )
     }
     try {
-      const sign = signerFor(privateKey, key, `key ${keyIndex} of ${accountAddress}`)
+      const name = `key ${keyIndex} of ${accountAddress}`
+      const sign = await signerFor(this.#signer, key, name, signal)
       return { height, sequenceNumber: key.sequenceNumber, sign }
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error

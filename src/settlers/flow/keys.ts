@@ -1,11 +1,12 @@
 import type { LaneKeys } from '../../ports/desk.js'
+import { openSigner } from '../../signers/index.js'
 import { CadenceFiles } from './cadence.js'
 import { FlowClient } from './client.js'
 import { flowSettings, nodesOf } from './config.js'
 import type { LaneKeysConfig } from './desk-config.js'
 import { Errands, type ErrandsParts } from './errand.js'
 import { int } from './json-cadence.js'
-import { FULL_WEIGHT, signerFor } from './signing.js'
+import { checkKey, FULL_WEIGHT } from './signing.js'
 
 /**
  * Sees to it that the daemon's account has so many keys of the daemon's. Run again, it adds what is
@@ -33,7 +34,8 @@ export async function ensureKeys(
   }
   // Before anything is sent: a key that cannot sign must not be repeated.
   const own = await client.accountKey(address, keyIndex, signal)
-  signerFor(privateKey, own, `key ${keyIndex} of ${address}`)
+  const signer = openSigner(privateKey, flowSettings.privateKey.env)
+  await checkKey(signer, own, `key ${keyIndex} of ${address}`, signal)
 
   const before = await usable()
   const missing = count - before.length

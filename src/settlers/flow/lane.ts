@@ -1,11 +1,12 @@
 import { assert, ConfigError, RetryableError } from '../../domain/errors.js'
+import type { KeySigner } from '../../ports/key-signer.js'
 import type { Call, Fate, Lane, SignedTx } from '../../ports/lane.js'
 import type { CadenceFiles } from './cadence.js'
 import { errorCode, reasonOf } from './cadence-error.js'
 import type { AccountKey, FlowClient, TransactionResult } from './client.js'
 import type { FlowConfig } from './config.js'
 import type { CadenceValue } from './json-cadence.js'
-import { signerFor } from './signing.js'
+import { checkKey, signerFor } from './signing.js'
 import { COMPUTE_LIMIT, type KeptTransaction, keptOf, signTransaction } from './transaction.js'
 
 /** The body of a `Call` of this adapter. */
@@ -19,10 +20,8 @@ export interface FlowLaneParts {
   readonly client: FlowClient
   readonly files: CadenceFiles
   readonly keyIndex: number
-  readonly config: Pick<
-    FlowConfig,
-    'network' | 'accountAddress' | 'privateKey' | 'transactionExpiryBlocks'
-  >
+  readonly signer: KeySigner
+  readonly config: Pick<FlowConfig, 'network' | 'accountAddress' | 'transactionExpiryBlocks'>
 }
 
 /** Nodes differ in how far they are; a late block more costs nothing. */
@@ -63,19 +62,19 @@ export class FlowLane implements Lane {
    * @param keys of the account, by their indexes
    * @throws ConfigError where there is no such key, or it is not ours, revoked or too light
    */
-  check(keys: ReadonlyMap<number, AccountKey>): void {
-    const { keyIndex, config } = this.#parts
+  async check(keys: ReadonlyMap<number, AccountKey>, signal: AbortSignal): Promise<void> {
+    const { keyIndex, config, signer } = this.#parts
     const name = `key ${keyIndex} of ${config.accountAddress}`
     const key = keys.get(keyIndex)
-    if (key !== undefined) return void signerFor(config.privateKey, key, name)
+    if (key !== undefined) return void (await checkKey(signer, key, name, signal))
     const fix = 'Add keys with "flowmeter flow add-keys", or correct FLOW_KEY_INDEXES.'
     throw new ConfigError('flow_key_missing', `There is no ${name}. ${fix}`)
   }
 
   /** @throws ConfigError when the account's key is not ours, revoked or too light */
   async sign(call: Call, signal: AbortSignal): Promise<SignedTx> {
-    const { client, files, keyIndex, config } = this.#parts
-    const { accountAddress: address, privateKey } = config
+    const { client, files, keyIndex, config, signer } = this.#parts
+    const { accountAddress: address } = config
     const body = call.body as FlowCallBody
     if (this.#pause > 0) {
       this.#pause -= 1
@@ -95,7 +94,7 @@ export class FlowLane implements Lane {
       address,
       keyIndex,
       sequenceNumber: key.sequenceNumber,
-      sign: signerFor(privateKey, key, `key ${keyIndex} of ${address}`),
+      sign: await signerFor(signer, key, `key ${keyIndex} of ${address}`, signal),
     })
   }
 

@@ -18,10 +18,11 @@ import type {
   Vault,
 } from '../../ports/settler.js'
 import type { Plan } from '../../pricing/plan.js'
+import { openSigner } from '../../signers/index.js'
 import { CadenceFiles } from './cadence.js'
 import { acceptCall, policyCall, settleCall } from './calls.js'
 import { EVENT_BLOCKS_MAX, FlowClient, json } from './client.js'
-import { type FlowConfig, nodesOf } from './config.js'
+import { type FlowConfig, flowSettings, nodesOf } from './config.js'
 import { array, type CadenceValue, int, uint } from './json-cadence.js'
 import { FlowLane } from './lane.js'
 import * as view from './parse.js'
@@ -48,7 +49,8 @@ export class FlowSettler implements Settler {
     const client = new FlowClient(nodesOf(config))
     const files = new CadenceFiles(config)
     this.identity = { network, target: targetOf(network, contractsAddress), provider: providerId }
-    const laneOf = (keyIndex: number) => new FlowLane({ client, files, keyIndex, config })
+    const signer = openSigner(config.privateKey, flowSettings.privateKey.env)
+    const laneOf = (keyIndex: number) => new FlowLane({ client, files, keyIndex, signer, config })
     const [first, ...others] = keyIndexes
     assert(first !== undefined, 'at least one key')
     this.lanes = [laneOf(first), ...others.map(laneOf)]
@@ -59,7 +61,7 @@ export class FlowSettler implements Settler {
 
   async checkLanes(signal: AbortSignal): Promise<void> {
     const keys = await this.#client.accountKeys(this.#config.accountAddress, signal)
-    for (const lane of this.lanes) lane.check(keys)
+    for (const lane of this.lanes) await lane.check(keys, signal)
   }
 
   async stream(signal: AbortSignal): Promise<Stream> {

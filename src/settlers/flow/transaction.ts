@@ -56,7 +56,7 @@ export async function signTransaction(draft: Draft): Promise<SignedTx> {
     signingFunction: async ({ message }: { message: string }) => ({
       addr: address,
       keyId: keyIndex,
-      signature: draft.sign(message),
+      signature: await draft.sign(message),
     }),
   })
   const interaction = await build([

@@ -22,6 +22,11 @@ export const keys: Migration = {
       )
       .addColumn('replaces', 'text')
       .addColumn('is_customers', 'bigint', (c) => c.notNull().check(sql`is_customers in (0, 1)`))
+      // Its secret was handed over: else nobody has it, and it never was a key to anybody.
+      .addColumn('is_handed_over', 'bigint', (c) =>
+        c.notNull().check(sql`is_handed_over in (0, 1)`),
+      )
+      .addColumn('block_mark', 'text', (c) => c.notNull())
       .addColumn('created_at_ms', 'bigint', (c) => c.notNull())
       .addColumn('changed_at_ms', 'bigint', (c) => c.notNull())
       .addColumn('revision', 'bigint', (c) => c.notNull())
@@ -32,7 +37,6 @@ export const keys: Migration = {
       .addColumn('failures', 'bigint', (c) => c.notNull())
       .addColumn('next_try_at_ms', 'bigint')
       .addColumn('last_synced_at_ms', 'bigint')
-      .addColumn('block_mark', 'text')
       .addColumn('seen_at_ms', 'bigint')
       .addColumn('seen_blocked', 'bigint')
       .addColumn('seen_foreign', 'bigint')

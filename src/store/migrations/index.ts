@@ -25,6 +25,7 @@ import { ledger } from './0060_ledger.js'
 import { payments } from './0061_payments.js'
 import { keys } from './0062_keys.js'
 import { workLists } from './0063_work_lists.js'
+import { budgets } from './0064_budgets.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -54,4 +55,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0050_views': views,
   '0051_limits': limits,
   '0063_work_lists': workLists,
+  '0064_budgets': budgets,
 }

@@ -16,6 +16,7 @@ import { string } from '../../../src/settlers/flow/json-cadence.js'
 import { ensureKeys } from '../../../src/settlers/flow/keys.js'
 import { FlowLane } from '../../../src/settlers/flow/lane.js'
 import { FlowSettler } from '../../../src/settlers/flow/settler.js'
+import { openSigner } from '../../../src/signers/index.js'
 import { runCli, tempFolder } from '../../cli/run-cli.js'
 import { StoreFile } from '../../support/store-file.js'
 import { type Chain, configOf, startChain } from './world.js'
@@ -25,6 +26,8 @@ import { type Chain, configOf, startChain } from './world.js'
 const HEALED_MS_MAX = 60_000
 vi.setConfig({ testTimeout: 180_000 })
 const { signal } = new AbortController()
+const signerOf = ({ privateKey }: { privateKey: string }) =>
+  openSigner(privateKey, 'FLOW_PRIVATE_KEY')
 const file = new StoreFile(systemClock)
 let chain: Chain
 let account: FlowAccount
@@ -61,7 +64,13 @@ function deployCall(name: string): Call {
 function laneOf(keyIndex: number, more: Record<string, unknown> = {}): FlowLane {
   const config = configFor(more)
   const client = new FlowClient(nodesOf(config))
-  return new FlowLane({ client, files: new CadenceFiles(config), keyIndex, config })
+  return new FlowLane({
+    client,
+    files: new CadenceFiles(config),
+    keyIndex,
+    signer: signerOf(config),
+    config,
+  })
 }
 
 /** Delivers again and again, as a worker does, until it is done. What may pass is tried again. */

@@ -11,6 +11,7 @@ import { string } from '../../../src/settlers/flow/json-cadence.js'
 import { FlowLane } from '../../../src/settlers/flow/lane.js'
 import { signerFor } from '../../../src/settlers/flow/signing.js'
 import { signTransaction } from '../../../src/settlers/flow/transaction.js'
+import { openSigner } from '../../../src/signers/index.js'
 import { type FaultProxy, startFaultProxy } from './fault-proxy.js'
 import { type Chain, configOf, startChain, startShortLivedChain } from './world.js'
 
@@ -22,6 +23,8 @@ let chain: Chain
 let account: FlowAccount
 let proxy: FaultProxy
 const { signal } = new AbortController()
+const signerOf = ({ privateKey }: { privateKey: string }) =>
+  openSigner(privateKey, 'FLOW_PRIVATE_KEY')
 
 beforeAll(async () => {
   chain = await startChain()
@@ -41,7 +44,13 @@ function laneOf(more: Partial<Record<keyof FlowConfig, unknown>> = {}, keyIndex 
     accessNodes: config.accessNodes ?? [],
     requestTimeoutMs: config.requestTimeoutMs,
   })
-  return new FlowLane({ client, files: new CadenceFiles(config), keyIndex, config })
+  return new FlowLane({
+    client,
+    files: new CadenceFiles(config),
+    keyIndex,
+    signer: signerOf(config),
+    config,
+  })
 }
 
 /** Puts an empty contract on the account. It works once for each name. */
@@ -143,7 +152,13 @@ test('what was never sent is open until its expiry, and gone after it', async ()
     const owner = await short.client.createAccount()
     const config = configOf(short, owner, { transactionExpiryBlocks: EXPIRY_BLOCKS })
     const client = new FlowClient({ accessNodes: [short.restUrl], requestTimeoutMs: 10_000 })
-    const lane = new FlowLane({ client, files: new CadenceFiles(config), keyIndex: 0, config })
+    const lane = new FlowLane({
+      client,
+      files: new CadenceFiles(config),
+      keyIndex: 0,
+      signer: signerOf(config),
+      config,
+    })
     const tx = await lane.sign(deployCall('Expires'), signal)
     const { refHeight } = JSON.parse(tx.bytes) as { refHeight: number }
     const decidedAt = refHeight + EXPIRY_BLOCKS + MARGIN_BLOCKS
@@ -219,7 +234,7 @@ test('signing the same draft again gives the same id', async () => {
     address: account.address,
     keyIndex: 0,
     sequenceNumber: 0n,
-    sign: signerFor(config.privateKey, key, 'the key'),
+    sign: await signerFor(signerOf(config), key, 'the key'),
   }
   expect(await signTransaction(draft)).toEqual(await signTransaction(draft))
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Breaker } from '../../src/attestors/flare/breaker.js'
+import { Breaker } from '../../src/runtime/breaker.js'
 
 test('keeps a node out for longer after each failed trial, half a minute at most', () => {
   let nowMs = 0
@@ -15,6 +15,20 @@ test('keeps a node out for longer after each failed trial, half a minute at most
   breaker.noteSuccess()
   breaker.noteFailure()
   expect(breaker.openUntilMs - nowMs).toBe(1_000)
+})
+
+test('tolerates what it is told to, until a success and after it', () => {
+  const nowMs = 0
+  const breaker = new Breaker(() => nowMs, 2)
+  for (let round = 0; round < 2; round += 1) {
+    breaker.noteFailure()
+    breaker.noteFailure()
+    expect(breaker.isOpen).toBe(false)
+    breaker.noteFailure()
+    expect(breaker.openUntilMs).toBe(1_000)
+    breaker.noteSuccess()
+    expect(breaker.isOpen).toBe(false)
+  }
 })
 
 // An outage of all nodes asks each of them again and again, and must not lock them out for it.

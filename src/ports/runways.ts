@@ -1,0 +1,96 @@
+import type { AccountNumber } from '../domain/ids.js'
+import type { Wad } from '../domain/money.js'
+import type { QuotaLeft } from '../domain/quota.js'
+import type { Budget, BudgetState } from '../pricing/budget.js'
+import type { Runway } from '../pricing/runway.js'
+
+export type { Budget } from '../pricing/budget.js'
+
+/** Whose budget: one account's, or all of them together. */
+export type BudgetSubject = AccountNumber | 'operator'
+
+/** What operators have said about money and use. */
+export interface BudgetTerms {
+  budget(subject: BudgetSubject): Promise<Budget | undefined>
+  budgets(accounts: readonly AccountNumber[]): Promise<ReadonlyMap<AccountNumber, Budget>>
+  /** In order, the operator's last; from after one. */
+  list(
+    after: BudgetSubject | undefined,
+    limit: number,
+  ): Promise<readonly { readonly subject: BudgetSubject; readonly budget: Budget }[]>
+  saveBudget(subject: BudgetSubject, budget: Budget): Promise<void>
+  /** False where there was none. */
+  removeBudget(subject: BudgetSubject): Promise<boolean>
+
+  /** What all accounts have spent in the window from a day on, by the newest look at all of them. */
+  operatorSpent(fromDay: number): Promise<Wad>
+  saveOperatorSpent(fromDay: number, spent: Wad): Promise<void>
+
+  /** The name of the tier that an account was given; undefined: none. */
+  tier(account: AccountNumber): Promise<string | undefined>
+  tiers(accounts: readonly AccountNumber[]): Promise<ReadonlyMap<AccountNumber, string>>
+  listTiers(
+    after: AccountNumber | undefined,
+    limit: number,
+  ): Promise<readonly { readonly account: AccountNumber; readonly tier: string }[]>
+  saveTier(account: AccountNumber, tier: string): Promise<void>
+  /** False where it had none. */
+  removeTier(account: AccountNumber): Promise<boolean>
+}
+
+/** What Flow said of a vault when it could last be asked. */
+export interface SeenFunds {
+  readonly atMs: number
+  /** The balance at its value then less what was owed, in wad. */
+  readonly funds: Wad
+  /** All that was ever charged. */
+  readonly charged: Wad
+  /** Of the periods that were not settled then. */
+  readonly chargedOf: readonly { readonly periodStart: number; readonly charged: Wad }[]
+}
+
+/** An account as it stood at the newest look. */
+export interface AccountState {
+  readonly account: AccountNumber
+  readonly atMs: number
+  /** Until when its usage was known. */
+  readonly knownUntilMs: number
+  /** Of its plan in force. */
+  readonly currency: string
+  /** What pays: its vault, or prepaid credits. */
+  readonly from: 'vault' | 'credits'
+  readonly seen: SeenFunds
+  readonly runway: Runway
+  /** What a minute in which nothing can be blocked may add to the exposure; undefined: no bound. */
+  readonly worstAMinute: Wad | undefined
+  /** All that was ever due, and since the day began. */
+  readonly spent: Wad
+  readonly spentToday: Wad
+  /** In the window of the operator's budget; undefined where it is not of that currency. */
+  readonly spentOfOperator: Wad | undefined
+  readonly budget: BudgetState | undefined
+  readonly tier: string | undefined
+  readonly quota: readonly QuotaLeft[]
+  readonly byokQuota: readonly QuotaLeft[]
+  /** Why it could not be looked at anew: what is said is as old as `seen`. */
+  readonly problem: string | undefined
+}
+
+export interface RunwayCounts {
+  /** Accounts by level. */
+  readonly levels: Readonly<Partial<Record<Runway['level'], number>>>
+  /** Those that could not be looked at anew. */
+  readonly stale: number
+}
+
+/** How long the funds of accounts with keys last, by the newest look at each. */
+export interface Runways {
+  /** @param lookedAtMs when it was tried, whatever could be seen */
+  save(states: readonly AccountState[], lookedAtMs: number): Promise<void>
+  of(accounts: readonly AccountNumber[]): Promise<readonly AccountState[]>
+  /** Those at a level, in order of their numbers. */
+  at(level: Runway['level'], limit: number): Promise<readonly AccountState[]>
+  counts(): Promise<RunwayCounts>
+  /** Forgets those that were not looked at since: they have no keys any more. */
+  prune(beforeMs: number): Promise<void>
+}
