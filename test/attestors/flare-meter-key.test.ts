@@ -105,7 +105,7 @@ describe('the signer file', () => {
   })
 
   test('forgets all that was signed only by force', async () => {
-    const key = new LocalMeterKey(config)
+    const key = meterKeyOf(config)
     await key.sign(header)
     expect(codeOf(await key.adopt(undefined, false).catch((error: unknown) => error))).toBe(
       'meter_second_digest',
