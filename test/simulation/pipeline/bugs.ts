@@ -165,11 +165,6 @@ export const BUGS = {
     return { stops: changed(stops, { released }) }
   }, 'seal'),
 
-  /** After an adoption, what was read so far is sealed. */
-  'adoption-not-waited': inSlices(({ books }) => {
-    return { books: changed(books, { adoption: async () => undefined }) }
-  }, 'seal'),
-
   'limit-ignored': { world: (world) => chargeAnyway(world, 'limit') },
   'closed-vault-charged': { world: (world) => chargeAnyway(world, 'closing') },
 

@@ -21,12 +21,8 @@ export async function emptyDatabase(): Promise<Kysely<Tables>> {
     tables = await referringFirst(database)
     return database
   }
-  await empty(database)
+  for (const name of tables) await database.deleteFrom(name as keyof Tables).execute()
   return database
-}
-
-async function empty(db: Kysely<Tables>): Promise<void> {
-  for (const name of tables) await db.deleteFrom(name as keyof Tables).execute()
 }
 
 /** `flowmeter backup`, which copies a store between two of its transactions. */
@@ -43,7 +39,7 @@ export async function takeBackup(db: Kysely<Tables>): Promise<Backup> {
 
 /** The store is what it was. */
 export async function restoreBackup(db: Kysely<Tables>, backup: Backup): Promise<void> {
-  await empty(db)
+  for (const name of tables) await db.deleteFrom(name as keyof Tables).execute()
   for (const name of tables.toReversed()) {
     const rows = backup.get(name) ?? []
     for (let start = 0; start < rows.length; start += ROWS_A_STATEMENT) {

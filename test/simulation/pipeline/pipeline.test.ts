@@ -29,22 +29,21 @@ test('the same seed is the same schedule, to the call', async () => {
 // Goal: the simulation can fail. Method: plant one bug, and play seeds until one finds it; first the
 // one that did when this was written, since any other call that `src` makes makes other schedules.
 const FOUND_BY: Readonly<Record<BugName, number>> = {
-  'cursor-before-rows': 199,
+  'cursor-before-rows': 87,
   'missing-dedupe': 1,
-  'send-before-save': 8,
-  'wrong-expiry-rule': 9,
-  'double-apply': 1,
+  'send-before-save': 2,
+  'wrong-expiry-rule': 10,
+  'double-apply': 21,
   'changed-models-only': 1,
-  'seal-not-atomic': 40,
-  'plan-of-wrong-period': 1,
-  'correction-replayed': 41,
+  'seal-not-atomic': 16,
+  'plan-of-wrong-period': 2,
+  'correction-replayed': 54,
   'old-meter-accepted': 19,
   'twins-forgotten': 2,
   'released-for-ever': 8,
-  'adoption-not-waited': 50,
-  'limit-ignored': 3,
+  'limit-ignored': 10,
   'closed-vault-charged': 2,
-  'held-taken-for-applied': 3,
+  'held-taken-for-applied': 10,
 }
 
 const SEEDS_MAX = 1_000
