@@ -150,6 +150,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       usageHints: [...hints.values()],
       ...paymentsOf(config, store),
       ...(keys === undefined ? {} : { keys: { ...keys, signal: shutdown } }),
+      budgets: budgetOrders(config, store),
     })
     resources.add(() => server.close())
     log.info({ version, ...identity, url: server.url }, 'flowmeter is running')
@@ -255,7 +256,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       },
       {
         name: 'policies',
-        step: (signal) => policiesNext({ ...store, follower: attestor, settler }, signal),
+        step: (signal) => policiesNext({ ...store, follower: attestor, settler, clock }, signal),
         idleMs: Math.max(idleMs, POLICIES_IDLE_MS),
         bell: new Bell(),
       },
@@ -289,7 +290,9 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
     if (config.budgets !== undefined && keys !== undefined) {
       const settings = budgetSettings(config.budgets, idleMs)
       const follow = keyWorker(keys, idleMs)
-      const decide = budgetWorker({ store, settler, clock, settings, sourcesRead }, log)
+      // What other sources show late is not used with keys that can be blocked.
+      const own = sourcesRead.filter((name) => name === keys.gateway.name)
+      const decide = budgetWorker({ store, settler, clock, settings, sourcesRead: own }, log)
       workers.push({ ...decide, next: follow.bell }, follow)
     }
     readiness.expect(workers)
@@ -314,6 +317,11 @@ async function createKeys(
   const terms = budgetSettings(budgets, workerIntervalMs)
   const attribution = attributionSettings(config)
   return keysOf({ store, gateway, clock, attribution, keys: budgets.keys, terms, log })
+}
+
+/** What may be said over HTTP about what keys may use. */
+function budgetOrders({ budgets, workerIntervalMs }: Config, store: ReturnType<typeof openStore>) {
+  return budgets && { store, clock, terms: budgetSettings(budgets, workerIntervalMs) }
 }
 
 /** Where prepaid credits can be bought. */

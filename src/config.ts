@@ -286,7 +286,7 @@ export function loadAttributionConfig(
   folder: string,
 ): Pick<
   Config,
-  | ('mapping' | 'modelAliases' | 'aggregation' | 'credits' | 'holdUnknownModels')
+  | ('mapping' | 'modelAliases' | 'aggregation' | 'credits' | 'budgets' | 'holdUnknownModels')
   | ('databaseUrl' | 'sealIntervalMs' | 'secretOf')
 > & {
   /** Undefined where the file names none: then it is the one of the environment. */
@@ -307,8 +307,9 @@ export function loadAttributionConfig(
   }
   layers.check()
   if (file === undefined) throw settingsError(problems)
-  const { mapping, modelAliases: aliases, aggregation, credits, sources: fileSources } = file
-  return { mapping, modelAliases: aliases, aggregation, credits, fileSources, ...core, secretOf }
+  const { mapping, modelAliases: aliases, aggregation, credits, budgets, sources } = file
+  const ofFile = { mapping, modelAliases: aliases, aggregation, credits, budgets }
+  return { ...ofFile, fileSources: sources, ...core, secretOf }
 }
 
 /** The settings of a person's own command, by the variables that they name. Same errors. */

@@ -72,6 +72,10 @@ const program = createProgram({
     const { tokensTools } = await import('./cli/tokens-tools.js')
     return tokensTools(process.env, folder)
   },
+  async budgets() {
+    const { budgetsTools } = await import('./cli/budgets-tools.js')
+    return budgetsTools(process.env, folder)
+  },
   async credits() {
     const { creditsTools } = await import('./cli/credits-tools.js')
     return creditsTools(process.env, folder)

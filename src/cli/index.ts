@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { auditCommand } from './audit.js'
 import { backfillCommand } from './backfill.js'
+import { budgetsCommand } from './budgets.js'
 import { checkpointCommand } from './checkpoint.js'
 import { configCommand } from './config-command.js'
 import { correctCommand } from './correct.js'
@@ -21,6 +22,7 @@ import { plansCommand } from './plans.js'
 import { pricesCommand } from './prices.js'
 import { providerCommand } from './provider.js'
 import { quarantineCommand } from './quarantine.js'
+import { quotasCommand } from './quotas.js'
 import { receiptsCommand } from './receipts.js'
 import { adoptCommand, backupCommand, rotateMeterCommand } from './recovery.js'
 import { reportCommand } from './report.js'
@@ -53,6 +55,8 @@ export function createProgram(parts: CliParts): Command {
     heldCommand(parts),
     logCommand(parts),
     tokensCommand(parts),
+    budgetsCommand(parts),
+    quotasCommand(parts),
     backupCommand(parts),
     adoptCommand(parts),
     rotateMeterCommand(parts),

@@ -3,6 +3,7 @@ import type { Mapped } from '../mapping/index.js'
 import type { Status } from '../pipeline/status.js'
 import type { Finding } from '../ports/finding.js'
 import type { Directory } from '../ports/stores.js'
+import type { BudgetsTools } from './budgets-tools.js'
 import type { ConfigTools } from './config-command.js'
 import type { CreditsTools } from './credits-tools.js'
 import type { DeskParts } from './desk-parts.js'
@@ -32,6 +33,7 @@ export interface CliParts {
   readonly reports: () => Promise<ReportTools>
   readonly notices: () => Promise<NoticeTools>
   readonly tokens: () => Promise<TokensTools>
+  readonly budgets: () => Promise<BudgetsTools>
   readonly config: () => Promise<ConfigTools>
   readonly init: () => Promise<InitTools>
   /** Undefined: nobody can be asked. */

@@ -1,10 +1,11 @@
 import Fastify, { type FastifyError, type FastifyReply } from 'fastify'
 import { RetryableError } from '../domain/errors.js'
-import type { ShownParts } from '../pipeline/shown.js'
+import type { BudgetOrderParts } from '../pipeline/budget-orders.js'
 import type { Status } from '../pipeline/status.js'
 import type { AccessTokens } from '../ports/access-tokens.js'
 import type { Clock } from '../ports/clock.js'
 import { answer } from './answers.js'
+import { addBudgets } from './budgets.js'
 import type { HttpConfig } from './config.js'
 import { addEvents } from './events.js'
 import { addGuard } from './guard.js'
@@ -17,7 +18,7 @@ import type { Readiness } from './ready.js'
 import { addReports, type ReportsParts } from './reports.js'
 import { addUsageEvents, type UsageEventsParts } from './usage-events.js'
 import { addUsageHints, type UsageHint } from './usage-hints.js'
-import { addViews } from './views.js'
+import { addViews, type ViewsParts } from './views.js'
 
 export interface ServerParts {
   readonly config: Pick<HttpConfig, 'host' | 'port'> & Partial<HttpConfig>
@@ -26,7 +27,7 @@ export interface ServerParts {
   readonly metrics: Metrics
   readonly accessTokens: AccessTokens
   /** What the page shows besides the status. */
-  readonly shown: ShownParts['stores']
+  readonly shown: ViewsParts['stores']
   readonly clock: Clock
   /** Told what went wrong inside, which the caller is not. */
   readonly onBug?: (error: unknown, route: string) => void
@@ -40,6 +41,8 @@ export interface ServerParts {
   readonly usageHints?: readonly UsageHint[]
   /** Keys of the gateway. Without it /v1/keys says that none are managed. */
   readonly keys?: KeyRoutesParts | undefined
+  /** Without it there are no runways, budgets and quotas under /v1. */
+  readonly budgets?: BudgetOrderParts | undefined
   /** Payment providers. Without one there is no POST /v1/payments. */
   readonly payments?: PaymentsParts
 }
@@ -77,6 +80,7 @@ const READ = { config: { access: { role: 'read', accounts: 'all' } } } as const
  * POST /v1/usage, /v1/hints/<source>  where the settings have sources that send: usage-events.ts,
  *   usage-hints.ts
  * /v1/keys     keys of the gateway: keys.ts
+ * /v1/budgets, /v1/quotas, /v1/vaults/<account>/runway  what keys may use: budgets.ts
  * POST /v1/payments/<provider>  where the settings name payment providers: payments.ts
  *
  * guard.ts stands in front of all of them: what it needs to know of a route is in its `access`.
@@ -114,6 +118,7 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   addEvents(server, parts)
   if (usageEvents && usageEvents.receivers.length > 0) addUsageEvents(server, usageEvents)
   addKeys(server, parts.keys)
+  addBudgets(server, parts.budgets)
   if (usageHints.length > 0) addUsageHints(server, usageHints)
   if (payments && payments.providers.length > 0) addPayments(server, payments)
   server.setErrorHandler<FastifyError>(async (error, request, reply) => {

@@ -79,9 +79,12 @@ function problemOf(before: AccountState | undefined, { seen }: AccountFacts): st
 }
 
 /** The tier's terms; undefined where the account has none, or one that the settings no longer name. */
-export function tierOf({ tier }: Pick<AccountFacts, 'tier'>, settings: BudgetSettings) {
-  const name = tier ?? settings.defaultTier
-  return name === undefined ? undefined : settings.tiers.get(name)
+export function tierOf(
+  { tier }: Pick<AccountFacts, 'tier'>,
+  { tiers, defaultTier }: Pick<BudgetSettings, 'tiers' | 'defaultTier'>,
+) {
+  const name = tier ?? defaultTier
+  return name === undefined ? undefined : tiers.get(name)
 }
 
 const NO_LIMITS: { quota: readonly QuotaLeft[]; byokQuota: readonly QuotaLeft[] } = {

@@ -26,6 +26,8 @@ const HOLDS_A_STEP = 100
 const HELD_CHECK_MS = 60_000
 const BACKOFF_MS_MIN = 5_000
 const BACKOFF_MS_MAX = 600_000
+/** Where it may pass by itself: a block must not wait for long once LiteLLM works again. */
+const PASSING_MS_MAX = 15_000
 /** What keeps every key from being looked at: the worker waits, and no key has failed. */
 const WHOLE_GATEWAY = ['keys_unreachable', 'keys_refused', 'keys_role', 'keys_no_database']
 
@@ -86,7 +88,7 @@ async function outcomeOf(
   } catch (error) {
     if (error instanceof TerminalError) return failed(parts, key, error.message)
     if (error instanceof RetryableError && !WHOLE_GATEWAY.includes(error.code)) {
-      return failed(parts, key, error.message)
+      return failed(parts, key, error.message, undefined, PASSING_MS_MAX)
     }
     throw error
   }
@@ -241,7 +243,8 @@ function failed(
   { failures }: StoredKey,
   problem: string,
   seen?: SeenKey,
+  waitMsMax = BACKOFF_MS_MAX,
 ): SyncOutcome {
-  const waitMs = Math.min(BACKOFF_MS_MIN * 2 ** Math.min(failures, 16), BACKOFF_MS_MAX)
+  const waitMs = Math.min(BACKOFF_MS_MIN * 2 ** Math.min(failures, 16), waitMsMax)
   return { status: 'failed', problem, seen, nextTryAtMs: clock.now() + waitMs }
 }

@@ -61,7 +61,8 @@ export function runwayOf(
   const reserve = wad(burnt > reserveMin ? burnt : reserveMin)
   const isDry = available <= reserve
   const left = available - reserve
-  const timeLeftMs = burn.cost === 0n ? undefined : isDry ? 0 : Number((left * window) / burn.cost)
+  const isQuiet = burn.cost === 0n
+  const timeLeftMs = isDry ? 0 : isQuiet ? undefined : Number((left * window) / burn.cost)
   return {
     available,
     reserve,

@@ -55,13 +55,39 @@ export const ANSWER: Omit<Answer, 'round'> = {
   hasInputByte: true,
 }
 
+/** What FDC may have attested instead: another contract's event, on another network, and so on. */
+export interface Forgery {
+  readonly emitter?: Hex
+  readonly source?: string
+  readonly round?: number
+  readonly topic?: Hex
+  readonly status?: '0' | '1'
+  readonly isRemoved?: boolean
+  /** Before ours: its index in the block. */
+  readonly otherEvent?: string
+}
+
 /** The bytes that FDC hashes, encoded by another library than the contract's own words. */
-export function responseBytes(meter: Hex, header: Header, answer: Answer): Hex {
+export function responseBytes(
+  meter: Hex,
+  header: Header,
+  answer: Answer,
+  forged: Forgery = {},
+): Hex {
   const index = String(answer.logIndex)
+  const { emitter = ANCHOR, topic = TOPIC, otherEvent } = forged
+  const event = {
+    logIndex: index,
+    emitterAddress: emitter,
+    topics: [topic, u256(BigInt(meter)), u256(header.seq), header.root],
+    data: join(header.prevRoot, u256(header.sealedAt), header.target, header.manifest),
+    removed: forged.isRemoved ?? false,
+  }
+  const others = otherEvent === undefined ? [] : [{ ...event, logIndex: otherEvent }]
   return encodeResponse({
     attestationType: nameBytes(EVM_TRANSACTION),
-    sourceId: nameBytes(TEST_FLARE),
-    votingRound: String(answer.round),
+    sourceId: nameBytes(forged.source ?? TEST_FLARE),
+    votingRound: String(forged.round ?? answer.round),
     lowestUsedTimestamp: String(answer.lowestUsedTimestamp),
     requestBody: {
       transactionHash: answer.transactionHash,
@@ -78,16 +104,8 @@ export function responseBytes(meter: Hex, header: Header, answer: Answer): Hex {
       receivingAddress: answer.receivingAddress,
       value: String(answer.value),
       input: answer.hasInputByte ? '0x00' : '0x',
-      status: '1',
-      events: [
-        {
-          logIndex: index,
-          emitterAddress: ANCHOR,
-          topics: [TOPIC, u256(BigInt(meter)), u256(header.seq), header.root],
-          data: join(header.prevRoot, u256(header.sealedAt), header.target, header.manifest),
-          removed: false,
-        },
-      ],
+      status: forged.status ?? '1',
+      events: [...others, event],
     },
   }) as Hex
 }
@@ -151,12 +169,13 @@ export interface AcceptParts {
   readonly round: number
   readonly chainId: bigint
   readonly signers?: readonly number[]
+  readonly forged?: Forgery
 }
 
 /** The arguments of `anybody/accept_batch`, with another attestation beside ours in the round. */
 export function acceptArgs(header: Header, parts: AcceptParts): CadenceValue[] {
-  const { provider, meter, round, chainId, signers = [0, 1] } = parts
-  const leaf = keccak(responseBytes(meter, header, { ...ANSWER, round }))
+  const { provider, meter, round, chainId, signers = [0, 1], forged } = parts
+  const leaf = keccak(responseBytes(meter, header, { ...ANSWER, round }, forged))
   const tree = new MerkleTree([leaf, keccak('0xaa'), keccak('0xbb')])
   return [
     uint('UInt64', provider),

@@ -149,6 +149,10 @@ describe('roots', () => {
       merkleRoot: ROOT,
       isPoisoned: true,
     })
+    const { epochs } = (await world.run('get_light_client', [])) as {
+      readonly epochs: readonly { readonly poisonedRounds: readonly bigint[] }[]
+    }
+    expect(epochs.flatMap(({ poisonedRounds }) => poisonedRounds)).toEqual([BigInt(round)])
   })
 
   test.each<[string, (number | SignerOf)[], RegExp]>([
@@ -277,6 +281,17 @@ describe('policies', () => {
       lastEpoch: 6154n,
       epochs: [{ epoch: 6154n }],
     })
+
+    // A forgotten proposal cannot bring old voters back, and a new one waits anew.
+    for (const epoch of [EPOCH + 40, EPOCH + 50]) {
+      await world.send('governor/propose_checkpoint', [string(next(epoch))])
+      await world.client.moveClock(3_601_000)
+      expect(await world.refused('anybody/adopt_checkpoint', [], stranger)).toMatch(
+        `Epoch ${epoch} is not after ${EPOCH + 50}`,
+      )
+    }
+    await world.send('governor/propose_checkpoint', [string(next(EPOCH + 60))])
+    expect(await world.refused('anybody/adopt_checkpoint', [], stranger)).toMatch('may be adopted')
   })
 })
 

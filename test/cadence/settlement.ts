@@ -8,7 +8,7 @@ import { eventsNamed, type TransactionResult } from '../../devnet/flow/results.j
 import { type Hash, type Hex, hash, u256, ZERO_HASH } from '../../src/domain/bytes.js'
 import type { Entry } from '../../src/domain/entry.js'
 import type { AccountNumber, ModelId } from '../../src/domain/ids.js'
-import { acceptArgs, type Batch, batchOf, type Run, settleArgs } from './batches.js'
+import { acceptArgs, type Batch, batchOf, type Forgery, type Run, settleArgs } from './batches.js'
 import { CHAIN_ID, START_ROUND, startWorld, u64, type World } from './world.js'
 
 export const WAD = 10n ** 18n
@@ -151,7 +151,7 @@ export class Settlement {
 
   acceptArgs(
     batch: Batch,
-    parts: { meter?: Hex; signers?: readonly number[] } = {},
+    parts: { meter?: Hex; signers?: readonly number[]; forged?: Forgery } = {},
   ): CadenceValue[] {
     this.#round += 1
     return acceptArgs(batch.header, {

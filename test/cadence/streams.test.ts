@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { array, bool, string } from '../../devnet/flow/cadence-json.js'
+import { array, bool, type CadenceValue, string } from '../../devnet/flow/cadence-json.js'
 import { eventsNamed } from '../../devnet/flow/results.js'
-import type { Hex } from '../../src/domain/bytes.js'
+import { type Hex, keccak } from '../../src/domain/bytes.js'
 import { settleArgs } from './batches.js'
 import { expectConservation, Settlement, TOKEN_WAD } from './settlement.js'
 import { u64 } from './world.js'
@@ -68,6 +68,22 @@ test('only what FDC attested of our meter, anchor and target is taken', {
   }
   expect(await refused(args.with(19, bool(true)))).toMatch(noProof)
   expect(await refused(args.with(22, bool(false)))).toMatch(noProof)
+  for (const forged of [
+    { emitter: other },
+    { round: 1 },
+    { source: 'FLR' },
+    { source: 'testETH' },
+    { topic: keccak('0x05') },
+    { status: '0' },
+    { isRemoved: true },
+    { otherEvent: '2' },
+  ] as const) {
+    expect(await refused(settlement.acceptArgs(sealed, { forged }))).toMatch(noProof)
+  }
+  const path = args[6]?.value as CadenceValue[]
+  for (const wrong of [path.slice(1), [...path, ...path], []]) {
+    expect(await refused(args.with(6, array(wrong)))).toMatch(noProof)
+  }
   expect(await refused(args.with(0, u64(99)))).toMatch('Provider 99 has no meter')
   expect(await refused(settlement.acceptArgs(sealed, { signers: [0] }))).toMatch('threshold')
   await world.send('anybody/accept_batch', args)

@@ -7,6 +7,7 @@ import {
   modelId,
 } from '../../src/domain/ids.js'
 import { parseWad, wad } from '../../src/domain/money.js'
+import { periodAt } from '../../src/domain/period.js'
 import { NO_QUOTA, type Tier } from '../../src/domain/quota.js'
 import type { UsageRecord } from '../../src/domain/usage-record.js'
 import type { EntryKey } from '../../src/domain/usage-total.js'
@@ -135,12 +136,22 @@ export class BudgetWorld {
     called: readonly (readonly [AccountNumber, UsageRecord])[],
     untilMs = this.clock.now(),
   ): Promise<void> {
-    const { records } = this.store
-    await records.addSource(SOURCE, 0)
-    const range = { fromMs: 0, untilMs }
-    const slice = { records: called.map(([, record]) => record), rejects: [], range }
-    await records.saveSlice(SOURCE, slice, this.clock.now())
-    await records.saveAttributions(
+    await this.save(
+      called.map(([, record]) => record),
+      untilMs,
+    )
+    await this.attribute(called)
+  }
+
+  /** Records as they are read, all that began before an instant. */
+  async save(records: readonly UsageRecord[], untilMs: number): Promise<void> {
+    await this.store.records.addSource(SOURCE, 0)
+    const slice = { records, rejects: [], range: { fromMs: 0, untilMs } }
+    await this.store.records.saveSlice(SOURCE, slice, this.clock.now())
+  }
+
+  async attribute(called: readonly (readonly [AccountNumber, UsageRecord])[]): Promise<void> {
+    await this.store.records.saveAttributions(
       'mapping',
       called.map(([account, { key, startedAtMs }]) => ({
         ...{ key, account, strategy: 'test', modelId: MODEL_ID },
@@ -150,8 +161,7 @@ export class BudgetWorld {
   }
 
   periodOf(atMs: number): number {
-    const date = new Date(atMs)
-    return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1) / 1_000
+    return periodAt(atMs, this.plan.periodKind).startsAt
   }
 
   /** A batch of all that waits. */

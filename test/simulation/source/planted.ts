@@ -1,19 +1,11 @@
-import { execFile } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import {
+  type Change,
+  seedsThatFind as found,
+  type PlantedBug,
+  type Simulation,
+} from '../planting.js'
 
-interface Change {
-  /** Below `src`, compiled. */
-  readonly file: string
-  readonly from: string
-  readonly to: string
-}
-
-/** A mistake that could be made here, as a change of the compiled program. */
-export interface PlantedBug {
-  readonly name: string
-  readonly changes: readonly Change[]
-}
+export { misfits } from '../planting.js'
 
 const one = (file: string, from: string, to: string): Change => ({ file, from, to })
 
@@ -105,46 +97,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
 ]
 
-/** The changes of a bug that no longer fit the program compiled to `dist`, one line each. */
-export function misfits(dist: string, { name, changes }: PlantedBug): string[] {
-  return changes
-    .filter(({ file, from }) => !readFileSync(join(dist, 'src', file), 'utf8').includes(from))
-    .map(({ file, from }) => `${name}: ${file} has no "${from}"`)
-}
+const SIMULATION: Simulation = { main: 'source/main.js', rooms: ['test/simulation/source'] }
 
-/**
- * Plays seeds with the bug in a copy of what was compiled to `dist`, in a process of its own. Returns
- * those that found it.
- */
-export async function seedsThatFind(
-  dist: string,
-  { changes }: PlantedBug,
-  seeds: number,
-): Promise<number[]> {
-  // Within it, so that packages are found as they are from there.
-  const folder = mkdtempSync(join(dist, 'planted-'))
-  try {
-    for (const room of ['src', 'devnet', 'test/simulation/source']) {
-      cpSync(join(dist, room), join(folder, room), { recursive: true })
-    }
-    for (const { file, from, to } of changes) {
-      const path = join(folder, 'src', file)
-      writeFileSync(path, readFileSync(path, 'utf8').replaceAll(from, to))
-    }
-    const main = join(folder, 'test/simulation/source/main.js')
-    const told = await toldBy(main, ['--seeds', String(seeds), '--json'])
-    return [...told.matchAll(/^seed (\d+)$/gm)].map(([, seed]) => Number(seed))
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}
-
-/** What a run says of its seeds. That it ends with an error is what is hoped for. */
-function toldBy(script: string, options: readonly string[]): Promise<string> {
-  return new Promise((resolvePromise) => {
-    const settings = { cwd: dirname(script), maxBuffer: 256 * 1024 * 1024 }
-    execFile(process.execPath, [script, ...options], settings, (_error, _stdout, stderr) => {
-      resolvePromise(stderr)
-    })
-  })
+export function seedsThatFind(dist: string, bug: PlantedBug, seeds: number): Promise<number[]> {
+  return found(dist, bug, SIMULATION, ['--seeds', String(seeds)])
 }
