@@ -7,7 +7,7 @@ import type { Clock } from '../ports/clock.js'
 import type { MeterKey } from '../ports/meter-key.js'
 import type { Era } from '../ports/meters.js'
 import type { AppliedRecord, Balance, Settler } from '../ports/settler.js'
-import type { Store, Stores } from '../ports/stores.js'
+import type { Store, StoredBatch, Stores } from '../ports/stores.js'
 import { applyCorrections } from './apply-correction.js'
 import { accountRanges, allBatches } from './in-parts.js'
 import { checkStream } from './meter-era.js'
@@ -102,11 +102,16 @@ async function forgetSigned(
   const newest = (await store.batches.newest(NEWEST_LOOKED_AT)).filter(
     ({ id }) => eraOf(id) === era,
   )
-  const last = newest.find((one) => one.signature !== undefined || one.manifestJson === '')
+  const last = newest.find(isSigned)
   await meterKey.adopt?.(last?.header, true)
   const done = { batches: '0', lastSeq: lastSeq.toString() }
   await store.transaction((stores) => note(stores, 'adopt', done, ordered))
   return { batches: 0, lastSeq, entries: 0 }
+}
+
+/** An adopted one was when it was anchored. */
+function isSigned({ signature, manifestJson }: StoredBatch): boolean {
+  return signature !== undefined || manifestJson === ''
 }
 
 /** In order: from the first that this store has not, or has otherwise. */
@@ -116,8 +121,10 @@ async function foreignHeaders(
 ): Promise<BatchHeader[]> {
   const known = new Map<bigint, BatchHeader>()
   const { era } = await store.meters.current()
-  for await (const { id, header } of allBatches(store)) {
-    if (eraOf(id) === era) known.set(header.seq, header)
+  for await (const batch of allBatches(store)) {
+    const { id, header } = batch
+    // One that the copy has without its signature cannot be signed again after those that follow it.
+    if (eraOf(id) === era && isSigned(batch)) known.set(header.seq, header)
   }
   const isKnown = (header: BatchHeader): boolean => {
     const ours = known.get(header.seq)

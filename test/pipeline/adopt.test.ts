@@ -226,6 +226,22 @@ describe('a store that was restored from a backup', () => {
   })
 })
 
+test('a batch that the copy has without its signature is taken from the chain', async () => {
+  use('lost', '9')
+  world.tick(SEAL_INTERVAL_MS)
+  await daemon.run('collect', 'attribute', 'seal')
+  await backup()
+  await settleAll(2n)
+  use('lost too', '7')
+  await settleAll(3n)
+  await restore()
+  expect(await adoptNow()).toMatchObject({ batches: 2, lastSeq: 3n })
+  use('new', '7')
+  await settleAll(4n)
+  expect((await daemon.store.batches.get(batchId(2n)))?.life.state).toBe('superseded')
+  await expectRight()
+})
+
 // The rows are read again, so the batch states the same; but it was sealed later.
 test('the chain’s batch is taken where ours of that number has the same root', async () => {
   await backup()
