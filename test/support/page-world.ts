@@ -5,6 +5,7 @@ import { Readiness } from '../../src/http/ready.js'
 import { type Server, type ServerParts, startServer } from '../../src/http/server.js'
 import { readStatus, type Status } from '../../src/pipeline/status.js'
 import type { Store } from '../../src/ports/stores.js'
+import { makeReport } from '../../src/reports/index.js'
 import { EVENING_MS, SEPTEMBER_S, usageRecord } from './usage.js'
 import { World } from './world.js'
 
@@ -142,6 +143,12 @@ export class PageWorld {
       shown: store,
       clock: world.clock,
       eventsEveryMs: 50,
+      reports: {
+        make: (question, signal) =>
+          makeReport({ stores: store, clock: world.clock }, question, signal),
+        now: () => world.clock.now(),
+        payerField: 'user',
+      },
       ...changes,
     })
     this.#servers.push(server)
