@@ -67,8 +67,11 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
       refreshMs: registryRefreshMs,
     })
     const book = this.#book
-    this.#rounds = new Rounds(chain, book, chainId, sightings)
-    this.#policies = new Policies({ chain, book, chainId, memory: sightings, logWindowBlocks })
+    const parts = { chain, book, chainId, memory: sightings }
+    const policies = new Policies({ ...parts, logWindowBlocks })
+    this.#policies = policies
+    const policyOf: Policies['policyOf'] = (round, signal) => policies.policyOf(round, signal)
+    this.#rounds = new Rounds({ ...parts, policyOf })
     this.#attestations = new Attestations(new DaLayer(config), this.#sourceId)
     this.#verifier = Verifier.from(config)
     this.lane = new FlareLane({ chain, key, config, explain })
