@@ -14,6 +14,10 @@ export type RpcFault =
    * pruned, and it does not say so.
    */
   | { readonly kind: 'pruned'; readonly beforeBlock?: number }
+  /** Names another root for the last batch of every meter: as the contract's state, or in its events. */
+  | { readonly kind: 'otherAnchors'; readonly where: 'state' | 'events' }
+  /** Says that it is on another chain. */
+  | { readonly kind: 'otherChain' }
   /** Takes no transaction: its pool is full. */
   | { readonly kind: 'noSending' }
 
@@ -37,7 +41,13 @@ const relay = new Interface([
   'function isFinalized(uint256, uint256) view returns (bool)',
   'function merkleRoots(uint256, uint256) view returns (bytes32)',
 ])
+const anchor = new Interface([
+  'function lastRoot(address) view returns (bytes32)',
+  'event UsageBatchAnchored(address indexed, uint64 indexed, bytes32 indexed, bytes32, uint64, bytes32, bytes32)',
+])
 const FALSE_ROOT = `0x${'fa15e'.repeat(13).slice(0, 64)}`
+const LAST_ROOT = anchor.getFunction('lastRoot')?.selector ?? ''
+const ANCHORED = anchor.getEvent('UsageBatchAnchored')?.topicHash
 /** Which parameter names the block that is meant. */
 const BLOCK_AT: Readonly<Record<string, number>> = {
   eth_call: 1,
@@ -76,6 +86,11 @@ async function answer(call: Call, fault: RpcFault | undefined, url: string): Pro
       return falselyFinal(call, url)
     case 'pruned':
       return pruned(call, fault.beforeBlock ?? Number.POSITIVE_INFINITY, url)
+    case 'otherAnchors':
+      return otherwiseAnchored(call, fault.where, url)
+    case 'otherChain':
+      if (call.method !== 'eth_chainId') return forward(call, url)
+      return { jsonrpc: '2.0', id: call.id, result: '0x1' }
     case 'noSending':
       if (call.method !== 'eth_sendRawTransaction') return forward(call, url)
       return { jsonrpc: '2.0', id: call.id, error: { code: -32000, message: 'txpool is full' } }
@@ -126,6 +141,22 @@ async function falselyFinal(call: Call, url: string): Promise<unknown> {
   }
   if (parsed?.name !== 'merkleRoots') return answered
   return { ...answered, result: FALSE_ROOT }
+}
+
+async function otherwiseAnchored(
+  call: Call,
+  where: 'state' | 'events',
+  url: string,
+): Promise<unknown> {
+  const answered = (await forward(call, url)) as { result?: unknown }
+  const [asked] = call.params as [{ data?: string } | undefined]
+  const isState = call.method === 'eth_call' && asked?.data?.startsWith(LAST_ROOT)
+  if (where === 'state') return isState ? { ...answered, result: FALSE_ROOT } : answered
+  if (call.method !== 'eth_getLogs' || !Array.isArray(answered.result)) return answered
+  const result = answered.result.map((log: { topics: readonly string[] }) =>
+    log.topics[0] === ANCHORED ? { ...log, topics: log.topics.with(3, FALSE_ROOT) } : log,
+  )
+  return { ...answered, result }
 }
 
 async function forward(call: Call, url: string): Promise<unknown> {

@@ -81,6 +81,12 @@ const PANELS = {
       ['sum by (source) (abs(flowmeter_control_difference_requests))', '{{source}} requests'],
     ],
     [
+      'Accounts with keys',
+      'none',
+      ['flowmeter_accounts', '{{level}}'],
+      ['flowmeter_accounts_stale', 'not read'],
+    ],
+    [
       'Prices',
       's',
       ['flowmeter_token_price_age_seconds', '{{token}} {{currency}}'],
@@ -104,6 +110,13 @@ const PANELS = {
       ['flowmeter_held_rows', '{{source}} {{reason}}'],
       ['flowmeter_twin_records', '{{source}} seen twice'],
       ['flowmeter_decided_records', 'rule: {{verdict}}'],
+    ],
+    [
+      'Keys',
+      'none',
+      ['flowmeter_keys', '{{sync}}'],
+      ['flowmeter_keys_blocked', 'blocked'],
+      ['flowmeter_accounts_held', 'accounts held: {{reason}}'],
     ],
     [
       'Directories',

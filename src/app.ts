@@ -256,7 +256,7 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       },
       {
         name: 'policies',
-        step: (signal) => policiesNext({ ...store, follower: attestor, settler }, signal),
+        step: (signal) => policiesNext({ ...store, follower: attestor, settler, clock }, signal),
         idleMs: Math.max(idleMs, POLICIES_IDLE_MS),
         bell: new Bell(),
       },
@@ -290,7 +290,9 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
     if (config.budgets !== undefined && keys !== undefined) {
       const settings = budgetSettings(config.budgets, idleMs)
       const follow = keyWorker(keys, idleMs)
-      const decide = budgetWorker({ store, settler, clock, settings, sourcesRead }, log)
+      // What other sources show late is not used with keys that can be blocked.
+      const own = sourcesRead.filter((name) => name === keys.gateway.name)
+      const decide = budgetWorker({ store, settler, clock, settings, sourcesRead: own }, log)
       workers.push({ ...decide, next: follow.bell }, follow)
     }
     readiness.expect(workers)

@@ -1,9 +1,10 @@
 import { usageChart } from './chart.js'
 import { ask, forgetToken, keepToken, listen, Refused } from './live.js'
+import { keys as keysPanel } from './keys.js'
 import * as panels from './panels.js'
 
 const USAGE_EVERY_MS = 30_000
-const view = { span: 'day', vaults: undefined, batches: undefined, status: undefined }
+const view = { span: 'day', vaults: undefined, keys: undefined, batches: undefined, status: undefined }
 const drawn = new Map()
 let wasAsked = false
 
@@ -37,7 +38,7 @@ function show(status) {
 
 /** What makes the tables old. */
 function newsOf(status) {
-  return status && JSON.stringify([status.batches, status.lastBatch, status.lastSettled, status.conservation?.at])
+  return status && JSON.stringify([status.batches, status.lastBatch, status.lastSettled, status.conservation?.at, status.budgets])
 }
 
 function pick(status, names) {
@@ -76,6 +77,30 @@ async function openVault(account) {
   drawVaults()
 }
 
+/** Where keys are managed: asked elsewhere, the server says that there are none. */
+async function showKeys() {
+  if (view.status?.budgets === undefined) return
+  view.keys = await ask('/v1/keys')
+  drawKeys()
+}
+
+function drawKeys() {
+  draw('keys', { ...view.keys, budgets: view.status.budgets }, ({ items, next, budgets }) =>
+    keysPanel(
+      { items, next, budgets },
+      {
+        onOpen: (account) => void guarded(() => openVault(account)),
+        onMore: () =>
+          void guarded(async () => {
+            const more = await ask(`/v1/keys?after=${next}`)
+            view.keys = { items: [...items, ...more.items], next: more.next }
+            drawKeys()
+          }),
+      },
+    ),
+  )
+}
+
 async function showBatches() {
   view.batches = await ask('/v1/batches?limit=15')
   drawBatches()
@@ -99,7 +124,7 @@ function drawBatches() {
 
 /** Every part by itself: what one may not see does not hide what they may. */
 async function refresh() {
-  await Promise.all([showUsage, showVaults, showBatches].map(guarded))
+  await Promise.all([showUsage, showVaults, showKeys, showBatches].map(guarded))
 }
 
 async function guarded(work) {

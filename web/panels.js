@@ -1,4 +1,5 @@
 import { age, badge, el, exact, moment, short, table } from './dom.js'
+import { keyTable, runway } from './keys.js'
 
 const STATES = [
   ['collected', 'read from the sources'],
@@ -135,6 +136,8 @@ export function vaultDetail(vault, onClose) {
       el('h3', {}, `Vault ${vault.account}, period by period`),
       onClose && el('button', { type: 'button', class: 'link', onclick: onClose }, 'close'),
     ),
+    vault.runway && runway(vault.runway),
+    vault.keys.length > 0 && keyTable(`Keys of vault ${vault.account}`, vault.keys),
     vault.periods.length === 0
       ? el('p', { class: 'quiet' }, 'Nothing was charged yet.')
       : table(

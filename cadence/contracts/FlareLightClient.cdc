@@ -221,6 +221,12 @@ access(all) contract FlareLightClient {
             self.roots[round] = root
         }
 
+        /// The rounds that have two roots
+        ///
+        access(all) view fun poisonedRounds(): [UInt32] {
+            return self.poisoned.keys
+        }
+
         access(contract) fun poison(round: UInt32, other: UInt256) {
             self.poisoned[round] = other
         }

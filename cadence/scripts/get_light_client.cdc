@@ -5,12 +5,15 @@ access(all) struct Epoch {
     access(all) let startRound: UInt32
     access(all) let threshold: UInt16
     access(all) let voters: Int
+    /// Its rounds that have two roots
+    access(all) let poisonedRounds: [UInt32]
 
     view init(_ policy: &FlareLightClient.Policy) {
         self.epoch = policy.epoch
         self.startRound = policy.startRound
         self.threshold = policy.threshold
         self.voters = policy.voters.length
+        self.poisonedRounds = policy.poisonedRounds()
     }
 }
 

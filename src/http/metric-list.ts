@@ -90,6 +90,12 @@ export const METRICS = {
   directory_entries: gauge('stuck', 'Payers with an account', 'directory'),
   directory_problem: gauge('stuck', '1 while a directory cannot be read', 'directory'),
 
+  accounts: gauge('money', 'Accounts with keys, by how long they last', 'level'),
+  accounts_stale: gauge('money', 'Accounts with keys that could not be looked at anew'),
+  accounts_held: gauge('stuck', 'Accounts whose keys are held, by reason', 'reason'),
+  keys: gauge('stuck', 'Keys at the gateway, by how far it follows', 'sync'),
+  keys_blocked: gauge('stuck', 'Keys that are blocked at the gateway, as last seen'),
+
   wallet_balance: gauge('cost', 'Coins that pay for transactions, by chain', 'wallet'),
   wallet_runway_days: gauge('cost', 'Days that they last at the pace of a week', 'wallet'),
   wallet_spent_per_day: gauge('cost', 'Coins a day, at the pace of a week', 'wallet'),

@@ -68,6 +68,7 @@ function fill(set: SetGauge, status: Status): void {
   fillMoney(set, status)
   fillStuck(set, status)
   fillCost(set, status)
+  fillBudgets(set, status)
   for (const { lane, fate, count } of status.submissions ?? []) {
     set('transactions', count, { lane, fate })
   }
@@ -132,6 +133,16 @@ function fillStuck(set: SetGauge, status: Status): void {
     set('twin_records', twins, { source })
     for (const [reason, rows] of Object.entries(held)) set('held_rows', rows, { source, reason })
   }
+}
+
+function fillBudgets(set: SetGauge, { budgets }: Status): void {
+  if (budgets === undefined) return
+  const { levels, stale, held, keys } = budgets
+  for (const [level, count] of Object.entries(levels)) set('accounts', count, { level })
+  for (const [reason, count] of Object.entries(held)) set('accounts_held', count, { reason })
+  set('accounts_stale', stale)
+  for (const sync of ['pending', 'synced', 'failed'] as const) set('keys', keys[sync], { sync })
+  set('keys_blocked', keys.blocked)
 }
 
 function fillCost(set: SetGauge, { wallets, storage }: Status): void {

@@ -1,7 +1,6 @@
 import Fastify, { type FastifyError, type FastifyReply } from 'fastify'
 import { RetryableError } from '../domain/errors.js'
 import type { BudgetOrderParts } from '../pipeline/budget-orders.js'
-import type { ShownParts } from '../pipeline/shown.js'
 import type { Status } from '../pipeline/status.js'
 import type { AccessTokens } from '../ports/access-tokens.js'
 import type { Clock } from '../ports/clock.js'
@@ -19,7 +18,7 @@ import type { Readiness } from './ready.js'
 import { addReports, type ReportsParts } from './reports.js'
 import { addUsageEvents, type UsageEventsParts } from './usage-events.js'
 import { addUsageHints, type UsageHint } from './usage-hints.js'
-import { addViews } from './views.js'
+import { addViews, type ViewsParts } from './views.js'
 
 export interface ServerParts {
   readonly config: Pick<HttpConfig, 'host' | 'port'> & Partial<HttpConfig>
@@ -28,7 +27,7 @@ export interface ServerParts {
   readonly metrics: Metrics
   readonly accessTokens: AccessTokens
   /** What the page shows besides the status. */
-  readonly shown: ShownParts['stores']
+  readonly shown: ViewsParts['stores']
   readonly clock: Clock
   /** Told what went wrong inside, which the caller is not. */
   readonly onBug?: (error: unknown, route: string) => void

@@ -11,6 +11,9 @@ import {
   shownVault,
   shownVaults,
 } from '../pipeline/shown.js'
+import { type ShownBudgetsParts, shownRunway } from '../pipeline/shown-budgets.js'
+import { shownKeys } from '../pipeline/shown-keys.js'
+import type { Stores } from '../ports/stores.js'
 import { answer, notFound } from './answers.js'
 import { callerOf } from './guard.js'
 
@@ -19,17 +22,21 @@ const KEPT_MS = 10_000
 const KEPT_MAX = 64
 const LIMIT = 25
 
+export interface ViewsParts extends ShownParts {
+  readonly stores: ShownParts['stores'] & ShownBudgetsParts['stores'] & Pick<Stores, 'keys'>
+}
+
 /**
  * What the page shows, as JSON. Money and large integers are decimal text, instants ISO 8601.
  *
  * GET /v1/usage/series?span=day|week|month[&account=]  tokens by time and model: ShownUsage
  * GET /v1/vaults?after=&limit=      vaults in order of their numbers: { items, next }
- * GET /v1/vaults/<account>          one of them, with its newest periods
+ * GET /v1/vaults/<account>          one of them, with its newest periods, its runway and its keys
  * GET /v1/batches?before=&limit=    newest first, with root, round and transactions: { items, next }
  *
  * A caller for some accounts gets those alone; 404 for others, 400 for what cannot be asked.
  */
-export function addViews(server: FastifyInstance, parts: ShownParts): void {
+export function addViews(server: FastifyInstance, parts: ViewsParts): void {
   const own = { config: { access: { role: 'read', accounts: 'own' } } } as const
   const all = { config: { access: { role: 'read', accounts: 'all' } } } as const
   const one = { config: { access: { role: 'read', accounts: { param: 'account' } } } } as const
@@ -65,7 +72,10 @@ export function addViews(server: FastifyInstance, parts: ShownParts): void {
     const { account } = request.params as { readonly account: string }
     const asked = askedAccount(account)
     const vault = asked && (await shownVault(asked, parts))
-    return vault ?? notFound(reply)
+    if (asked === undefined || vault === undefined) return notFound(reply)
+    const runway = (await shownRunway(asked, parts)) ?? null
+    const keys = await shownKeys({ accounts: [asked], limit: PAGE_MAX }, parts.stores)
+    return { ...vault, runway, keys: keys.items }
   })
 
   server.get('/v1/batches', all, async (request, reply) => {

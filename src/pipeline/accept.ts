@@ -50,7 +50,7 @@ async function accept(
   }
   assert(proof !== undefined, 'an attested batch has its proof')
   const { round, rewardEpoch, nominalEpoch = rewardEpoch } = proof.rootProof
-  const lastEpoch = await settler.lastPolicyEpoch(signal)
+  const { lastEpoch } = await settler.lightClient(signal)
   if (lastEpoch < Math.max(rewardEpoch, nominalEpoch)) {
     await followPolicies(parts, signal)
     return undefined
@@ -63,7 +63,8 @@ async function accept(
   // Flow refuses a root that another policy should have signed, a round with two roots, and one
   // whose policy it holds no longer: then the round is of no use, and a later one may be.
   const isOfNoUse =
-    (await settler.lastPolicyEpoch(signal)) > lastEpoch || !(await settler.canProve(round, signal))
+    (await settler.lightClient(signal)).lastEpoch > lastEpoch ||
+    !(await settler.canProve(round, signal))
   return isOfNoUse
     ? { type: 'missed' }
     : { type: 'parked', reason: `Flow refused the proof of batch ${header.seq}, round ${round}` }
@@ -74,7 +75,7 @@ async function followPolicies(
   { outbox, attestor, settler }: AcceptParts,
   signal: AbortSignal,
 ): Promise<StepOutcome> {
-  const nextEpoch = (await settler.lastPolicyEpoch(signal)) + 1
+  const nextEpoch = (await settler.lightClient(signal)).lastEpoch + 1
   // Flow knows who has to sign, whatever Flare's nodes have forgotten.
   const signersOf = (epoch: number) => settler.policySigners(epoch, signal)
   const proof = await attestor.policyProof(nextEpoch, signal, signersOf)

@@ -1,6 +1,7 @@
 import {
   type AlarmRule,
   aboutDisk,
+  aboutHolds,
   aboutPrices,
   aboutSources,
   aboutWallets,
@@ -12,6 +13,7 @@ import {
   heldRows,
   isRead,
   named,
+  nearText,
   oldest,
   quoted,
   waiting,
@@ -31,7 +33,7 @@ const CHECKS_LATE_S = HOUR_S
 const REJECTS_TOLD_S = DAY_S
 const ROUNDS_MISSED = 3
 const POLICIES_WAIT_S = 10 * MINUTE_S
-const POLICIES_BEHIND = 3
+const UNSYNCED_S = 5 * MINUTE_S
 const RUNWAY_LOW_DAYS = 7
 const RUNWAY_OUT_DAYS = 1
 const FREE_LOW_BYTES = 2 * GIB
@@ -228,12 +230,26 @@ export const ALARM_RULES = {
   policies_behind: {
     severity: 'page',
     means: 'The light client on Flow lacks a signing policy, and no batch can be accepted',
-    find: ({ policies, backlog }) => {
-      const behindBy = policies?.behind ?? 0
-      // The next batch brings it. Only one that waits for it shows that it does not come.
-      const waitS = backlog.attested?.oldestAgeS ?? 0
-      const isLate = waitS >= POLICIES_WAIT_S || behindBy >= POLICIES_BEHIND
-      return behindBy > 0 && isLate ? { says: `${behindBy} reward epochs behind` } : undefined
+    find: ({ policies, at }) => {
+      const { behind: behindBy = 0, behindSince: since = at } = policies ?? {}
+      // It comes before it is in force: one that is late by minutes is late for a reason.
+      if (behindBy === 0 || ageS(since, at) < POLICIES_WAIT_S) return undefined
+      return { says: `${behindBy} reward epochs behind`, since }
+    },
+  },
+  round_poisoned: {
+    severity: 'page',
+    means: 'Flare’s voters signed two roots for one round: more than half of their weight lied',
+    find: ({ policies }) =>
+      named((policies?.poisonedRounds ?? []).map((round) => `round ${round}`)),
+  },
+  checkpoint_proposed: {
+    severity: 'page',
+    means: 'Governance wants the light client to start anew from another signing policy',
+    find: ({ policies }) => {
+      if (policies?.proposal === undefined) return undefined
+      const { epoch, adoptableAt } = policies.proposal
+      return { says: `reward epoch ${epoch}, may be adopted from ${adoptableAt} on` }
     },
   },
   check_difference: {
@@ -280,6 +296,56 @@ export const ALARM_RULES = {
             runwayDays >= RUNWAY_OUT_DAYS && runwayDays < RUNWAY_LOW_DAYS,
         ),
       ),
+  },
+  keys_blocked: {
+    severity: 'warning',
+    means: 'Keys are blocked: an account ran dry, or used up its budget or its quota',
+    find: ({ budgets }) => aboutHolds(budgets),
+  },
+  runway_low: {
+    severity: 'info',
+    means: 'What an account has lasts for less than the time that somebody is told of',
+    find: ({ budgets }) => {
+      const near = (budgets?.near ?? []).filter(({ level }) => level === 'warn' || level === 'soft')
+      return named(near.map(nearText))
+    },
+  },
+  budget_soft: {
+    severity: 'info',
+    means: 'A budget has reached its soft limit',
+    find: ({ budgets }) => {
+      if (budgets === undefined) return undefined
+      const { softBudgets, operator } = budgets
+      const ours = operator?.level === 'soft' ? ['the operator'] : []
+      const accounts = softBudgets.accounts.map((account) => `account ${account}`)
+      return named([...ours, ...accounts])
+    },
+  },
+  operator_budget_spent: {
+    severity: 'page',
+    means: 'The budget of all accounts together is used up: every key is blocked',
+    find: ({ budgets }) => {
+      const { level, spent, hard, currency } = budgets?.operator ?? {}
+      return level === 'hard' ? { says: `${spent} of ${hard} ${currency}` } : undefined
+    },
+  },
+  keys_unsynced: {
+    severity: 'warning',
+    means: 'LiteLLM does not follow what is wanted of a key: a block may be missing',
+    find: ({ budgets, at }) => {
+      const { waitingSince, pending = 0, failed = 0, failing = [] } = budgets?.keys ?? {}
+      if (waitingSince === undefined || ageS(waitingSince, at) < UNSYNCED_S) return undefined
+      const who = named(failing.map(({ alias, problem }) => `${alias}: ${problem}`))
+      return { says: who?.says ?? `${pending + failed} keys`, since: waitingSince }
+    },
+  },
+  runways_stale: {
+    severity: 'warning',
+    means: 'Vaults of accounts with keys cannot be read: no key of them is let go on',
+    find: ({ budgets }) =>
+      budgets !== undefined && budgets.stale > 0
+        ? { says: `${budgets.stale} accounts` }
+        : undefined,
   },
   price_missing: {
     severity: 'warning',

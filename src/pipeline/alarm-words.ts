@@ -106,6 +106,28 @@ export function aboutDisk(
   return { says: `${mib(freeBytes)} MiB are free, the store has ${mib(storeBytes)} MiB` }
 }
 
+/** Of our own reasons: what people hold themselves they know of. */
+export function aboutHolds(budgets: StatusFacts['budgets']): Found | undefined {
+  if (budgets === undefined) return undefined
+  const { balance, budget, quota } = budgets.held
+  return named(
+    Object.entries({ balance, budget, quota }).flatMap(([reason, accounts]) =>
+      accounts === 0 ? [] : `${accounts} for ${reason}`,
+    ),
+  )
+}
+
+export function nearText({
+  account,
+  level,
+  available,
+  currency,
+  timeLeftS = 0,
+}: NonNullable<StatusFacts['budgets']>['near'][number]): string {
+  const minutes = Math.floor(timeLeftS / 60)
+  return `account ${account} (${level}): ${available} ${currency}, ${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
 function mib(bytes: number): number {
   return Math.floor(bytes / 2 ** 20)
 }

@@ -17,7 +17,7 @@ export interface BudgetsParts {
   readonly settler: Pick<Settler, 'balances' | 'applied' | 'sealedHeight'>
   readonly clock: Clock
   readonly settings: BudgetSettings
-  /** Sources that are asked; those that send are known at once. */
+  /** Those of the keys that are managed, if they are asked; what sends is known at once. */
   readonly sourcesRead: readonly string[]
   /** Told what was blocked and what may go on. */
   readonly onMoves?: (account: AccountNumber, moves: Moves) => void

@@ -1,6 +1,6 @@
 import type { Hex } from '../domain/bytes.js'
 import { ConfigError, RetryableError } from '../domain/errors.js'
-import type { Attestor } from '../ports/attestor.js'
+import type { Attestor, MeterState } from '../ports/attestor.js'
 import type { Meters } from '../ports/meters.js'
 import type { Batches } from '../ports/stores.js'
 import { lastOfMeter } from './meter-era.js'
@@ -43,16 +43,20 @@ async function compared(
   { attestor, batches, meters, meter }: MeterGuardParts,
   signal: AbortSignal,
 ): Promise<{ readonly lastSeq: bigint; readonly ours: bigint }> {
-  const { lastSeq, lastRoot } = await attestor.meterState(meter, signal)
+  const seen = await attestor.meterState(meter, signal)
   const last = await lastOfMeter({ batches, meters })
   const ours = last?.header.seq ?? 0n
-  if (lastSeq > ours) {
-    throw ahead(`batch ${lastSeq} is anchored`, ours)
+  const excess = ({ lastSeq, lastRoot }: MeterState): string | undefined => {
+    if (lastSeq > ours) return `batch ${lastSeq} is anchored`
+    const isAnother = last !== undefined && lastSeq === ours && lastRoot !== last.header.root
+    return isAnother ? `batch ${ours} is anchored with another root than this store's` : undefined
   }
-  if (last !== undefined && lastSeq === ours && lastRoot !== last.header.root) {
-    throw ahead(`batch ${ours} is anchored with another root than this store's`, ours)
-  }
-  return { lastSeq, ours }
+  if (excess(seen) === undefined) return { lastSeq: seen.lastSeq, ours }
+  // It ends the daemon, so that one node's word is not enough.
+  const sure = await attestor.meterState(meter, signal, 'two_nodes')
+  const what = excess(sure)
+  if (what === undefined) return { lastSeq: sure.lastSeq, ours }
+  throw ahead(what, ours)
 }
 
 /** Of a chain that knows more of this meter than the store. */

@@ -5,6 +5,7 @@ import type { Fate } from '../ports/lane.js'
 import type { StopCause } from '../ports/stops.js'
 import type { StoredBatch, Stores } from '../ports/stores.js'
 import { type Alarm, type AlarmLimits, alarmsOf, type StatusFacts } from './alarms.js'
+import { type BudgetStatus, budgetStatus } from './budget-status.js'
 import { type MeteringStatus, meteringStatus } from './metering-status.js'
 import { type NoticeStatus, noticeStatus } from './notice-status.js'
 import { type PolicyStatus, policyStatus } from './policy-status.js'
@@ -74,6 +75,8 @@ export interface Status {
   /** Every worker's newest step, from a running daemon alone. */
   readonly workers?: readonly WorkerStatus[]
   readonly storage?: StorageStatus
+  /** Keys and what pays for them, where they are managed. */
+  readonly budgets?: BudgetStatus
   /** What is told to webhooks and Slack. */
   readonly notices?: NoticeStatus
   /** What somebody has to look at, what is worst first: alarms.ts has all that there are. */
@@ -151,7 +154,7 @@ export interface StatusParts {
     Stores,
     | ('records' | 'batches' | 'books' | 'outbox' | 'watch' | 'views')
     | ('directories' | 'decisions' | 'controls' | 'setAsides' | 'stops' | 'corrections')
-    | 'notices'
+    | ('notices' | 'runways' | 'holds' | 'keys' | 'budgetTerms')
   >
   readonly clock: Clock
   readonly version: string
@@ -184,6 +187,7 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
   const settled = batches.find(({ life }) => life.state === 'settled')
   const checks = await stores.books.checks()
   const policies = await policyStatus(stores.watch)
+  const budgets = await budgetStatus(stores, clock)
   return {
     version,
     at: iso(nowMs),
@@ -230,6 +234,7 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
     ...(policies === undefined ? {} : { policies }),
     metering: await meteringStatus(stores, nowMs),
     notices: await noticeStatus(stores.notices, nowMs),
+    ...(budgets === undefined ? {} : { budgets }),
     refusedEntries: (await stores.batches.counts()).refusedEntries,
     held: (await stores.stops.open(HELD_SHOWN)).map((stop) => ({
       account: stop.accountNumber.toString(),

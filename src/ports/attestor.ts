@@ -71,6 +71,12 @@ export interface PolicyFollower {
 }
 
 /**
+ * On whose word something is believed. `two_nodes`: of two that say the same, where two are set; for
+ * what ends the daemon.
+ */
+export type Certainty = 'one_node' | 'two_nodes'
+
+/**
  * Where batches are anchored and attested. Every method reads the chain anew, but for policies and
  * their votes, which public nodes forget. All
  * of them throw RetryableError (`attestor_unreachable`, `attestor_nonsense`) when it cannot be read.
@@ -79,7 +85,8 @@ export interface Attestor {
   readonly lane: Lane
   readonly identity: AttestorIdentity
 
-  meterState(meter: Hex, signal: AbortSignal): Promise<MeterState>
+  /** @throws RetryableError `nodes_disagree` where two were asked and differ */
+  meterState(meter: Hex, signal: AbortSignal, certainty?: Certainty): Promise<MeterState>
   /**
    * The header's event, whoever sent it; undefined while there is none.
    *

@@ -159,6 +159,8 @@ export interface Holds {
   of(account: AccountNumber): Promise<readonly Hold[]>
   /** All that stand now, by account, from after one. */
   accounts(after: AccountNumber | undefined, limit: number): Promise<readonly AccountNumber[]>
+  /** How many accounts have a hold of a reason now. */
+  counts(): Promise<Readonly<Partial<Record<HoldReason, number>>>>
   /** Takes away those that have come to their end, so that their keys are due; returns how many. */
   expire(limit: number): Promise<number>
 }

@@ -81,6 +81,8 @@ export interface RunwayCounts {
   readonly levels: Readonly<Partial<Record<Runway['level'], number>>>
   /** Those that could not be looked at anew. */
   readonly stale: number
+  /** Those whose budget is at its soft limit, and not at its hard one. */
+  readonly softBudgets: number
 }
 
 /** How long the funds of accounts with keys last, by the newest look at each. */
@@ -90,6 +92,8 @@ export interface Runways {
   of(accounts: readonly AccountNumber[]): Promise<readonly AccountState[]>
   /** Those at a level, in order of their numbers. */
   at(level: Runway['level'], limit: number): Promise<readonly AccountState[]>
+  /** Those whose budget is at its soft limit, in order of their numbers. */
+  atSoftBudget(limit: number): Promise<readonly AccountState[]>
   counts(): Promise<RunwayCounts>
   /** Forgets those that were not looked at since: they have no keys any more. */
   prune(beforeMs: number): Promise<void>

@@ -16,6 +16,16 @@ export interface SettlerIdentity {
   readonly provider: bigint
 }
 
+/** What the settlement chain's light client holds of Flare, and what was done to it. */
+export interface LightClient {
+  /** The newest reward epoch whose signing policy it holds. */
+  readonly lastEpoch: number
+  /** What governance wants it to start anew from, and the Unix seconds from which anybody may do so. */
+  readonly proposal: { readonly epoch: number; readonly adoptableAt: number } | undefined
+  /** Rounds for which Flare's voters signed two roots, ascending. They prove nothing. */
+  readonly poisonedRounds: readonly number[]
+}
+
 /** The stream of batches that the chain accepts for our provider. */
 export interface Stream {
   /** 20 bytes; absent until the provider has set one. */
@@ -131,8 +141,7 @@ export interface Settler {
   /** The terms of each plan named. */
   plans(ids: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Plan>>
 
-  /** The newest reward epoch whose signing policy the light client holds. */
-  lastPolicyEpoch(signal: AbortSignal): Promise<number>
+  lightClient(signal: AbortSignal): Promise<LightClient>
   /** Who signs for that reward epoch. @throws RetryableError `settler_nonsense` if it is not held */
   policySigners(rewardEpoch: number, signal: AbortSignal): Promise<PolicySigners>
   /** Whether a round's root counts, or could: its policy is held, and it has no second root. */

@@ -1,4 +1,5 @@
 import type { Hash, Hex } from '../domain/bytes.js'
+import type { LightClient } from './settler.js'
 
 /** One voter's signature of the next policy, as it stood in calldata. Nobody has checked it. */
 export interface SeenVote {
@@ -50,6 +51,11 @@ export interface PolicyWatch {
   readonly inForce: number
   /** The newest that the light client has. */
   readonly accepted: number
+  /** Since when it lacks the one in force; undefined while it has it. */
+  readonly behindSinceMs?: number | undefined
+  /** Absent in what an older version wrote; else as the light client says. */
+  readonly proposal?: LightClient['proposal']
+  readonly poisonedRounds?: LightClient['poisonedRounds']
 }
 
 /** A wallet's balance at one time, in its chain's smallest unit. */

@@ -29,6 +29,7 @@ export interface RunwaysTable {
   /** 1 where it could not be looked at anew. */
   is_stale: bigint
   looked_at_ms: bigint
+  budget_level: string
   /** A JSON document. */
   runway: string
 }

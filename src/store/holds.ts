@@ -78,6 +78,16 @@ export function sqlHolds(db: Kysely<Tables>, clock: Clock): Holds {
       return rows.map(({ account }) => accountOf(account))
     },
 
+    async counts() {
+      const rows = await db
+        .selectFrom('key_holds')
+        .select(['reason', sql<bigint>`count(distinct account)`.as('accounts')])
+        .where(stands(clock.now()))
+        .groupBy('reason')
+        .execute()
+      return Object.fromEntries(rows.map(({ reason, accounts }) => [reason, Number(accounts)]))
+    },
+
     expire: (limit) =>
       inTransaction(db, async (tx) => {
         const rows = await tx

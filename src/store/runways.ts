@@ -12,6 +12,7 @@ export function sqlRunways(db: Kysely<Tables>): Runways {
         for (const state of states) {
           const row = {
             level: state.runway.level,
+            budget_level: state.budget?.level ?? 'ok',
             looked_at_ms: BigInt(lookedAtMs),
             is_stale: state.problem === undefined ? 0n : 1n,
             runway: encode(state),
@@ -46,6 +47,17 @@ export function sqlRunways(db: Kysely<Tables>): Runways {
       return rows.map(({ runway }) => decode<AccountState>(runway))
     },
 
+    async atSoftBudget(limit) {
+      const rows = await db
+        .selectFrom('runways')
+        .select('runway')
+        .where('budget_level', '=', 'soft')
+        .orderBy('account')
+        .limit(limit)
+        .execute()
+      return rows.map(({ runway }) => decode<AccountState>(runway))
+    },
+
     async counts() {
       const rows = await db
         .selectFrom('runways')
@@ -56,9 +68,15 @@ export function sqlRunways(db: Kysely<Tables>): Runways {
         ])
         .groupBy('level')
         .execute()
+      const soft = await db
+        .selectFrom('runways')
+        .select(sql<bigint>`count(*)`.as('accounts'))
+        .where('budget_level', '=', 'soft')
+        .executeTakeFirstOrThrow()
       return {
         levels: Object.fromEntries(rows.map(({ level, accounts }) => [level, count(accounts)])),
         stale: rows.reduce((sum, { stale }) => sum + count(stale), 0),
+        softBudgets: count(soft.accounts),
       }
     },
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 import { computeAddress, hashMessage } from 'ethers'
 import { describe, expect, test, vi } from 'vitest'
+import { startRpcProxy } from '../../devnet/faults.js'
 import { Chain } from '../../devnet/flare/chain.js'
 import { boundHash, messageBytes } from '../../devnet/flare/formats.js'
 import { type LocalFlare, startFlare } from '../../devnet/flare/index.js'
@@ -268,6 +269,39 @@ describe('on the local Flare', () => {
     await expect(restarted.requestCall(anchor, signal)).rejects.toMatchObject(spent)
     await store.outbox.close(saved, 'refused')
     await expect(restarted.requestCall(anchor, signal)).resolves.toBeDefined()
+  })
+
+  // Goal: what ends the daemon does not hang on one node's word. Method: the node that is asked first
+  // lies, with an honest one beside it and without.
+  test('takes no lie of one node about its meter or its chain for the end', async () => {
+    const { signal } = new AbortController()
+    const { meter, header } = await anchorFirst('1a')
+    const liar = await startRpcProxy(flare.rpcUrl)
+    try {
+      const both = () => attestorOf({ rpcUrls: [liar.url, flare.rpcUrl] })
+      const alone = () => attestorOf({ rpcUrls: [liar.url] })
+      const disagree = { name: 'RetryableError', code: 'nodes_disagree' }
+      const another = { name: 'ConfigError', code: 'another_root_anchored' }
+      for (const where of ['state', 'events'] as const) {
+        liar.misbehave({ kind: 'otherAnchors', where })
+        const found = both().findAnchor(meter, header, signal)
+        if (where === 'state') await expect(found).rejects.toMatchObject(disagree)
+        else expect(await found).toBeDefined()
+        await expect(alone().findAnchor(meter, header, signal)).rejects.toMatchObject(another)
+      }
+      liar.misbehave({ kind: 'otherAnchors', where: 'state' })
+      const seen = both().meterState(meter, signal, 'two_nodes')
+      await expect(seen).rejects.toMatchObject(disagree)
+      liar.misbehave({ kind: 'otherChain' })
+      expect(await both().findAnchor(meter, header, signal)).toBeDefined()
+      const wrong = { name: 'ConfigError', code: 'wrong_chain' }
+      await expect(alone().findAnchor(meter, header, signal)).rejects.toMatchObject(wrong)
+      liar.misbehave(undefined)
+      const state = { lastSeq: header.seq, lastRoot: header.root }
+      expect(await both().meterState(meter, signal, 'two_nodes')).toEqual(state)
+    } finally {
+      await liar.stop()
+    }
   })
 
   // Goal: what landed is not paid for again because logs are not shown. Method: a look at no block.

@@ -149,6 +149,10 @@ describe('roots', () => {
       merkleRoot: ROOT,
       isPoisoned: true,
     })
+    const { epochs } = (await world.run('get_light_client', [])) as {
+      readonly epochs: readonly { readonly poisonedRounds: readonly bigint[] }[]
+    }
+    expect(epochs.flatMap(({ poisonedRounds }) => poisonedRounds)).toEqual([BigInt(round)])
   })
 
   test.each<[string, (number | SignerOf)[], RegExp]>([

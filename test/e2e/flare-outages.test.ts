@@ -144,6 +144,10 @@ test('a policy that nobody shows any more: governance sets a checkpoint, and all
   expect(await refusalOf(adopt())).toMatch('It may be adopted from')
   const refused = await world.status()
   expect(refused.policies?.behind).toBeGreaterThan(0)
+  await world.until('the alarm of the proposal', async () => {
+    const { alarms } = await world.status()
+    return alarms.some(({ id }) => id === 'checkpoint_proposed') ? true : undefined
+  })
   await world.until('the delay to be over', async () =>
     (await refusalOf(adopt())) === undefined ? true : undefined,
   )

@@ -1,12 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type FaultProxy, startFaultProxy } from '../../devnet/fault-proxy.js'
 import { type Litellm, type LitellmOptions, startLitellm } from '../../devnet/litellm/index.js'
+import { RetryableError } from '../../src/domain/errors.js'
 import { microdollars } from '../../src/domain/key-limits.js'
 import { type KeyId, keyIdOf } from '../../src/domain/virtual-key.js'
 import { FAILURES_TOLERATED, LitellmGateway } from '../../src/gateways/litellm/gateway.js'
 import type { KeyWish } from '../../src/ports/key-gateway.js'
 import { Breaker } from '../../src/runtime/breaker.js'
 import { DEFAULT_LIMITS, idOf } from '../support/keys.js'
+import { TestReceiver } from '../support/test-receiver.js'
 
 // Goal: what the port promises, of the adapter for LiteLLM.
 // Method: the stand-in over HTTP, behind a proxy that loses requests and answers.
@@ -259,6 +261,19 @@ describe('what goes wrong is told apart', () => {
       code: 'key_refused',
       message: 'LiteLLM answered 422: it does not take such a key (budget_duration)',
     })
+  })
+
+  test('a question that is refused is asked again, whatever the refusal', async () => {
+    const refuser = new TestReceiver()
+    const apiUrl = await refuser.start()
+    const asked = new LitellmGateway({ name: 'x', apiUrl, adminKey: SECRET, timeoutMs: 5_000 })
+    for (const status of [400, 404, 409, 422, 500]) {
+      for (const ask of [() => asked.check(signal), () => asked.listOfUser('vault_7', 1, signal)]) {
+        refuser.answers.push({ status, body: '{"detail":"no"}' })
+        await expect(ask()).rejects.toThrow(RetryableError)
+      }
+    }
+    await refuser.stop()
   })
 
   test('a LiteLLM that does not answer is left alone for a while', async () => {

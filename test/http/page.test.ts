@@ -30,6 +30,7 @@ const complaints: string[] = []
 beforeAll(async () => {
   world = await PageWorld.create()
   await world.trouble()
+  await world.manageKeys()
   server = await world.serve()
   browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
 })
@@ -53,7 +54,7 @@ async function open(options: BrowserContextOptions, url = server.url): Promise<P
 async function openWhole(options: BrowserContextOptions): Promise<Page> {
   const page = await open(options)
   await page.locator('.live.live').waitFor()
-  for (const id of ['usage svg', 'vaults table', 'batches table', 'checks dl']) {
+  for (const id of ['usage svg', 'vaults table', 'keys table', 'batches table', 'checks dl']) {
     await page.locator(`#${id}`).first().waitFor()
   }
   return page
@@ -104,10 +105,29 @@ describe('what it shows', () => {
 
   test('one vault’s periods with their tiers, by the keyboard', async () => {
     const page = await openWhole(DESKTOP)
-    await page.getByRole('button', { name: '42', exact: true }).focus()
+    const vaults = page.locator('#vaults')
+    await vaults.getByRole('button', { name: '42', exact: true }).focus()
     await page.keyboard.press('Enter')
     await page.getByText('Vault 42, period by period').waitFor()
     expect(await page.locator('.detail').textContent()).toMatch(/2026-09-01.*\d\/4/s)
+    await page.close()
+  })
+
+  test('keys with what pays for them: how long it lasts, and why one is blocked', async () => {
+    const page = await openWhole(DESKTOP)
+    const keys = page.locator('#keys')
+    expect(await keys.textContent()).toMatch(
+      /2 accounts have keys, 1 of them dry.*1 held for balance/s,
+    )
+    const blocked = keys.locator('tbody tr', { hasText: 'blocked' })
+    expect(await blocked.count()).toBe(1)
+    expect(await blocked.textContent()).toMatch(/42.*balance: .* deposit at least/s)
+    await keys.getByRole('button', { name: '7', exact: true }).click()
+    await page.getByText('Vault 7, period by period').waitFor()
+    const detail = await page.locator('.detail').textContent()
+    expect(detail).toMatch(/available\$?[\d,.]+.*kept back.*at risk/s)
+    expect(detail).toMatch(/budget until 2026-10-22[\d,.]+ left of 1,000 USD/)
+    expect(detail).toMatch(/requests a day left\d+ of 1,000/)
     await page.close()
   })
 
@@ -189,7 +209,19 @@ describe('with tokens', () => {
     await page.locator('#usage svg').waitFor()
     const rows = await page.locator('#vaults tbody th').allTextContents()
     expect(rows).toEqual(['7'])
-    for (const id of ['pipeline', 'batches', 'waits', 'wallets', 'sources', 'checks', 'verdict']) {
+    await page.getByRole('button', { name: '7', exact: true }).click()
+    await page.getByText('Keys of vault 7').waitFor({ state: 'attached' })
+    expect(await page.locator('.detail dl').textContent()).toContain('available')
+    for (const id of [
+      'pipeline',
+      'keys',
+      'batches',
+      'waits',
+      'wallets',
+      'sources',
+      'checks',
+      'verdict',
+    ]) {
       expect(await page.locator(`#${id}`).isHidden(), id).toBe(true)
     }
     expect(page.url()).not.toContain('fm_')

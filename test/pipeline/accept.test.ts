@@ -122,15 +122,16 @@ describe('Flow refuses the proof', () => {
     const { proof } = await runUntil(world, daemon, 'attested')
     world.flow.refusedRounds.add(proof?.rootProof.round ?? 0)
     await daemon.run('accept')
-    const lastPolicyEpoch = world.flow.lastPolicyEpoch.bind(world.flow)
+    const lightClient = world.flow.lightClient.bind(world.flow)
     let asked = 0
-    world.flow.lastPolicyEpoch = async () => {
+    world.flow.lightClient = async () => {
       asked += 1
-      return (await lastPolicyEpoch()) + (asked > 1 ? 1 : 0)
+      const seen = await lightClient()
+      return { ...seen, lastEpoch: seen.lastEpoch + (asked > 1 ? 1 : 0) }
     }
     world.flow.tick()
     await daemon.run('accept')
-    world.flow.lastPolicyEpoch = lastPolicyEpoch
+    world.flow.lightClient = lightClient
     const { life } = await batch()
     expect(life).toMatchObject({ state: 'anchored', missedRounds: [proof?.rootProof.round] })
     await runUntil(world, daemon, 'accepted')

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ALARMS, type AlarmId, alarmsOf, type StatusFacts } from '../../src/pipeline/alarms.js'
+import type { PolicyStatus } from '../../src/pipeline/policy-status.js'
 
 // Goal: every alarm is raised by what it is about, just when its limit is reached, and by nothing else.
 // Method: one quiet status, and for each alarm the least change to it that raises it.
@@ -45,6 +46,10 @@ const sourceWith = (changes: object): Partial<StatusFacts> => ({
 const walletWith = (changes: object): Partial<StatusFacts> => ({
   wallets: [{ ...wallet, ...changes }],
 })
+const policiesWith = (changes: Partial<PolicyStatus>): PolicyStatus => ({
+  ...{ at: AT, newest: 5, inForce: 4, accepted: 4, behind: 0 },
+  ...changes,
+})
 const held = {
   account: '7',
   periodStart: AT,
@@ -52,6 +57,17 @@ const held = {
   why: 'far',
   since: AT,
 } as const
+const budgets = {
+  levels: { ok: 3, warn: 0, soft: 0, dry: 0 },
+  ...{ stale: 0, near: [], softBudgets: { count: 0, accounts: [] } },
+  held: { balance: 0, budget: 0, quota: 0, operator: 1, owner: 1 },
+  operator: { hard: '10', spent: '2', currency: 'USD', level: 'ok' },
+  keys: { pending: 1, synced: 3, failed: 0, blocked: 1, waitingSince: ago(299), failing: [] },
+} as const
+const budgetsWith = (changes: object): Partial<StatusFacts> => ({
+  budgets: { ...budgets, ...changes },
+})
+const near = { account: '7', available: '0.4', currency: 'USD', timeLeftS: 3_700 }
 const control = { source: 'main', day: '2026-11-20', comparedAt: AT, compared: 9, differences: [] }
 const problem = { code: 'source_refused', message: 'no' }
 
@@ -112,8 +128,13 @@ const CASES: Readonly<Record<AlarmId, readonly [Partial<StatusFacts>, Partial<St
     { batches: [{ ...batch, missedRounds: 2 }] },
   ],
   policies_behind: [
-    { policies: { ...quiet.policies, behind: 3 } as never },
-    { policies: { ...quiet.policies, behind: 2 } as never, ...inState('attested', 599) },
+    { policies: policiesWith({ behind: 1, behindSince: ago(600) }) },
+    { policies: policiesWith({ behind: 1, behindSince: ago(599) }) },
+  ],
+  round_poisoned: [{ policies: policiesWith({ poisonedRounds: [7] }) }, {}],
+  checkpoint_proposed: [
+    { policies: policiesWith({ proposal: { epoch: 9, adoptableAt: ago(-60) } }) },
+    {},
   ],
   check_difference: [
     { conservation: { at: ago(7_000), checks: { pool: '-1' } } },
@@ -126,6 +147,24 @@ const CASES: Readonly<Record<AlarmId, readonly [Partial<StatusFacts>, Partial<St
   entries_refused: [{ refusedEntries: 1 }, { refusedEntries: 0 }],
   wallet_empty: [walletWith({ runwayDays: 0.9 }), walletWith({ runwayDays: 7 })],
   wallet_low: [walletWith({ runwayDays: 6.9 }), walletWith({ runwayDays: undefined })],
+  keys_blocked: [budgetsWith({ held: { ...budgets.held, quota: 1 } }), budgetsWith({})],
+  runway_low: [
+    budgetsWith({ near: [{ ...near, level: 'warn' }] }),
+    budgetsWith({ near: [{ ...near, level: 'dry' }] }),
+  ],
+  budget_soft: [
+    budgetsWith({ softBudgets: { count: 1, accounts: ['7'] } }),
+    budgetsWith({ operator: { ...budgets.operator, level: 'ok' } }),
+  ],
+  operator_budget_spent: [
+    budgetsWith({ operator: { ...budgets.operator, level: 'hard' } }),
+    budgetsWith({}),
+  ],
+  keys_unsynced: [
+    budgetsWith({ keys: { ...budgets.keys, waitingSince: ago(300) } }),
+    budgetsWith({}),
+  ],
+  runways_stale: [budgetsWith({ stale: 1 }), budgetsWith({})],
   price_missing: [
     { prices: [{ token: 'FLOW', currency: 'usd', paymentsWait: 'there is no feed' }] },
     { prices: [{ token: 'FLOW', currency: 'usd' }] },
@@ -181,12 +220,6 @@ test('what is worst comes first', () => {
 })
 
 describe('what depends on more than one thing', () => {
-  test('the light client lacks a policy and a proven batch waits for it', () => {
-    const policies = { at: AT, newest: 5, inForce: 5, accepted: 4, behind: 1 }
-    expect(idsOf({ policies, ...inState('attested', 600) })).toEqual(['policies_behind'])
-    expect(idsOf({ policies })).toEqual([])
-  })
-
   test('a longer interval between batches makes their records wait longer', () => {
     const hour = { sealIntervalMs: 3_600_000 }
     expect(alarmsOf({ ...quiet, ...inState('attributed', 5_399) }, hour)).toEqual([])

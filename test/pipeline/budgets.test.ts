@@ -6,6 +6,7 @@ import { parseWad, wad } from '../../src/domain/money.js'
 import { NO_QUOTA } from '../../src/domain/quota.js'
 import { grantCredits } from '../../src/pipeline/charge-credits.js'
 import { BudgetWorld, FREE_TIER, SETTINGS } from '../support/budget-world.js'
+import { Crash, CrashPlan } from '../support/crash-plan.js'
 import { ALICE, BOB, newKey } from '../support/keys.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { StoreFile } from '../support/store-file.js'
@@ -421,6 +422,34 @@ describe('an account on prepaid credits', () => {
       expect((await world.state(ALICE)).runway.available).toBe(parseWad('0.6'))
     }
   })
+})
+
+// Goal: a look that dies anywhere leaves nothing half done. Method: let it die before and after each of
+// its calls to the store and to Flow, one after the other; then look again as a new process does.
+test('a death at any point is mended by the next look', async () => {
+  await world.store.budgetTerms.saveTier(ALICE, 'free')
+  await world.use(ALICE, { tokens: 996_000, startedAtMs: EVENING_MS - 3 * HOUR_MS })
+  await world.look()
+  await world.look() // The first one has lowered the key's limits to the tier's.
+  const [state, holds] = [await world.state(ALICE), await world.store.holds.of(ALICE)]
+  expect(holds.map(({ reason }) => reason).sort()).toEqual(['balance', 'quota'])
+  for (let point = 0; ; point += 1) {
+    for (const { reason, key } of holds) await world.store.holds.lift(ALICE, reason, key)
+    await world.store.runways.prune(Number.MAX_SAFE_INTEGER)
+    const plan = new CrashPlan(point)
+    const watched = { store: plan.watch(world.store), settler: plan.watch(world.flow) }
+    const died = await world.look(watched).then(
+      () => false,
+      (error: unknown) => error instanceof Crash,
+    )
+    world.restart()
+    await world.look()
+    expect(await world.state(ALICE)).toEqual(state)
+    expect(await world.store.holds.of(ALICE)).toEqual(holds)
+    if (died) continue
+    expect(point).toBeGreaterThan(20)
+    return
+  }
 })
 
 describe('many accounts', () => {

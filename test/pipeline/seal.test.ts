@@ -360,6 +360,14 @@ describe('store and chain differ', () => {
     await expect(daemon.step('seal')).rejects.toMatchObject(refusal)
   })
 
+  test('one node that says so alone stops nothing', async () => {
+    world.use(usageRecord('a', { user: '7' }))
+    await daemon.run('reconcile', 'collect', 'attribute')
+    world.flare.lie = { lastSeq: 9n, lastRoot: keccak(utf8('another')) }
+    await daemon.step('seal')
+    expect((await daemon.store.batches.last())?.header.seq).toBe(1n)
+  })
+
   async function headerOfAnother() {
     const root = keccak(utf8('another'))
     return { root, prevRoot: ZERO_HASH, sealedAt: 1, target: root, manifest: root }

@@ -115,6 +115,23 @@ describe('a LiteLLM that is down', () => {
     expect(world.proxy.struck.get('lostRequest')).toBe(5)
   })
 
+  // A simulation found it: a key that was answered with 500 for a while rested for ten minutes more.
+  test('answers 500 for hours: a block comes at most 15 s after it works again', async () => {
+    const { key } = await world.create('laptop')
+    await world.hold()
+    world.proxy.faultOf = () => ({ kind: 'answer', status: 500, body: '{}' })
+    for (let tries = 0; tries < 12; tries += 1) {
+      await world.sync()
+      world.clock.pass(15_000)
+    }
+    await world.sync()
+    expect((await world.key(key.id)).failures).toBeGreaterThan(10)
+    world.up()
+    world.clock.pass(15_000)
+    await world.sync()
+    expect(await world.isBlocked(key.id)).toBe(true)
+  })
+
   test.each([
     [{ kind: 'keyGone' }, 'keys_refused'],
     [{ kind: 'wrongRole' }, 'keys_role'],

@@ -139,22 +139,24 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
     })
 
     test('a policy is installed, and its epoch shows', async () => {
-      const before = await world.settler.lastPolicyEpoch(signal)
+      const { lastEpoch: before } = await world.settler.lightClient(signal)
       const proof = await world.nextPolicy()
       expect(proof.rewardEpoch).toBe(before + 1)
       expect(await carryOut(world.settler.policyCall(proof))).toBe('landed')
-      expect(await world.settler.lastPolicyEpoch(signal)).toBe(before + 1)
+      expect(await world.settler.lightClient(signal)).toEqual({
+        ...{ lastEpoch: before + 1, proposal: undefined, poisonedRounds: [] },
+      })
       for (const epoch of [before, before + 1]) {
         expect(await world.settler.policySigners(epoch, signal)).toEqual(world.signersOf(epoch))
       }
     })
 
     test('a policy without enough signatures is refused', async () => {
-      const before = await world.settler.lastPolicyEpoch(signal)
+      const { lastEpoch: before } = await world.settler.lightClient(signal)
       const proof = await world.nextPolicy()
       const short = { ...proof, signatures: proof.signatures.slice(0, 1) }
       expect(await carryOut(world.settler.policyCall(short))).toBe('refused')
-      expect(await world.settler.lastPolicyEpoch(signal)).toBe(before)
+      expect((await world.settler.lightClient(signal)).lastEpoch).toBe(before)
     })
 
     test('a batch is settled at the price of its plan, whole or in runs', async () => {

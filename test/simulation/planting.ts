@@ -42,7 +42,7 @@ export async function seedsThatFind(
   // Within it, so that packages are found as they are from there.
   const folder = mkdtempSync(join(dist, 'planted-'))
   try {
-    for (const room of ['src', 'devnet', ...rooms]) {
+    for (const room of ['src', 'devnet', 'test/simulation/planting.js', ...rooms]) {
       cpSync(join(dist, room), join(folder, room), { recursive: true })
     }
     for (const { file, from, to } of changes) {

@@ -1,12 +1,18 @@
 import { accountNumber, batchId } from '../../src/domain/ids.js'
+import { parseWad } from '../../src/domain/money.js'
 import type { UsageRecord } from '../../src/domain/usage-record.js'
+import { LitellmGateway } from '../../src/gateways/litellm/gateway.js'
 import { metricsOf } from '../../src/http/metrics.js'
 import { Readiness } from '../../src/http/ready.js'
 import { type Server, type ServerParts, startServer } from '../../src/http/server.js'
+import { budgetsNext } from '../../src/pipeline/budgets.js'
+import { keysOf } from '../../src/pipeline/key-worker.js'
 import { readStatus, type Status } from '../../src/pipeline/status.js'
 import type { Store } from '../../src/ports/stores.js'
+import { FREE_TIER, SETTINGS } from './budget-world.js'
+import { DEFAULT_LIMITS, newKey } from './keys.js'
 import { EVENING_MS, SEPTEMBER_S, usageRecord } from './usage.js'
-import { World } from './world.js'
+import { attributionOf, World } from './world.js'
 
 const HOUR_MS = 3_600_000
 const MODELS = [
@@ -105,6 +111,27 @@ export class PageWorld {
     await store.watch.savePolicies({ newest: 4_211, inForce: 4_210, accepted: 4_210 })
   }
 
+  /** Keys of two vaults: one with enough, a tier and a budget, and one that ran dry. */
+  async manageKeys(): Promise<void> {
+    const { store, world } = this
+    const { clock, flow } = world
+    const [rich, dry] = [accountNumber(7n), accountNumber(42n)]
+    for (const account of [rich, dry]) await store.keys.add(newKey('laptop', { account }))
+    await store.budgetTerms.saveTier(rich, 'team')
+    const day = Math.floor(clock.now() / (24 * HOUR_MS))
+    await store.budgetTerms.saveBudget(rich, {
+      ...{ hard: parseWad('1000'), soft: parseWad('800'), currency: flow.plan.currency, days: 30 },
+      fromDay: day - 3,
+    })
+    const price = { token: 'FLOW', currency: flow.plan.currency, price: parseWad('0.41') }
+    await store.watch.savePrices([price])
+    const quota = { requestsAnHour: null, requestsADay: 1_000n, tokensADay: null }
+    const tiers = new Map([['team', { ...FREE_TIER, quota }]])
+    const settings = { ...SETTINGS, tiers }
+    const look = { store, settler: flow, clock, settings, sourcesRead: ['main'] }
+    await budgetsNext(look, {}, new AbortController().signal)
+  }
+
   /** What is not well: a batch parked, a vault held, a source that cannot be read. */
   async trouble(): Promise<void> {
     const { store, world } = this
@@ -131,6 +158,22 @@ export class PageWorld {
     })
   }
 
+  /** Looked at alone here: their gateway is not there. */
+  #keys() {
+    const { store, world } = this
+    const at = { name: 'main', apiUrl: 'http://127.0.0.1:9', adminKey: 'sk-none', timeoutMs: 100 }
+    return keysOf({
+      ...{
+        store,
+        clock: world.clock,
+        gateway: new LitellmGateway(at),
+        attribution: attributionOf(),
+      },
+      keys: { ...DEFAULT_LIMITS, perCustomer: 5, checkEveryMs: 300_000 },
+      terms: SETTINGS,
+    })
+  }
+
   async serve(changes: Partial<ServerParts> = {}): Promise<Server> {
     const { store, world } = this
     const server = await startServer({
@@ -140,6 +183,7 @@ export class PageWorld {
       metrics: metricsOf(() => this.status()),
       accessTokens: store.accessTokens,
       shown: store,
+      keys: { ...this.#keys(), signal: new AbortController().signal },
       clock: world.clock,
       eventsEveryMs: 50,
       ...changes,

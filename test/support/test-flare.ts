@@ -2,7 +2,13 @@ import type { Anchor, BatchHeader } from '../../src/domain/batch.js'
 import { type Hash, type Hex, keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
 import { ConfigError } from '../../src/domain/errors.js'
 import type { BatchProof, PolicyProof } from '../../src/domain/proof.js'
-import type { AnchorHistory, Attestor, MeterState, ProofAnswer } from '../../src/ports/attestor.js'
+import type {
+  AnchorHistory,
+  Attestor,
+  Certainty,
+  MeterState,
+  ProofAnswer,
+} from '../../src/ports/attestor.js'
 import type { Call, SignedTx } from '../../src/ports/lane.js'
 import type { MeterKey } from '../../src/ports/meter-key.js'
 import { encode } from '../../src/store/json.js'
@@ -51,6 +57,8 @@ export class TestFlare implements Attestor, AnchorHistory {
   readonly lossyRounds = new Set<number>()
   /** No node shows what was asked for, but for whoever knows the transaction. */
   isLogHidden = false
+  /** What one node alone says of the meter. */
+  lie: MeterState | undefined
   /** The voting round that is open. */
   round = 100
   #blockNumber = 1
@@ -60,7 +68,12 @@ export class TestFlare implements Attestor, AnchorHistory {
     this.#meter = meter
   }
 
-  async meterState(meter: Hex): Promise<MeterState> {
+  async meterState(
+    meter: Hex,
+    _signal?: AbortSignal,
+    certainty: Certainty = 'one_node',
+  ): Promise<MeterState> {
+    if (this.lie !== undefined && certainty === 'one_node') return this.lie
     const last = this.#of(meter).at(-1)?.header
     return { lastSeq: last?.seq ?? 0n, lastRoot: last?.root ?? ZERO_HASH }
   }

@@ -13,6 +13,7 @@ import type {
   Conservation,
   EntryResult,
   EntrySettled,
+  LightClient,
   SettledPage,
   Settler,
   Stream,
@@ -60,6 +61,7 @@ export class TestFlow implements Settler {
   plan: Plan = defaultPlan
   height = 1
   lastEpoch: number
+  proposal: LightClient['proposal']
   meter: Hex
   meterEpoch = 1
   activeFrom = 0
@@ -114,8 +116,9 @@ export class TestFlow implements Settler {
     return new Map(ids.map((id) => [id, this.plan]))
   }
 
-  async lastPolicyEpoch(): Promise<number> {
-    return this.lastEpoch
+  async lightClient(): Promise<LightClient> {
+    const poisonedRounds = [...this.poisonedRounds].sort((a, b) => a - b)
+    return { lastEpoch: this.lastEpoch, proposal: this.proposal, poisonedRounds }
   }
 
   async policySigners(): Promise<PolicySigners> {

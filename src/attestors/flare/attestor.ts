@@ -1,14 +1,14 @@
 import { Transaction } from 'ethers'
 import type { Anchor, BatchHeader } from '../../domain/batch.js'
-import { type Hash, type Hex, hash } from '../../domain/bytes.js'
-import { ConfigError, RetryableError } from '../../domain/errors.js'
-import { batchSeq } from '../../domain/ids.js'
+import type { Hash, Hex } from '../../domain/bytes.js'
+import { RetryableError } from '../../domain/errors.js'
 import type { AttestedAnchor, PolicyProof, PolicySigners } from '../../domain/proof.js'
 import type {
   AnchorHistory,
   Attestor,
   AttestorIdentity,
   AttestorMemory,
+  Certainty,
   MeterState,
   PolicyEpochs,
   PolicyFollower,
@@ -16,23 +16,22 @@ import type {
 } from '../../ports/attestor.js'
 import type { Call, SignedTx } from '../../ports/lane.js'
 import { systemClock } from '../../runtime/clock.js'
+import { Anchors } from './anchors.js'
 import { Attestations } from './attestation.js'
 import { decodeEvent, FlareChain } from './chain.js'
 import { RpcClient } from './client.js'
 import { FLARE_NETWORKS, type FlareConfig, flareSettings } from './config.js'
-import { asTopic, ContractBook, interfaces, roundAt, topicOf } from './contracts.js'
+import { ContractBook, interfaces, roundAt, topicOf } from './contracts.js'
 import { DaLayer } from './da-layer.js'
 import { EvmKey } from './evm-key.js'
 import { FeeBudget } from './fee-budget.js'
 import { type EvmCall, FlareLane } from './lane.js'
 import { signerOf } from './meter-key.js'
-import type { Log } from './parse.js'
 import { Policies } from './policies.js'
 import { anchorEvent, requestBytes } from './request.js'
 import { Rounds } from './round.js'
 import { Verifier } from './verifier.js'
 
-const ANCHORED = topicOf(interfaces.anchor, 'UsageBatchAnchored')
 const REQUESTED = topicOf(interfaces.fdcHub, 'AttestationRequest')
 const ZERO_ADDRESS: Hex = `0x${'00'.repeat(20)}`
 /** 24 minutes of Flare’s rounds: the longest wait between two requests for one batch. */
@@ -50,6 +49,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   readonly #config: FlareConfig
   readonly #sourceId: string
   readonly #chain: FlareChain
+  readonly #anchors: Anchors
   readonly #book: ContractBook
   readonly #budget: FeeBudget
   readonly #rounds: Rounds
@@ -67,6 +67,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     this.#sourceId = FLARE_NETWORKS[chainId].sourceId
     this.#chain = new FlareChain(new RpcClient(config), logWindowBlocks)
     const chain = this.#chain
+    this.#anchors = new Anchors(chain, config)
     this.#book = new ContractBook({
       ...{ chain, pastRelays, memory: sightings },
       refreshMs: registryRefreshMs,
@@ -84,58 +85,25 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     this.#budget = new FeeBudget(config.dailyFeeBudgetFlr, spentSince, systemClock.now)
   }
 
-  async meterState(meter: Hex, signal: AbortSignal): Promise<MeterState> {
-    // One block for both: an anchor between two looks would pair a number with another's root.
-    const { number } = await this.#chain.block('latest', signal)
-    const { anchor } = interfaces
-    const { anchorAddress } = this.identity
-    const [[lastSeq], [lastRoot]] = await Promise.all([
-      this.#chain.view(anchor, anchorAddress, 'lastSeq', [meter], signal, number),
-      this.#chain.view(anchor, anchorAddress, 'lastRoot', [meter], signal, number),
-    ])
-    return { lastSeq: BigInt(lastSeq), lastRoot: String(lastRoot).toLowerCase() as Hash }
+  meterState(meter: Hex, signal: AbortSignal, certainty?: Certainty): Promise<MeterState> {
+    return this.#anchors.meterState(meter, signal, certainty)
   }
 
-  async findAnchor(
+  findAnchor(
     meter: Hex,
     header: BatchHeader,
     signal: AbortSignal,
     known?: Anchor,
   ): Promise<Anchor | undefined> {
-    const { lastSeq, lastRoot } = await this.meterState(meter, signal)
-    if (lastSeq < header.seq) return undefined
-    if (lastSeq === header.seq && lastRoot !== header.root) throw anotherRoot(header, lastRoot)
-    const log = await this.#anchorLog(meter, header, signal, known?.blockNumber)
-    const expected = anchorEvent(this.identity.anchorAddress, meter, header, log.logIndex)
-    const isSame = log.data === expected.data && log.topics.join() === expected.topics.join()
-    if (!isSame) throw anotherRoot(header, log.topics[3] ?? log.data)
-    const { transactionHash: txHash, blockNumber, logIndex } = log
-    return { txHash, blockNumber, logIndex }
+    return this.#anchors.find(meter, header, signal, known)
   }
 
-  async anchoredHeaders(
+  anchoredHeaders(
     meter: Hex,
     isKnown: (header: BatchHeader) => boolean,
     signal: AbortSignal,
   ): Promise<readonly BatchHeader[]> {
-    const { lastSeq } = await this.meterState(meter, signal)
-    const { anchorFromBlock, logSearchBlocks } = this.#config
-    const { number: until } = await this.#chain.block('latest', signal)
-    const from = Math.max(anchorFromBlock, until - logSearchBlocks)
-    const filter = { addresses: [this.identity.anchorAddress], topics: [ANCHORED, asTopic(meter)] }
-    const headers: BatchHeader[] = []
-    let next = lastSeq
-    for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) {
-      const header = anchoredHeader(log)
-      if (header.seq > next) continue // Anchored since.
-      if (header.seq < next) throw anchorNotServed(next, from, until)
-      if (isKnown(header)) return headers.reverse()
-      headers.push(header)
-      next -= 1n
-      if (next === 0n) break
-    }
-    if (next > 0n) throw anchorNotServed(next, from, until)
-    return headers.reverse()
+    return this.#anchors.headers(meter, isKnown, signal)
   }
 
   signerOf(header: BatchHeader, signature: Hex): Hex | undefined {
@@ -251,28 +219,6 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     return { address: this.lane.address, balance: await this.lane.balance(signal) }
   }
 
-  /** Where it was last, else newest first: mostly it is in the first window. */
-  async #anchorLog(
-    meter: Hex,
-    { seq }: BatchHeader,
-    signal: AbortSignal,
-    knownBlock?: number,
-  ): Promise<Log> {
-    const { anchorFromBlock, logSearchBlocks } = this.#config
-    const { number: until } = await this.#chain.block('latest', signal)
-    const from = Math.max(anchorFromBlock, until - logSearchBlocks)
-    const topics = [ANCHORED, asTopic(meter), asTopic(seq)]
-    const filter = { addresses: [this.identity.anchorAddress], topics }
-    const ranges = [{ from, until }]
-    if (knownBlock !== undefined) ranges.unshift({ from: knownBlock, until: knownBlock })
-    let log: Log | undefined
-    for (const range of ranges) {
-      log ??= await this.#chain.ofAny((chain) => chain.oneLog(filter, range, 'last', signal))
-    }
-    if (log === undefined) throw anchorNotServed(seq, from, until)
-    return log
-  }
-
   /** The oldest is forgotten: then it is searched for from the anchor on again. */
   #noteSearched(anchorTx: Hash, until: number): void {
     this.#searchedUntil.delete(anchorTx)
@@ -351,14 +297,6 @@ export async function flareAttestor(
   return new FlareAttestor(config, memory, key)
 }
 
-function anotherRoot({ seq, root }: BatchHeader, actual: string): ConfigError {
-  return new ConfigError(
-    'another_root_anchored',
-    `batch ${seq} has the root ${root} here and ${actual} on Flare: another instance or a ` +
-      'restored store. Stop the other one, or run "flowmeter adopt".',
-  )
-}
-
 /** The name and the values of an error of ours or of the standard ones. */
 function explain(revertData: unknown): string | undefined {
   if (typeof revertData !== 'string' || !revertData.startsWith('0x')) return undefined
@@ -367,26 +305,5 @@ function explain(revertData: unknown): string | undefined {
     return error === null ? undefined : `${error.name}(${error.args.join(', ')})`
   } catch {
     return undefined // Its name, and not its values: the node's own words have to do.
-  }
-}
-
-function anchorNotServed(seq: bigint, from: number, until: number): RetryableError {
-  return new RetryableError(
-    'anchor_event_not_found',
-    `batch ${seq} is anchored, but no event of it is served for blocks ${from} to ${until}. ` +
-      'Raise FLARE_LOG_SEARCH_BLOCKS, or add an RPC URL that keeps older logs.',
-  )
-}
-
-function anchoredHeader(log: Log): BatchHeader {
-  const event = decodeEvent(interfaces.anchor, 'UsageBatchAnchored', log)
-  const [, seq, root, prevRoot, sealedAt, target, manifest] = event
-  return {
-    seq: batchSeq(BigInt(seq)),
-    root: hash(root),
-    prevRoot: hash(prevRoot),
-    sealedAt: Number(sealedAt),
-    target: hash(target),
-    manifest: hash(manifest),
   }
 }

@@ -2,7 +2,7 @@ import type { Interface, Result } from 'ethers'
 import type { z } from 'zod'
 import type { Hash, Hex } from '../../domain/bytes.js'
 import { RetryableError } from '../../domain/errors.js'
-import { NodeRefusal, type RpcClient } from './client.js'
+import { isOfOneNode, mildest, NodeRefusal, type RpcClient } from './client.js'
 import * as parse from './parse.js'
 
 export interface LogFilter {
@@ -43,17 +43,22 @@ export class FlareChain {
   async ofAny<Found>(
     look: (chain: FlareChain) => Promise<Found | undefined>,
   ): Promise<Found | undefined> {
-    let failure: RetryableError | undefined
+    const failures: unknown[] = []
+    let answered = 0
     for (const client of this.#client.each()) {
       try {
         const found = await look(new FlareChain(client, this.#logWindowBlocks))
         if (found !== undefined) return found
+        answered += 1
       } catch (error) {
-        if (!(error instanceof RetryableError)) throw error
-        failure ??= error
+        if (!isOfOneNode(error)) throw error
+        failures.push(error)
       }
     }
-    if (failure !== undefined) throw failure
+    const failure = mildest(failures)
+    // One that is on another chain is none of ours.
+    if (failure instanceof RetryableError || (answered === 0 && failure !== undefined))
+      throw failure
     return undefined
   }
 

@@ -66,16 +66,16 @@ export class RpcClient {
    */
   async ask(method: string, params: readonly unknown[], signal: AbortSignal): Promise<unknown> {
     await this.#compareHeads(signal)
-    let failure: RetryableError | undefined
+    const failures: unknown[] = []
     for (const node of this.#inOrder()) {
       try {
         return await this.#askNode(node, method, params, signal)
       } catch (error) {
-        if (!(error instanceof RetryableError)) throw error
-        failure ??= error
+        if (!isOfOneNode(error)) throw error
+        failures.push(error)
       }
     }
-    throw failure ?? new RetryableError('attestor_unreachable', 'no RPC URL is set')
+    throw mildest(failures) ?? noNode()
   }
 
   /**
@@ -90,7 +90,7 @@ export class RpcClient {
     signal: AbortSignal,
   ): Promise<readonly { readonly host: string; readonly result: unknown }[]> {
     const answers: { host: string; result: unknown }[] = []
-    let failure: unknown
+    const failures: unknown[] = []
     for (const node of this.#inOrder()) {
       if (answers.length === 2) break
       // A node that is known to fail is not waited for when another has answered.
@@ -99,13 +99,12 @@ export class RpcClient {
         const result = await this.#askNode(node, method, params, signal)
         answers.push({ host: node.host, result })
       } catch (error) {
-        const isNoAnswer = error instanceof RetryableError || error instanceof NodeRefusal
-        if (!isNoAnswer) throw error
-        failure ??= error
+        if (!(isOfOneNode(error) || error instanceof NodeRefusal)) throw error
+        failures.push(error)
       }
     }
     if (answers.length > 0) return answers
-    throw failure ?? new RetryableError('attestor_unreachable', 'no RPC URL is set')
+    throw mildest(failures) ?? noNode()
   }
 
   /** Each node's host and what stops it from being used, for doctor. */
@@ -150,7 +149,7 @@ export class RpcClient {
       const head = await this.#askNode(node, 'eth_blockNumber', [], signal)
       return parseAs(intQuantity, head, `${node.host} eth_blockNumber`)
     } catch (error) {
-      if (!(error instanceof RetryableError || error instanceof NodeRefusal)) throw error
+      if (!(isOfOneNode(error) || error instanceof NodeRefusal)) throw error
       return undefined
     }
   }
@@ -166,7 +165,7 @@ export class RpcClient {
       node.breaker.noteSuccess()
       return result
     } catch (error) {
-      if (error instanceof RetryableError) node.breaker.noteFailure()
+      if (isOfOneNode(error)) node.breaker.noteFailure()
       throw error
     }
   }
@@ -229,6 +228,20 @@ function isRefusal(method: string, error: { code?: number | undefined; message: 
 
 function isJson(text: string): boolean {
   return /^\s*[{[]/.test(text)
+}
+
+/** What another node may do better: one that is on another chain, or says so, ends nothing alone. */
+export function isOfOneNode(error: unknown): error is RetryableError | ConfigError {
+  return error instanceof RetryableError || error instanceof ConfigError
+}
+
+/** Of what the nodes failed with the first that may pass; else the first. */
+export function mildest(failures: readonly unknown[]): unknown {
+  return failures.find((failure) => failure instanceof RetryableError) ?? failures[0]
+}
+
+function noNode(): RetryableError {
+  return new RetryableError('attestor_unreachable', 'no RPC URL is set')
 }
 
 function wrongChain(host: string, actual: number, expected: number): ConfigError {

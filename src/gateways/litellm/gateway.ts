@@ -177,13 +177,19 @@ function unmarked(metadata: FoundKey['metadata']): Record<string, unknown> {
 }
 
 function read<Schema extends z.ZodType>(answer: HttpAnswer, schema: Schema): z.output<Schema> {
-  if (answer.status !== 200) throw refusalOf(answer.status, answer.text)
+  if (answer.status !== 200) throw ofReading(refusalOf(answer.status, answer.text))
   const parsed = schema.safeParse(answer.json())
   if (parsed.success) return parsed.data
   // The paths say where it went wrong; the values could be anything.
   const places = parsed.error.issues.map(({ path }) => path.join('.') || 'the whole')
   const what = `LiteLLM's answer does not have the known shape: ${places.slice(0, 5).join(', ')}`
   throw new RetryableError('keys_nonsense', what)
+}
+
+/** No to a question is never final: nothing was ordered that could be given up. */
+function ofReading(refusal: RetryableError | TerminalError): RetryableError {
+  if (refusal instanceof RetryableError) return refusal
+  return new RetryableError('keys_nonsense', refusal.message)
 }
 
 /** Of an answer, for a message: only what can be the name of a role. */

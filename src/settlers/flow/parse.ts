@@ -98,7 +98,12 @@ export const planView = z
   })
   .nullable()
 
-export const lightClientView = z.object({ lastEpoch: small, epochs: z.array(z.unknown()) })
+export const lightClientView = z.object({
+  lastEpoch: small,
+  epochs: z.array(z.object({ poisonedRounds: z.array(small) })),
+  /** Null: none is proposed. */
+  checkpoint: z.object({ epoch: small, adoptableAt: z.coerce.number() }).nullable(),
+})
 
 /** One integer a voter: address << 16 | weight. */
 const voterView = uint.transform((packed) => {

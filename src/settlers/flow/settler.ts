@@ -11,6 +11,7 @@ import type {
   AppliedRecord,
   Balance,
   Conservation,
+  LightClient,
   SettledPage,
   Settler,
   SettlerIdentity,
@@ -93,8 +94,14 @@ export class FlowSettler implements Settler {
     return plans
   }
 
-  async lastPolicyEpoch(signal: AbortSignal): Promise<number> {
-    return (await this.#run('get_light_client', [], view.lightClientView, signal)).lastEpoch
+  async lightClient(signal: AbortSignal): Promise<LightClient> {
+    const found = await this.#run('get_light_client', [], view.lightClientView, signal)
+    const { lastEpoch, checkpoint, epochs } = found
+    return {
+      lastEpoch,
+      proposal: checkpoint ?? undefined,
+      poisonedRounds: epochs.flatMap(({ poisonedRounds }) => poisonedRounds).sort((a, b) => a - b),
+    }
   }
 
   async policySigners(rewardEpoch: number, signal: AbortSignal): Promise<PolicySigners> {

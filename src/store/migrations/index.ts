@@ -26,6 +26,7 @@ import { payments } from './0061_payments.js'
 import { keys } from './0062_keys.js'
 import { workLists } from './0063_work_lists.js'
 import { budgets } from './0064_budgets.js'
+import { budgetLevels } from './0065_budget_levels.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -56,4 +57,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0051_limits': limits,
   '0063_work_lists': workLists,
   '0064_budgets': budgets,
+  '0065_budget_levels': budgetLevels,
 }

@@ -89,8 +89,8 @@ export async function beginFlowWorld(): Promise<FlowWorld> {
     meter: METER,
     prove: async (entries, chunkMax) => prove(entries, chunkMax),
     nextPolicy: async () => {
-      const last = await settler.lastPolicyEpoch(new AbortController().signal)
-      return policyProofOf(last + 1)
+      const { lastEpoch } = await settler.lightClient(new AbortController().signal)
+      return policyProofOf(lastEpoch + 1)
     },
     signersOf: (rewardEpoch) => {
       const { threshold, voters } = policyOf(rewardEpoch)

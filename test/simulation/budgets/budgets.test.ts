@@ -14,9 +14,10 @@ import { attack } from './stragglers.js'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 /**
- * Seeds that found something once; they stay. 50: a key whose block, or its end, LiteLLM had answered
- * with 500 rested for up to ten minutes after LiteLLM worked again. 2 and 62: the judge itself, which
- * took rows for known whose account nobody had looked up.
+ * Seeds that found something once; they stay, though schedules have changed since. 50: a key that LiteLLM
+ * had answered with 500 rested for up to ten minutes after LiteLLM worked again, its block or its funds
+ * waiting; sync-keys.test.ts has it. 2 and 62: the judge itself, which took rows for known whose account
+ * nobody had looked up.
  */
 const REMEMBERED = [2, 50, 62]
 const SEEDS = [...REMEMBERED, ...Array.from({ length: 37 }, (_, i) => 1_001 + i)]

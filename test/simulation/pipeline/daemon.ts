@@ -236,7 +236,7 @@ export class Daemon {
         'policies',
         (store, { attestor: follower, settler }) =>
           () =>
-            policiesNext({ ...store, follower, settler }, signal),
+            policiesNext({ ...store, follower, settler, clock }, signal),
         { idleMs: 300_000 },
       ),
       make(

@@ -15,6 +15,7 @@ import type {
   AppliedRecord,
   Balance,
   Conservation,
+  LightClient,
   SettledPage,
   Settler,
   Stream,
@@ -83,8 +84,9 @@ export class ModelSettler implements Settler {
     )
   }
 
-  async lastPolicyEpoch(signal: AbortSignal): Promise<number> {
-    return this.#look(signal).client.lastEpoch
+  async lightClient(signal: AbortSignal): Promise<LightClient> {
+    const { lastEpoch } = this.#look(signal).client
+    return { lastEpoch, proposal: undefined, poisonedRounds: [] }
   }
 
   /** The model of Flare knows them itself. */
