@@ -72,6 +72,10 @@ const program = createProgram({
     const { tokensTools } = await import('./cli/tokens-tools.js')
     return tokensTools(process.env, folder)
   },
+  async keys() {
+    const { keysTools } = await import('./cli/keys-tools.js')
+    return keysTools(process.env, folder, shutdownSignal())
+  },
   async budgets() {
     const { budgetsTools } = await import('./cli/budgets-tools.js')
     return budgetsTools(process.env, folder)

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { attestorDoctor, createMeterKey } from '../attestors/index.js'
 import { loadConfig } from '../config.js'
+import { gatewayDoctor } from '../gateways/index.js'
 import type { Finding } from '../ports/finding.js'
 import { settlerDoctor } from '../settlers/index.js'
 import { examineSource } from '../sources/index.js'
@@ -27,6 +28,10 @@ export async function examineAll(
   ]
   for (const source of config.sources) {
     findings.push(...(await examineSource(source, config.secretOf, signal)))
+  }
+  if (config.budgets !== undefined) {
+    const { budgets, sources, secretOf } = config
+    findings.push(...(await gatewayDoctor(budgets, sources, secretOf, signal)))
   }
   findings.push(...(await attestorDoctor(config.attestor, signal)))
   const meter = await createMeterKey(config.attestor).then(

@@ -13,6 +13,7 @@ import { directoryCommand } from './directory.js'
 import { doctorCommand } from './doctor.js'
 import { flowCommand } from './flow.js'
 import { initCommand } from './init.js'
+import { keysCommand } from './keys.js'
 import { logCommand } from './log.js'
 import { mapCommand } from './map.js'
 import { noticesCommand } from './notices.js'
@@ -55,6 +56,7 @@ export function createProgram(parts: CliParts): Command {
     heldCommand(parts),
     logCommand(parts),
     tokensCommand(parts),
+    keysCommand(parts),
     budgetsCommand(parts),
     quotasCommand(parts),
     backupCommand(parts),

@@ -8,6 +8,7 @@ import type { ConfigTools } from './config-command.js'
 import type { CreditsTools } from './credits-tools.js'
 import type { DeskParts } from './desk-parts.js'
 import type { Asker, InitTools } from './init.js'
+import type { KeysTools } from './keys-tools.js'
 import type { MeteringTools } from './metering-tools.js'
 import type { NoticeTools } from './notices.js'
 import type { OperationsTools } from './operations-tools.js'
@@ -33,6 +34,7 @@ export interface CliParts {
   readonly reports: () => Promise<ReportTools>
   readonly notices: () => Promise<NoticeTools>
   readonly tokens: () => Promise<TokensTools>
+  readonly keys: () => Promise<KeysTools>
   readonly budgets: () => Promise<BudgetsTools>
   readonly config: () => Promise<ConfigTools>
   readonly init: () => Promise<InitTools>

@@ -29,10 +29,10 @@ export async function updateKey(
   order: KeyOrder,
   signal: AbortSignal,
 ): Promise<StoredKey> {
+  const most = await parts.ceiling((await knownKey(parts.store, id)).account)
   const key = await parts.store.transaction(async (stores) => {
     const before = await knownKey(stores, id)
-    const ask = { wish, before: before.limits }
-    const limits = await allowedLimits(parts, before.account, ask, order)
+    const limits = allowedLimits(most, { wish, before: before.limits }, order)
     const [was, is] = [limitsText(before.limits), limitsText(limits)]
     if (was === is) return before
     await stores.keys.change(id, { limits })

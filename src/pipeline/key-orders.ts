@@ -16,7 +16,10 @@ export interface KeyOrder extends Ordered {
 /** What orders about keys are made of. */
 export interface KeysParts extends Omit<SyncKeysParts, 'stores'> {
   readonly store: Store
-  /** What a key of this account gets unless told, and the most that its customer may give one. */
+  /**
+   * What a key of this account gets unless told, and the most that its customer may give one. Asks
+   * the store: not to be called within a transaction, which has its own.
+   */
   readonly ceiling: (account: AccountNumber) => Promise<KeyLimits>
   /** How many keys a customer may make for an account. */
   readonly perCustomer: number
@@ -32,16 +35,15 @@ export async function knownKey(stores: Pick<Stores, 'keys'>, id: KeyId): Promise
 /**
  * What somebody asks for, on top of what stands otherwise.
  *
+ * @param most see `KeysParts.ceiling`
  * @throws TerminalError `bad_key` for what is no limit, `above_ceiling` for what is not a customer's
  */
-export async function allowedLimits(
-  { ceiling }: Pick<KeysParts, 'ceiling'>,
-  account: AccountNumber,
-  { wish, before }: { readonly wish: Partial<KeyLimits>; readonly before?: KeyLimits },
+export function allowedLimits(
+  most: KeyLimits,
+  { wish, before = most }: { readonly wish: Partial<KeyLimits>; readonly before?: KeyLimits },
   order: KeyOrder,
-): Promise<KeyLimits> {
-  const most = await ceiling(account)
-  const limits = { ...(before ?? most), ...wish }
+): KeyLimits {
+  const limits = { ...before, ...wish }
   const problem = limitsProblem(limits)
   if (problem !== undefined) throw new TerminalError('bad_key', problem)
   if (!order.isCustomer) return limits

@@ -64,12 +64,13 @@ export async function createKey(
   const { account, name, userId } = wish
   const problem = problemOf(wish)
   if (problem !== undefined) throw new TerminalError('bad_key', problem)
-  const limits = await allowedLimits(parts, account, { wish: wish.limits }, order)
+  const most = await parts.ceiling(account)
+  const limits = allowedLimits(most, { wish: wish.limits }, order)
   const secret = `sk-${randomBytes(SECRET_BYTES).toString('base64url')}`
   const id = keyIdOf(secret)
   await checkOwner(parts, { id, gateway: gateway.name, userId, account }, order)
   await store.transaction(async (stores) => {
-    await checkRoom(stores, wish, order, parts)
+    await checkRoom(stores, wish, order, { ...parts, most })
     const generation = (await stores.keys.generations(account, name)) + 1
     await stores.keys.add({
       ...{ id, account, name, userId, limits, gateway: gateway.name },
@@ -181,7 +182,7 @@ async function checkRoom(
   stores: Pick<Stores, 'keys' | 'holds'>,
   { account, name }: NewKeyWish,
   { isCustomer }: KeyOrder,
-  { perCustomer, ceiling, clock }: KeysParts,
+  { perCustomer, most, clock }: KeysParts & { readonly most: KeyLimits },
 ): Promise<void> {
   if ((await stores.keys.findNamed(account, name)) !== undefined) {
     const how = 'take another name, or rotate that key to get a secret'
@@ -192,7 +193,7 @@ async function checkRoom(
     const why = 'the operator has blocked this account or a key of it'
     throw new TerminalError('account_blocked', `${why}: no key is made until that ends`)
   }
-  const seconds = durationSeconds((await ceiling(account)).budgetDuration ?? '') ?? 0
+  const seconds = durationSeconds(most.budgetDuration ?? '') ?? 0
   const windowMs = Math.max(seconds * 1_000, WINDOW_DAYS * DAY_MS)
   const made = await stores.keys.customersSince(account, clock.now() - windowMs)
   if (made < perCustomer) return

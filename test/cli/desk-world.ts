@@ -47,7 +47,7 @@ export async function runDesk(
     ...{ start: unused, mapUser: unused, readStatus: unused, withDirectory: unused },
     ...{ examine: unused, demo: unused, metering: unused },
     ...{ receipts: unused, operations: unused, reports: unused, notices: unused },
-    ...{ credits: unused, config: unused, tokens: unused, budgets: unused },
+    ...{ credits: unused, config: unused, tokens: unused, keys: unused, budgets: unused },
     ...{ init: unused, asker: () => undefined },
     desks: deskParts({ env, folder: root, tell, shutdownSignal }),
   })

@@ -19,6 +19,7 @@ export async function runProgram(args: readonly string[], parts: Partial<CliPart
     operations: unused,
     config: unused,
     tokens: unused,
+    keys: unused,
     budgets: unused,
     reports: unused,
     notices: unused,

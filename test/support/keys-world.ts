@@ -76,7 +76,9 @@ export class KeysWorld {
       checkEveryMs: 5 * MINUTE_MS,
       whyNotCharged: (key) => whyNotCharged(key, { ...store, settings: map }),
       tell: ({ alias }, what) => this.told.push(`${alias}: ${what}`),
-      ceiling: async () => this.ceiling,
+      // Asks the store, as the daemon's does.
+      ceiling: async (account) =>
+        (await store.budgetTerms.tier(account)) === undefined ? this.ceiling : DEFAULT_LIMITS,
       perCustomer: this.perCustomer,
     }
   }
