@@ -5,6 +5,7 @@ const BENCHES = {
   vaults: () => import('./vaults.mjs'),
   settle: () => import('../dist/bench/settle/run.js'),
   overload: () => import('../dist/bench/overload/run.js'),
+  status: () => import('./status.mjs'),
   prove: () => import('./prove.mjs'),
 }
 

@@ -2,6 +2,7 @@ import { usageChart } from './chart.js'
 import { ask, forgetToken, keepToken, listen, Refused } from './live.js'
 import { keys as keysPanel } from './keys.js'
 import * as panels from './panels.js'
+import { showReport, startReports } from './reports.js'
 
 const USAGE_EVERY_MS = 30_000
 const view = { span: 'day', vaults: undefined, keys: undefined, batches: undefined, status: undefined }
@@ -157,6 +158,7 @@ async function start() {
   await guarded(showVaults)
   if (!document.getElementById('sign-in').hidden) return
   void refresh()
+  void guarded(() => startReports(document.getElementById('reports')))
   void listen(show, (kind, error) => {
     if (kind !== 'refused') state(kind, WORDS[kind])
     else if (error.status === 401) askWho(error.message)
@@ -172,6 +174,16 @@ document.getElementById('sign-in').addEventListener('submit', (event) => {
   field.value = ''
   event.target.hidden = true
   void start()
+})
+
+document.querySelector('#reports form').addEventListener('submit', (event) => {
+  event.preventDefault()
+  const body = document.querySelector('#reports .body')
+  void guarded(async () => {
+    body.setAttribute('aria-busy', 'true')
+    const content = await showReport(event.target).finally(() => body.removeAttribute('aria-busy'))
+    body.replaceChildren(...content.flat(4).filter((one) => one instanceof Node))
+  })
 })
 
 for (const button of document.querySelectorAll('[data-span]')) {

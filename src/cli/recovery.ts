@@ -30,6 +30,11 @@ export function adoptCommand({ operations, print }: RecoveryParts): Command {
       const tools = await operations()
       const adopted = await told(command, () => tools.adopt(order, options.forgetSigned === true))
       if (options.json) return print(toJson(adopted))
+      if (adopted.batches === 0) {
+        return print(
+          'The store has all that Flare has; what the meter signed beyond it is forgotten. Start the daemon.',
+        )
+      }
       print(
         `${adopted.batches} batches were adopted, up to ${adopted.lastSeq}; they stated ` +
           `${adopted.entries} vaults and periods that this store did not know.`,

@@ -15,6 +15,18 @@ export interface BatchHeader {
   readonly manifest: Hash
 }
 
+/** All of it: two batches that state the same have one root, and are two batches all the same. */
+export function isSameHeader(one: BatchHeader, other: BatchHeader): boolean {
+  return (
+    one.seq === other.seq &&
+    one.root === other.root &&
+    one.prevRoot === other.prevRoot &&
+    one.sealedAt === other.sealedAt &&
+    one.target === other.target &&
+    one.manifest === other.manifest
+  )
+}
+
 /** Binds a batch to one place: a staging batch is worth nothing on mainnet. */
 export function targetOf(network: string, usageBatchesAddress: string): Hash {
   const address = usageBatchesAddress.replace(/^0x/, '').toLowerCase()

@@ -1,5 +1,4 @@
-import type { BatchHeader } from '../domain/batch.js'
-import type { Hash } from '../domain/bytes.js'
+import { type BatchHeader, isSameHeader } from '../domain/batch.js'
 import { TerminalError } from '../domain/errors.js'
 import { batchId, eraOf } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
@@ -8,10 +7,11 @@ import type { Clock } from '../ports/clock.js'
 import type { MeterKey } from '../ports/meter-key.js'
 import type { Era } from '../ports/meters.js'
 import type { AppliedRecord, Balance, Settler } from '../ports/settler.js'
-import type { Store, Stores } from '../ports/stores.js'
+import type { Store, StoredBatch, Stores } from '../ports/stores.js'
 import { applyCorrections } from './apply-correction.js'
 import { accountRanges, allBatches } from './in-parts.js'
 import { checkStream } from './meter-era.js'
+import { note } from './operator-log.js'
 import type { Ordered } from './record-correction.js'
 import { nameOf } from './restate.js'
 
@@ -34,6 +34,8 @@ export interface Adopted {
 }
 
 const WINDOWS_MAX = 100_000
+/** The newest alone may have no signature yet. */
+const NEWEST_LOOKED_AT = 10
 
 /**
  * Takes over what both chains have and this store has not, as after a backup was restored: the
@@ -52,11 +54,7 @@ export async function adopt(
   const { store, attestor, meterKey, clock } = parts
   const headers = await foreignHeaders(parts, signal)
   const last = headers.at(-1)
-  if (last === undefined) {
-    const message =
-      'Flare has no batch of this meter that the store does not have: start the daemon'
-    throw new TerminalError('nothing_to_adopt', message)
-  }
+  if (last === undefined) return forgetSigned(parts, ordered, signal)
   // First the file beside the key: until it is written, the next start is refused as this one was.
   const eras = await store.meters.all()
   const read = await readFlow(parts, { eras, areResultsOurs: true }, signal)
@@ -81,17 +79,57 @@ export async function adopt(
   return { batches: headers.length, lastSeq, entries: read.entries }
 }
 
-/** In order: from the first that this store has not, or has with another root. */
+/**
+ * The store has all that Flare has. The meter may have signed one more, which was lost with the store
+ * before it was anchored: told so, the file beside the key goes back to the last that the store has.
+ */
+async function forgetSigned(
+  { store, attestor, meterKey, isSignedForgotten }: AdoptParts,
+  ordered: Ordered,
+  signal: AbortSignal,
+): Promise<Adopted> {
+  if (!isSignedForgotten) {
+    const message =
+      'Flare has no batch of this meter that the store does not have: start the daemon. Where it ends ' +
+      'with meter_second_digest, the meter has signed a batch that this store does not know and that is ' +
+      'not anchored: once you know that no other instance runs and nothing waits to be mined, say ' +
+      '--forget-signed.'
+    throw new TerminalError('nothing_to_adopt', message)
+  }
+  const { lastSeq } = await attestor.meterState(meterKey.address, signal)
+  const { era } = await store.meters.current()
+  // By the store, and not by a node, which may be behind.
+  const newest = (await store.batches.newest(NEWEST_LOOKED_AT)).filter(
+    ({ id }) => eraOf(id) === era,
+  )
+  const last = newest.find(isSigned)
+  await meterKey.adopt?.(last?.header, true)
+  const done = { batches: '0', lastSeq: lastSeq.toString() }
+  await store.transaction((stores) => note(stores, 'adopt', done, ordered))
+  return { batches: 0, lastSeq, entries: 0 }
+}
+
+/** An adopted one was when it was anchored. */
+function isSigned({ signature, manifestJson }: StoredBatch): boolean {
+  return signature !== undefined || manifestJson === ''
+}
+
+/** In order: from the first that this store has not, or has otherwise. */
 async function foreignHeaders(
   { store, attestor, meterKey }: AdoptParts,
   signal: AbortSignal,
 ): Promise<BatchHeader[]> {
-  const known = new Map<bigint, Hash>()
+  const known = new Map<bigint, BatchHeader>()
   const { era } = await store.meters.current()
-  for await (const { id, header } of allBatches(store)) {
-    if (eraOf(id) === era) known.set(header.seq, header.root)
+  for await (const batch of allBatches(store)) {
+    const { id, header } = batch
+    // One that the copy has without its signature cannot be signed again after those that follow it.
+    if (eraOf(id) === era && isSigned(batch)) known.set(header.seq, header)
   }
-  const isKnown = (header: BatchHeader): boolean => known.get(header.seq) === header.root
+  const isKnown = (header: BatchHeader): boolean => {
+    const ours = known.get(header.seq)
+    return ours !== undefined && isSameHeader(ours, header)
+  }
   return [...(await attestor.anchoredHeaders(meterKey.address, isKnown, signal))]
 }
 

@@ -3,7 +3,6 @@ import type { Era } from '../ports/meters.js'
 import type { UsageCorrected } from '../ports/settler.js'
 import type { Stores } from '../ports/stores.js'
 import { appliedBatch } from './meter-era.js'
-import { nameOf } from './restate.js'
 import { takeFrom } from './totals.js'
 
 /**
@@ -26,10 +25,9 @@ export async function applyCorrections(
     const upTo = appliedBatch({ meterEpoch, lastSeq: afterSeq }, eras)
     await corrections.saveSeen({ ...event, afterSeq: upTo })
   }
-  const seen = await corrections.unmatched()
-  if (seen.length === 0) return
   for (const recorded of await corrections.pending()) {
-    const event = seen.findLast((one) => isMeant(recorded, one))
+    // Also one that another record was meant by: where Flow is so already, nothing is sent for this.
+    const event = (await corrections.seenOf(recorded)).findLast((one) => isMeant(recorded, one))
     if (event === undefined) continue
     await totals.lower(recorded, takeFrom(await totals.of(recorded), recorded.taken))
     await corrections.saveSealed(recorded.id, event)
@@ -38,9 +36,9 @@ export async function applyCorrections(
 
 /**
  * Flow may hold less than the new total, where a batch up to `afterSeq` was still on its way: the next
- * batch states the rest. More would be refused as `regressed` by every later entry.
+ * batch states the rest. More would be refused as `regressed` by every later entry. Between the
+ * two no batch was sealed that could be applied since.
  */
 function isMeant(recorded: Correction, seen: SeenCorrection): boolean {
-  const isSame = nameOf(recorded) === nameOf(seen) && recorded.afterSeq <= seen.afterSeq
-  return isSame && seen.billable <= recorded.billable
+  return recorded.afterSeq <= seen.afterSeq && seen.billable <= recorded.billable
 }

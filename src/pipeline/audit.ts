@@ -1,4 +1,4 @@
-import type { BatchHeader, BatchLife } from '../domain/batch.js'
+import { type BatchHeader, type BatchLife, isSameHeader } from '../domain/batch.js'
 import { entryBytes } from '../domain/entry.js'
 import { type AccountRange, eraOf } from '../domain/ids.js'
 import { receiptSalt, recordLeaf, recordsRoot } from '../domain/receipt.js'
@@ -188,18 +188,13 @@ async function headerDifferences(
     if (isUnsigned(batch, eras, parts)) differing.signatures += 1n
     const there = bySeq.get(header.seq)
     bySeq.delete(header.seq)
-    const isSame =
-      there !== undefined && JSON.stringify(plain(there)) === JSON.stringify(plain(header))
+    const isSame = there !== undefined && isSameHeader(there, header)
     const isOnItsWay = isVoid(life) || (there === undefined && life.state === 'sealed')
     if (!isSame && !isOnItsWay) differing.anchors += 1n
     before = batch
   }
   if (era < eras.length - 1) await readAnchored(eras.length - 1)
   return { ...differing, anchors: differing.anchors + BigInt(bySeq.size) }
-}
-
-function plain({ seq, root, prevRoot, sealedAt, target, manifest }: StoredBatch['header']) {
-  return [seq.toString(), root, prevRoot, sealedAt, target, manifest]
 }
 
 async function acceptedDifference(

@@ -42,6 +42,7 @@ export async function reconcileNext(
   signal: AbortSignal,
 ): Promise<StepOutcome> {
   const { store } = parts
+  await beginReading(parts, signal)
   const before = await store.books.version()
   if (isDue(pass.viewDueAtMs, parts)) {
     pass.viewDueAtMs = await restAfter(() => saveChainView(parts, signal), parts)
@@ -60,6 +61,15 @@ export async function reconcileNext(
   await store.transaction(supersedeParked)
   const isChanged = results > 0 || before !== (await store.books.version())
   return isChanged ? 'advanced' : 'idle'
+}
+
+/** Before a vault is known here, so before anything is sealed, or corrected, that has to be read. */
+async function beginReading(
+  { store, settler }: ReconcileParts,
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await store.books.readHeight()) !== undefined) return
+  await store.books.saveReadHeight(await settler.sealedHeight(signal))
 }
 
 /** `settle` reads results too, and then there are none left for us to see. */

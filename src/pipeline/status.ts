@@ -3,7 +3,7 @@ import { batchName } from '../domain/ids.js'
 import type { Clock } from '../ports/clock.js'
 import type { Fate } from '../ports/lane.js'
 import type { StopCause } from '../ports/stops.js'
-import type { StoredBatch, Stores } from '../ports/stores.js'
+import type { RecordCounts, StoredBatch, Stores } from '../ports/stores.js'
 import { type Alarm, type AlarmLimits, alarmsOf, type StatusFacts } from './alarms.js'
 import { type BudgetStatus, budgetStatus } from './budget-status.js'
 import { type MeteringStatus, meteringStatus } from './metering-status.js'
@@ -200,7 +200,7 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
       sealed: records.claimed,
       ...(rejected === undefined ? {} : { rejectedAt: iso(rejected.seenAtMs) }),
     },
-    backlog: await backlog(stores, nowMs),
+    backlog: await backlog(stores, records, nowMs),
     unmapped: {
       records: records.unmapped,
       ...(records.waitingSinceMs.unmapped === undefined
@@ -320,10 +320,10 @@ const WAITING_STATES: readonly BatchState[] = [
 ]
 
 async function backlog(
-  { records, batches }: Pick<Stores, 'records' | 'batches'>,
+  { batches }: Pick<Stores, 'batches'>,
+  { unattributed, attributed, waitingSinceMs }: RecordCounts,
   nowMs: number,
 ): Promise<Status['backlog']> {
-  const { unattributed, attributed, waitingSinceMs } = await records.counts()
   const { states, oldestChangeAtMs } = await batches.counts()
   const age = (sinceMs: number | undefined) =>
     sinceMs === undefined ? {} : { oldestAgeS: seconds(nowMs - sinceMs) }

@@ -107,8 +107,11 @@ export interface Corrections {
   movedBy(id: BatchId): Promise<readonly MovedRecord[]>
 
   saveSeen(correction: SeenCorrection): Promise<void>
-  /** Seen, and no recorded correction of the same (vault, period) is that one or later. In order. */
-  unmatched(): Promise<readonly SeenCorrection[]>
-  /** Those of them that no operator has acknowledged by a release: see `Stops.open`. */
+  /** In order. */
+  seenOf(key: EntryKey): Promise<readonly SeenCorrection[]>
+  /**
+   * Seen, and no recorded correction of the same (vault, period) is that one or later; nor has an
+   * operator acknowledged them by a release: see `Stops.open`.
+   */
   unrecorded(): Promise<readonly SeenCorrection[]>
 }

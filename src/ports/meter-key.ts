@@ -17,8 +17,9 @@ export interface MeterKey {
   /**
    * Goes on after a header that is anchored: the file remembers it as the last one.
    *
+   * @param header absent: none is anchored, and the file is as that of a new meter
    * @param isForced also when a later one was signed, which may still be anchored
    * @throws ConfigError `meter_second_digest` when a later one was signed, and not forced
    */
-  adopt?(header: BatchHeader, isForced: boolean): Promise<void>
+  adopt?(header: BatchHeader | undefined, isForced: boolean): Promise<void>
 }

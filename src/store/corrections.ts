@@ -7,12 +7,7 @@ import { accountOf, accountText, count } from './columns.js'
 import { countedRecords, movedRecords } from './counted-records.js'
 import { inTransaction } from './in-transaction.js'
 import { pendingCorrection } from './pending-corrections.js'
-import {
-  seenCorrection,
-  unmatchedCorrections,
-  unrecordedAt,
-  unrecordedCorrections,
-} from './seen-corrections.js'
+import { seenCorrection, unrecordedAt, unrecordedCorrections } from './seen-corrections.js'
 import { openStop } from './stops.js'
 import type { CorrectionsTable, Tables } from './tables.js'
 
@@ -203,8 +198,14 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
       return rows.map(seenCorrection)
     },
 
-    async unmatched() {
-      const rows = await unmatchedCorrections(db).selectAll().orderBy('height').execute()
+    async seenOf({ accountNumber, periodStart }) {
+      const rows = await db
+        .selectFrom('seen_corrections')
+        .selectAll()
+        .where('account', '=', accountText(accountNumber))
+        .where('period_start', '=', BigInt(periodStart))
+        .orderBy('height')
+        .execute()
       return rows.map(seenCorrection)
     },
   }

@@ -249,21 +249,34 @@ async function claimOne(db: Kysely<Tables>, id: BatchId, record: AttributedRecor
   )
 }
 
+/**
+ * Of what is done only numbers are asked, which indexes alone answer; rows are read of what waits.
+ * Whoever looks at the page asks it all the time.
+ */
 async function recordCounts(db: Kysely<Tables>): ReturnType<Records['counts']> {
-  const waits = sql`excluded is null and batch_seq is null and not exists (
-    select 1 from record_decisions where decided_source = source
-      and decided_request_id = request_id and verdict = 'exclude')`
-  const row = await db
+  // In the order of the index of what waits, or every record is read.
+  const open = db
     .selectFrom('usage_records')
+    .selectAll()
+    .where('batch_seq', 'is', null)
+    .where('excluded', 'is', null)
+    .orderBy('started_at_ms')
+    .orderBy('request_id')
+    .limit(Number.MAX_SAFE_INTEGER)
+  const waits = sql`not exists (select 1 from record_decisions where decided_source = source
+    and decided_request_id = request_id and verdict = 'exclude')`
+  const row = await db
+    .selectFrom(open.as('usage_records'))
     .select([
-      sql<bigint>`count(*)`.as('records'),
-      sql<bigint>`count(case when excluded is not null then 1 end)`.as('excluded'),
+      // One statement, so that nothing moves from one number to another in between.
+      sql<bigint>`(select count(*) from usage_records)`.as('records'),
+      sql<bigint>`(select count(*) from usage_records where batch_seq is not null)`.as('claimed'),
+      sql<bigint>`count(*)`.as('open'),
       sql<bigint>`count(case when ${waits} and mapping_version is null then 1 end)`.as('fresh'),
       sql<bigint>`count(case when ${waits} and unmapped_reason is not null then 1 end)`.as(
         'unmapped',
       ),
       sql<bigint>`count(case when ${waits} and account is not null then 1 end)`.as('attributed'),
-      sql<bigint>`count(batch_seq)`.as('claimed'),
       sql<
         bigint | null
       >`min(case when ${waits} and mapping_version is null then seen_at_ms end)`.as('fresh_since'),
@@ -286,7 +299,8 @@ async function recordCounts(db: Kysely<Tables>): ReturnType<Records['counts']> {
     .executeTakeFirstOrThrow()
   return {
     records: count(row.records),
-    excluded: count(row.excluded),
+    // What is neither in a batch nor open: a record in a batch is excluded by nothing.
+    excluded: count(row.records) - count(row.claimed) - count(row.open),
     rejects: count(rejects.rejects),
     unattributed: count(row.fresh),
     unmapped: count(row.unmapped),

@@ -10,8 +10,11 @@ export interface EntryColumns {
   readonly periodStart: string
 }
 
-/** On the chain, and no recorded correction of the same (vault, period) is that one or later. */
-export function unmatchedCorrections(db: Kysely<Tables>) {
+/**
+ * On the chain, and no recorded correction of the same (vault, period) is that one or later; nor has an
+ * operator acknowledged it. Until then nothing of the (vault, period) is sealed.
+ */
+export function unrecordedCorrections(db: Kysely<Tables>) {
   return db
     .selectFrom('seen_corrections as u')
     .where(({ not, exists, selectFrom }) =>
@@ -25,11 +28,7 @@ export function unmatchedCorrections(db: Kysely<Tables>) {
         ),
       ),
     )
-}
-
-/** Those that no operator has acknowledged either: nothing of their (vault, period) is sealed. */
-export function unrecordedCorrections(db: Kysely<Tables>) {
-  return unmatchedCorrections(db).where('u.acknowledged_at_ms', 'is', null)
+    .where('u.acknowledged_at_ms', 'is', null)
 }
 
 /** Of the (vault, period) in columns of the outer query. */

@@ -104,6 +104,18 @@ describe('the signer file', () => {
     }
   })
 
+  test('forgets all that was signed only by force', async () => {
+    const key = meterKeyOf(config)
+    await key.sign(header)
+    expect(codeOf(await key.adopt(undefined, false).catch((error: unknown) => error))).toBe(
+      'meter_second_digest',
+    )
+    await key.adopt(undefined, true)
+    expect(readdirSync(join(folder, 'kept'))).toEqual([])
+    await key.adopt(undefined, false) // Nothing is signed.
+    expect(await key.sign(header)).toBe(vector.signature)
+  })
+
   test('that is damaged stops the meter', async () => {
     await meterKeyOf(config).sign(header)
     for (const text of ['', '{"seq":"7"}', '{"signer":"x","seq":7,"digest":"0x"}']) {

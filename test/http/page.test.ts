@@ -113,6 +113,57 @@ describe('what it shows', () => {
     await page.close()
   })
 
+  test('every report, with its numbers as the server has them', async () => {
+    complaints.length = 0
+    const page = await openWhole(DESKTOP)
+    const { kinds } = (await (await fetch(`${server.url}/v1/reports`)).json()) as {
+      kinds: string[]
+    }
+    for (const kind of kinds) {
+      await page.locator('#report-kind').selectOption(kind)
+      await page.getByRole('button', { name: 'Show' }).click()
+      const { rows, notes, columns } = (await (
+        await fetch(`${server.url}/v1/reports/${kind}`)
+      ).json()) as {
+        rows: Record<string, string | null>[]
+        notes: string[]
+        columns: { name: string }[]
+      }
+      const [column] = columns
+      await page
+        .locator('#reports th', { hasText: (column?.name ?? '').replaceAll('_', ' ') })
+        .waitFor()
+      const text = (await page.locator('#reports .body').textContent()) ?? ''
+      for (const note of notes) expect([kind, text]).toEqual([kind, expect.stringContaining(note)])
+      const shown = await page.locator('#reports tbody tr').count()
+      const most = kind === 'peak-hours' ? 10 : 50
+      expect([kind, shown]).toEqual([kind, Math.min(rows.length, most)])
+    }
+    expect(await page.locator('#reports .hour').count()).toBe(0)
+    await page.locator('#report-kind').selectOption('peak-hours')
+    await page.getByRole('button', { name: 'Show' }).click()
+    await page.locator('#reports .hour').first().waitFor()
+    expect(await page.locator('#reports .hour').count()).toBe(7 * 24)
+    expect(complaints).toEqual([])
+    await page.close()
+  })
+
+  test('a report of one vault, and what is wrong with a question', async () => {
+    const page = await openWhole(PHONE)
+    await page.locator('#report-kind').selectOption('models')
+    await page.locator('#report-vault').fill('42')
+    await page.getByRole('button', { name: 'Show' }).click()
+    await page.locator('#reports tbody tr').first().waitFor()
+    const vaults = await page.locator('#reports tbody th').allTextContents()
+    expect(new Set(vaults)).toEqual(new Set(['42']))
+    const width = await page.evaluate<number>('document.documentElement.scrollWidth')
+    expect(width).toBeLessThanOrEqual(PHONE.viewport.width)
+    await page.locator('#report-vault').fill('no number')
+    await page.getByRole('button', { name: 'Show' }).click()
+    expect(await page.locator('#reports .problem').textContent()).toContain('expected a number')
+    await page.close()
+  })
+
   test('keys with what pays for them: how long it lasts, and why one is blocked', async () => {
     const page = await openWhole(DESKTOP)
     const keys = page.locator('#keys')

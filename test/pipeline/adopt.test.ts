@@ -226,8 +226,89 @@ describe('a store that was restored from a backup', () => {
   })
 })
 
+test('a batch that the copy has without its signature is taken from the chain', async () => {
+  use('lost', '9')
+  world.tick(SEAL_INTERVAL_MS)
+  await daemon.run('collect', 'attribute', 'seal')
+  await backup()
+  await settleAll(2n)
+  use('lost too', '7')
+  await settleAll(3n)
+  await restore()
+  expect(await adoptNow()).toMatchObject({ batches: 2, lastSeq: 3n })
+  use('new', '7')
+  await settleAll(4n)
+  expect((await daemon.store.batches.get(batchId(2n)))?.life.state).toBe('superseded')
+  await expectRight()
+})
+
+// The rows are read again, so the batch states the same; but it was sealed later.
+test('the chain’s batch is taken where ours of that number has the same root', async () => {
+  await backup()
+  use('lost', '9')
+  world.tick(SEAL_INTERVAL_MS)
+  await runUntil(world, daemon, 'anchored', 2n)
+  const { anchors } = world.flare
+  const lost = anchors.splice(1, 1)
+  await restore()
+  world.tick(1_000)
+  await daemon.run('collect', 'attribute', 'seal')
+  const ours = await daemon.store.batches.last()
+  expect(ours?.header).toMatchObject({ seq: 2n, root: lost[0]?.header.root })
+  anchors.push(...lost)
+  await expect(daemon.step('anchor')).rejects.toMatchObject({ code: 'meter_second_digest' })
+  expect(await adoptNow()).toMatchObject({ batches: 1, lastSeq: 2n })
+  await settleAll(3n)
+  await expectRight()
+})
+
 test('there is nothing to adopt where the store has all of it', async () => {
   await expect(adoptNow()).rejects.toMatchObject({ code: 'nothing_to_adopt' })
+})
+
+// Goal: no store is left with a daemon that does not start and nothing to adopt. Method: the newest
+// batch is signed, and lost with the store before Flare has it; the next one is another.
+describe('a batch that was signed, and lost before it was anchored', () => {
+  async function loseSigned(): Promise<void> {
+    use('lost', '9')
+    world.tick(SEAL_INTERVAL_MS)
+    await daemon.run('collect', 'attribute', 'seal')
+    const sealed = await daemon.store.batches.last()
+    if (sealed === undefined) throw new Error('nothing was sealed')
+    await world.meterKey.sign(sealed.header)
+    await restore()
+    use('new', '9')
+    world.tick(SEAL_INTERVAL_MS)
+    await daemon.run('collect', 'attribute', 'seal')
+    await expect(daemon.step('anchor')).rejects.toMatchObject({ code: 'meter_second_digest' })
+  }
+
+  test('is forgotten when the operator says so', async () => {
+    await backup()
+    await loseSigned()
+    await expect(adoptNow()).rejects.toMatchObject({
+      code: 'nothing_to_adopt',
+      message: expect.stringContaining('--forget-signed'),
+    })
+    expect(await adoptNow(true)).toEqual({ batches: 0, lastSeq: 1n, entries: 0 })
+    await settleAll(2n)
+    await expectRight()
+    expect(await daemon.store.operatorLog.entries(1, 9)).toMatchObject([{ verb: 'adopt' }])
+  })
+
+  test('was the first one of its meter', async () => {
+    await world.file.remove()
+    world = new World()
+    for (const account of [7n, 9n]) world.flow.openVault(account, SEPTEMBER_S)
+    world.tick()
+    daemon = await world.boot()
+    await daemon.run('reconcile')
+    await backup()
+    await loseSigned()
+    expect(await adoptNow(true)).toEqual({ batches: 0, lastSeq: 0n, entries: 0 })
+    await settleAll(1n)
+    await expectRight()
+  })
 })
 
 test('a backup never takes the place of a file unasked, and is whole', async () => {

@@ -40,6 +40,20 @@ describe('reconciling', () => {
     expect(await daemon.store.books.vaults()).toHaveLength(3)
   })
 
+  // Else usage could be sealed, charged and corrected in blocks that nobody would read.
+  test('knows no vault before it knows from which block on results are read', async () => {
+    const { sealedHeight } = world.flow
+    world.flow.sealedHeight = () =>
+      Promise.reject(new RetryableError('settler_unreachable', 'no answer'))
+    await expect(daemon.step('reconcile')).rejects.toMatchObject({ code: 'settler_unreachable' })
+    expect(await daemon.store.books.vaults()).toEqual([])
+    world.flow.sealedHeight = sealedHeight
+    const height = await world.flow.sealedHeight()
+    await daemon.run('reconcile')
+    expect(await daemon.store.books.vaults()).toHaveLength(2)
+    expect((await daemon.store.books.readHeight()) ?? 0).toBeGreaterThanOrEqual(height)
+  })
+
   test('reads back what Flow applied, charged and was paid', async () => {
     await runUntil(world, daemon, 'settled')
     await daemon.run('reconcile')

@@ -201,6 +201,24 @@ describe('until the correction is on Flow', () => {
   })
 })
 
+// Goal: what the provider is told to send is so already, so nothing is sent, and no event will come.
+test('a second one that Flow is like already waits for nothing', async () => {
+  await runUntil(world, daemon, 'accepted')
+  const first = await moveAlice()
+  world.flow.correctNow(key(7n), 0n, first.afterSeq) // Batch 1 is not settled: Flow holds nothing.
+  await daemon.run('reconcile')
+  expect(await daemon.store.corrections.pending()).toEqual([])
+  const [waived] = await recordWaiver(daemon.store, [{ source: 'main', requestId: 'c' }], ordered)
+  expect(waived).toMatchObject({ callBillable: 0n, callAfterSeq: 1n })
+  await daemon.run('reconcile')
+  expect(await daemon.store.corrections.pending()).toEqual([])
+  expect(await daemon.store.totals.of(key(7n))).toMatchObject([{ requests: 0n }])
+  world.use(usageRecord('d', { user: '7', startedAtMs: world.clock.now() }))
+  await settleAll(2n)
+  expect([charged(7n), charged(9n)]).toEqual([billOf('d'), billOf('a', 'b')])
+  expect(await differing()).toEqual([])
+})
+
 test('records that are waived count nowhere', async () => {
   await runUntil(world, daemon, 'settled')
   const keys = ['a', 'c'].map((requestId) => ({ source: 'main', requestId }))

@@ -5,13 +5,13 @@ import { type Hash, type Hex, keccak, u64, ZERO_HASH } from '../../src/domain/by
 import { ConfigError, RetryableError } from '../../src/domain/errors.js'
 import { batchSeq } from '../../src/domain/ids.js'
 import type { BatchProof, PolicyProof } from '../../src/domain/proof.js'
-import type { Attestor, ProofAnswer } from '../../src/ports/attestor.js'
+import type { AnchorHistory, Attestor, ProofAnswer } from '../../src/ports/attestor.js'
 import type { Call } from '../../src/ports/lane.js'
 import type { MeterKey } from '../../src/ports/meter-key.js'
 
 /** An attestor on a network whose rounds and policies go on by themselves, some seconds each. */
 export interface AttestorWorld {
-  readonly attestor: Attestor
+  readonly attestor: Attestor & AnchorHistory
   /** The attestor with nothing it depends on in reach. */
   readonly cutOff: Attestor
   /** A meter that signed nothing yet; its memory is thrown away with it. */
@@ -173,6 +173,52 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
         await expect(found).rejects.toThrow(ConfigError)
         await expect(found).rejects.toMatchObject({ code: 'another_root_anchored' })
       }
+    })
+
+    test('shows what a meter has anchored, in order, back to what is known', async () => {
+      const { attestor } = world
+      const meterKey = world.newMeter()
+      const { address } = meterKey
+      const headers: BatchHeader[] = []
+      for (let seq = 1n; seq <= 3n; seq += 1n) {
+        const header = headerOf(seq, headers.at(-1)?.root ?? ZERO_HASH)
+        await world.sendAsStranger(attestor.anchorCall(header, await meterKey.sign(header)))
+        headers.push(header)
+      }
+      expect(await attestor.anchoredHeaders(address, () => false, signal)).toEqual(headers)
+      const isFirst = ({ seq }: BatchHeader) => seq === 1n
+      expect(await attestor.anchoredHeaders(address, isFirst, signal)).toEqual(headers.slice(1))
+      expect(await attestor.anchoredHeaders(address, () => true, signal)).toEqual([])
+      const stranger = world.newMeter()
+      expect(await attestor.anchoredHeaders(stranger.address, () => false, signal)).toEqual([])
+    })
+
+    test('knows whose signature it is, and of what', async () => {
+      const meterKey = world.newMeter()
+      const header = headerOf(1n, ZERO_HASH)
+      const signature = await meterKey.sign(header)
+      expect(world.attestor.signerOf(header, signature)).toBe(meterKey.address)
+      const other = headerOf(1n, ZERO_HASH)
+      expect(world.attestor.signerOf(other, signature)).not.toBe(meterKey.address)
+    })
+
+    test('a meter signs each number once, and goes on after what it has adopted', async () => {
+      const meterKey = world.newMeter()
+      const [first, second, other] = [1n, 2n, 2n].map((seq) => headerOf(seq, ZERO_HASH))
+      if (first === undefined || second === undefined || other === undefined) throw new Error()
+      const refusal = { name: 'ConfigError', code: 'meter_second_digest' }
+      await meterKey.sign(first)
+      const signature = await meterKey.sign(second)
+      expect(await meterKey.sign(second)).toBe(signature)
+      await expect(meterKey.sign(other)).rejects.toMatchObject(refusal)
+      await expect(meterKey.sign(first)).rejects.toMatchObject(refusal)
+      // The second may still be anchored, so it is forgotten only by force.
+      await expect(meterKey.adopt?.(first, false)).rejects.toMatchObject(refusal)
+      await meterKey.adopt?.(second, false)
+      await expect(meterKey.sign(other)).rejects.toMatchObject(refusal)
+      await meterKey.adopt?.(first, true)
+      await meterKey.sign(other)
+      await expect(meterKey.sign(second)).rejects.toMatchObject(refusal)
     })
 
     test('proves an anchor in the round in which it was asked for', async () => {

@@ -4,6 +4,7 @@ import { type Entry, entryLeaf } from '../../src/domain/entry.js'
 import { RetryableError } from '../../src/domain/errors.js'
 import { accountNumber, batchSeq, modelId } from '../../src/domain/ids.js'
 import type { BatchProof, EntryRun, PolicyProof, PolicySigners } from '../../src/domain/proof.js'
+import type { EntryKey } from '../../src/domain/usage-total.js'
 import type { Call, Fate } from '../../src/ports/lane.js'
 import type { EntrySettled, Settler } from '../../src/ports/settler.js'
 import { billableOf, priceOf } from '../../src/pricing/price.js'
@@ -32,6 +33,12 @@ export interface SettlerWorld {
   signersOf(rewardEpoch: number): PolicySigners
   /** Returns when there is a newer block. */
   nextBlock(): Promise<void>
+  /** By the provider: wad above which the charge of one entry is held; absent: none is. */
+  limitCharges(maxCharge: bigint | undefined): Promise<void>
+  /** By the provider: wad that a period may be charged in all, however much at once. */
+  approve(key: EntryKey, chargedUpTo: bigint): Promise<void>
+  /** Its customer leaves: what is owed is paid, and the vault is closed. */
+  close(account: bigint): Promise<void>
   end(): Promise<void>
 }
 
@@ -303,6 +310,64 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
       expect(pool - vaultBalances - earnings).toBe(0n)
       expect(balances.reduce((sum, { balance }) => sum + balance, 0n)).toBe(vaultBalances)
       expect(earnings).toBeGreaterThan(0n)
+    })
+
+    test('a charge above the provider’s limit is held, and applied once it is approved', async () => {
+      const [account] = world.accounts
+      const entry = entryOf(account, 700_000n)
+      const { proof, runs } = await world.prove([entry])
+      await accept(proof)
+      const before = await appliedOf(entry)
+      const balance = await world.settler.balances([entry.accountNumber], signal)
+      const { charged } = await expectedOf(entry)
+      const charge = charged - before.charged
+      const from = await world.settler.sealedHeight(signal)
+      const call = world.settler.settleCall(proof.header, runs)
+      await world.limitCharges(charge - 1n)
+      expect(await carryOut(call)).toBe('landed')
+      expect(await appliedOf(entry)).toEqual(before)
+      expect(await world.settler.balances([entry.accountNumber], signal)).toEqual(balance)
+      await world.approve(entry, charged - 1n) // Not enough for all of it.
+      expect(await carryOut(call)).toBe('landed')
+      await world.approve(entry, charged)
+      expect(await carryOut(call)).toBe('landed')
+      expect(await appliedOf(entry)).toMatchObject({ lastSeq: proof.header.seq, charged })
+      await world.limitCharges(undefined)
+      const results = (await settledFrom(from)).map(({ result }) => result)
+      expect(results).toEqual(['held', 'held', 'applied'])
+    })
+
+    test('what a closed vault used is charged, written off and never paid', async () => {
+      const [, account] = world.accounts
+      const entry = entryOf(account, 600_000n)
+      const balanceOf = async () => {
+        const [balance] = await world.settler.balances([entry.accountNumber], signal)
+        if (balance === undefined) throw new Error('nothing was returned')
+        return balance
+      }
+      await world.close(account)
+      const vaults = await world.settler.vaults(signal)
+      expect(vaults.map(({ isOpen }) => isOpen)).toEqual([true, false])
+      const before = await balanceOf()
+      const { charged: chargedBefore } = await appliedOf(entry)
+      expect(before).toMatchObject({ owed: 0n })
+
+      const { proof, runs } = await world.prove([entry])
+      await accept(proof)
+      const from = await world.settler.sealedHeight(signal)
+      const call = world.settler.settleCall(proof.header, runs)
+      for (let times = 0; times < 2; times += 1) expect(await carryOut(call)).toBe('landed')
+      const results = (await settledFrom(from)).map(({ result }) => result)
+      expect(results).toEqual(['writtenOff', 'stale'])
+      const { charged } = await expectedOf(entry)
+      expect(await appliedOf(entry)).toMatchObject({ lastSeq: proof.header.seq, charged })
+      const charge = charged - chargedBefore
+      expect(charge).toBeGreaterThan(0n)
+      expect(await balanceOf()).toEqual({
+        ...before,
+        charged: before.charged + charge,
+        writtenOff: before.writtenOff + charge,
+      })
     })
 
     test('a root that was never accepted is none', async () => {

@@ -9,6 +9,7 @@ import { budgetsNext } from '../../src/pipeline/budgets.js'
 import { keysOf } from '../../src/pipeline/key-worker.js'
 import { readStatus, type Status } from '../../src/pipeline/status.js'
 import type { Store } from '../../src/ports/stores.js'
+import { makeReport } from '../../src/reports/index.js'
 import { FREE_TIER, SETTINGS } from './budget-world.js'
 import { DEFAULT_LIMITS, newKey } from './keys.js'
 import { EVENING_MS, SEPTEMBER_S, usageRecord } from './usage.js'
@@ -186,6 +187,12 @@ export class PageWorld {
       keys: { ...this.#keys(), signal: new AbortController().signal },
       clock: world.clock,
       eventsEveryMs: 50,
+      reports: {
+        make: (question, signal) =>
+          makeReport({ stores: store, clock: world.clock }, question, signal),
+        now: () => world.clock.now(),
+        payerField: 'user',
+      },
       ...changes,
     })
     this.#servers.push(server)

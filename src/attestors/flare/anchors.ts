@@ -151,8 +151,8 @@ function oneNodeAlone({ seq }: BatchHeader): RetryableError {
 function anotherRoot({ seq, root }: BatchHeader, actual: string): ConfigError {
   return new ConfigError(
     'another_root_anchored',
-    `batch ${seq} has the root ${root} here and ${actual} on Flare: another instance or a ` +
-      'restored store. Stop the other one, or run "flowmeter adopt".',
+    `batch ${seq} is another one on Flare (root ${root} here, ${actual} there): another instance or ` +
+      'a restored store. Stop the other one, or run "flowmeter adopt".',
   )
 }
 

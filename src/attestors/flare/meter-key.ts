@@ -5,7 +5,7 @@ import { ConfigError } from '../../domain/errors.js'
 import type { MeterKey } from '../../ports/meter-key.js'
 import { type FlareConfig, flareSettings } from './config.js'
 import { EvmKey } from './evm-key.js'
-import { readSignerFile, writeSignerFile } from './signer-file.js'
+import { forgetSignerFile, readSignerFile, writeSignerFile } from './signer-file.js'
 
 /** Design, section 3: what the anchor contract checks. */
 const TYPES = {
@@ -84,18 +84,18 @@ export class FlareMeterKey implements MeterKey {
     return `${this.address}@${chainId}/${anchorAddress}`
   }
 
-  async adopt(header: BatchHeader, isForced: boolean): Promise<void> {
+  async adopt(header: BatchHeader | undefined, isForced: boolean): Promise<void> {
     const { signerFile } = this.#config
     const signer = this.#signer
     const memory = isForced ? undefined : await readSignerFile(signerFile)
     if (memory !== undefined && memory.signer !== signer) {
       throw otherSigner(signerFile, memory.signer, signer)
     }
-    if (memory !== undefined && memory.seq > header.seq) {
-      throw signedAhead(signerFile, memory.seq, header.seq)
-    }
+    const seq = header?.seq ?? 0n
+    if (memory !== undefined && memory.seq > seq) throw signedAhead(signerFile, memory.seq, seq)
+    if (header === undefined) return forgetSignerFile(signerFile)
     const digest = headerDigest(this.#config, header)
-    await writeSignerFile(signerFile, { signer, seq: header.seq, digest })
+    await writeSignerFile(signerFile, { signer, seq, digest })
   }
 
   async #sign(header: BatchHeader): Promise<Hex> {

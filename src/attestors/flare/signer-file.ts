@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { type Hash, hash } from '../../domain/bytes.js'
 import { ConfigError } from '../../domain/errors.js'
@@ -47,6 +47,11 @@ export async function writeSignerFile(path: string, memory: SignerMemory): Promi
   } catch (error) {
     throw unusable(path, error instanceof Error ? error.message : String(error))
   }
+}
+
+/** As if nothing was ever signed. */
+export async function forgetSignerFile(path: string): Promise<void> {
+  await rm(path, { force: true })
 }
 
 function isMissing(error: unknown): boolean {

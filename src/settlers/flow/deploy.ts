@@ -6,6 +6,7 @@ import type { Done } from '../../ports/desk.js'
 import { HttpClient } from '../../runtime/http-client.js'
 import { address, optional, ufix64 } from './arguments.js'
 import { CadenceFiles, contractsOn } from './cadence.js'
+import { isSameCode } from './cadence-code.js'
 import { FlowClient } from './client.js'
 import { type FlowConfig, nodesOf } from './config.js'
 import { type DeployerConfig, deployerSettings } from './desk-config.js'
@@ -63,7 +64,7 @@ export class FlowDeployer implements Deployer {
     const contracts = contractsOn(this.#config.network).map((name): ContractFound => {
       const source = this.#files.contract(name)
       const found = there.get(name)
-      const state = found === undefined ? 'missing' : found === source ? 'same' : 'other'
+      const state = found === undefined ? 'missing' : isSameCode(found, source) ? 'same' : 'other'
       return { name, bytes: Buffer.byteLength(source), state }
     })
     const differences = [

@@ -6,6 +6,7 @@ import type { Finding } from '../../ports/finding.js'
 import type { KeySigner } from '../../ports/key-signer.js'
 import { openSigner } from '../../signers/index.js'
 import { CadenceFiles, CONTRACTS } from './cadence.js'
+import { isSameCode } from './cadence-code.js'
 import { FlowClient } from './client.js'
 import { type FlowConfig, flowSettings, nodesOf } from './config.js'
 import { address, uint } from './json-cadence.js'
@@ -136,10 +137,17 @@ async function lookAtContracts({ client, files, config, signal }: Patient): Prom
   }
   const other = CONTRACTS.filter((name) => there.get(name) !== files.contract(name))
   if (other.length === 0) return { detail: `all are on ${address}, with the code of this release` }
+  if (other.every((name) => isSameCode(there.get(name) ?? '', files.contract(name)))) {
+    const names = other.join(', ')
+    return {
+      detail: `all are on ${address}, with the code of this release; comments of ${names} differ`,
+    }
+  }
   const fix =
     'Compare them with cadence/contracts of the release that was deployed. If nobody of yours ' +
     'updated them, stop the daemon.'
-  return { detail: `${other.join(', ')} on ${address}: not the code of this release`, fix }
+  const changed = other.filter((name) => !isSameCode(there.get(name) ?? '', files.contract(name)))
+  return { detail: `${changed.join(', ')} on ${address}: not the code of this release`, fix }
 }
 
 async function lookAtTarget(patient: Patient): Promise<Found> {

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { string } from '../../../devnet/flow/cadence-json.js'
 import type { FlowAccount } from '../../../devnet/flow/client.js'
+import type { Finding } from '../../../src/ports/finding.js'
+import { CadenceFiles } from '../../../src/settlers/flow/cadence.js'
 import { settlerDoctor } from '../../../src/settlers/index.js'
 import { beginFlowWorld, type FlowWorld } from './settler-world.js'
 import { configOf } from './world.js'
@@ -110,4 +112,27 @@ test('a node that is not there', async () => {
   const checks = await findings({ accessNodes: 'http://127.0.0.1:9', keyIndexes: [0] })
   expect(checks.every(({ verdict }) => verdict === 'broken')).toBe(true)
   expect(checks[0]?.says).toMatch(/cannot be reached/)
+})
+
+// Goal: another edition of a comment is no other contract, and one other word is.
+test('contracts that differ in comments, and then in code', async () => {
+  const { client } = world.chain.emulator
+  const { account } = world.deployed
+  const source = new CadenceFiles(
+    configOf(world.chain.emulator, payer, { contractsAddress: account.address }),
+  ).contract('TokenPrices')
+  const update = async (code: string): Promise<void> => {
+    const cadence = `transaction(code: String) { prepare(signer: auth(UpdateContract) &Account) {
+      signer.contracts.update(name: "TokenPrices", code: code.utf8)
+    } }`
+    const sent = await client.send({ cadence, args: [string(code)], signers: [account] })
+    expect(sent.error).toBeNull()
+  }
+  const seen = async () =>
+    (await findings()).find(({ check }) => check === 'flow contracts') as Finding
+  await update(`// Another edition.\n${source}`)
+  expect(await seen()).toMatchObject({ verdict: 'ok', says: expect.stringContaining('comments') })
+  await update(source.replace(/}\s*$/, '  access(all) fun more() {}\n}\n'))
+  const found = await seen()
+  expect([found.verdict, found.says.split(' on ')[0]]).toEqual(['broken', 'TokenPrices'])
 })

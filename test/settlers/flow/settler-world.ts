@@ -1,10 +1,13 @@
 import { policyBytes } from '../../../devnet/flare/formats.js'
+import { optional, uint } from '../../../devnet/flow/cadence-json.js'
 import {
   deployContracts,
   openVaults,
+  sendFile,
   setFlowPrice,
   setUpProvider,
 } from '../../../devnet/flow/deploy.js'
+import { DEFAULT_PLAN } from '../../../devnet/flow/plan.js'
 import { type BatchHeader, targetOf } from '../../../src/domain/batch.js'
 import { type Hash, type Hex, keccak, utf8, ZERO_HASH } from '../../../src/domain/bytes.js'
 import {
@@ -63,7 +66,8 @@ export async function beginFlowWorld(): Promise<FlowWorld> {
     maximum: 100n * WAD,
     maxAgeSeconds: 3_600,
   })
-  const provider = await setUpProvider(deployed.client, { meter: METER })
+  const plan = { ...DEFAULT_PLAN, noticeSeconds: 0 } // A vault can be closed at once.
+  const provider = await setUpProvider(deployed.client, { meter: METER, plan })
   const vaults = await openVaults(deployed.client, provider, [
     { deposit: '25.0' },
     { deposit: '2.0' }, // Less than it will owe.
@@ -101,6 +105,22 @@ export async function beginFlowWorld(): Promise<FlowWorld> {
       return { threshold, voters: lower }
     },
     nextBlock: async () => void (await plain.makeBlock()),
+    async limitCharges(maxCharge) {
+      const limit = optional(maxCharge === undefined ? null : uint('UInt128', maxCharge))
+      await sendFile(deployed.client, 'provider/set_max_charge', [limit], provider.account)
+    },
+    async approve({ accountNumber, periodStart }, chargedUpTo) {
+      const key = [uint('UInt64', accountNumber), uint('UInt32', periodStart)]
+      const args = [...key, uint('UInt128', chargedUpTo)]
+      await sendFile(deployed.client, 'provider/approve_charge', args, provider.account)
+    },
+    async close(account) {
+      const customer = vaults.find(({ number }) => number === account)?.customer
+      if (customer === undefined) throw new Error(`no vault ${account}`)
+      const ids = [uint('UInt64', provider.id), uint('UInt64', account)]
+      await sendFile(deployed.client, 'customer/leave_vault', ids, customer)
+      await sendFile(deployed.client, 'anybody/end_vault', ids, provider.account)
+    },
     end: () => chain.stop(),
   }
 }

@@ -3,6 +3,25 @@ import type { FlowState } from './models/contracts.js'
 import type { VaultState } from './models/vault.js'
 import type { World } from './world.js'
 
+/** Contracts that charge whatever comes: without the provider's limit, or from closed vaults. */
+export function chargeAnyway({ flow }: World, rule: 'limit' | 'closing'): void {
+  const { run } = flow
+  flow.run = (state, body, now) => {
+    if (body.kind !== 'settle') return run(state, body, now)
+    if (rule === 'limit') {
+      const outcome = run({ ...state, maxCharge: undefined }, body, now)
+      return { ...outcome, state: { ...outcome.state, maxCharge: state.maxCharge } }
+    }
+    const statusOf = (account: bigint) => state.vaults.get(account)?.status ?? 'open'
+    const opened = withVaults(state, (vault) => ({ ...vault, status: 'open' }))
+    const outcome = run(opened, body, now)
+    const closed = withVaults(outcome.state, (vault, account) => {
+      return { ...vault, status: statusOf(account) }
+    })
+    return { ...outcome, state: closed }
+  }
+}
+
 /** Contracts that lack one of their rules, to see that its absence shows. */
 export function runWithout({ flow }: World, rule: 'plan of the period' | 'meter'): void {
   const { run } = flow

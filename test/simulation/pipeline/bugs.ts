@@ -1,7 +1,7 @@
 import type { EntryKey } from '../../../src/domain/usage-total.js'
 import type { Lane } from '../../../src/ports/lane.js'
 import type { Store, Stores } from '../../../src/ports/stores.js'
-import { addMoney, runWithout } from './broken-contracts.js'
+import { addMoney, chargeAnyway, runWithout } from './broken-contracts.js'
 import type { Daemon } from './daemon.js'
 import { EXPIRY_BLOCKS } from './models/flow.js'
 import type { FlowLane } from './models/flow-lane.js'
@@ -26,7 +26,7 @@ function inStore(change: (store: Store) => Store, worker?: string): Bug {
   return {
     wiring: () => ({
       store: (store, name) =>
-        worker === undefined || worker === name ? (change(store as never) as never) : store,
+        worker === undefined || name.startsWith(worker) ? (change(store as never) as never) : store,
       ports: (ports) => ports,
     }),
   }
@@ -84,6 +84,16 @@ export const BUGS = {
             },
             readAtMs,
           ),
+      }),
+    })
+  }, 'collect'),
+
+  'twins-forgotten': inStore((store) => {
+    const { records } = store
+    return changed(store, {
+      records: changed(records, {
+        saveSlice: (source, slice, readAtMs) =>
+          records.saveSlice(source, { ...slice, areIdsGlobal: false }, readAtMs),
       }),
     })
   }, 'collect'),
@@ -149,6 +159,25 @@ export const BUGS = {
 
   'plan-of-wrong-period': { world: (world) => runWithout(world, 'plan of the period') },
   'correction-replayed': { world: (world) => resendCorrections(world) },
+  /** A release of some charge is one of any. */
+  'released-for-ever': inSlices(({ stops }) => {
+    const released = async () => ({ atMs: 0, upTo: 1n << 120n })
+    return { stops: changed(stops, { released }) }
+  }, 'seal'),
+
+  'limit-ignored': { world: (world) => chargeAnyway(world, 'limit') },
+  'closed-vault-charged': { world: (world) => chargeAnyway(world, 'closing') },
+
+  /** Whatever Flow made of an entry, it is taken for applied. */
+  'held-taken-for-applied': inPorts((ports) => {
+    const { settler } = ports
+    const settledSince: typeof settler.settledSince = async (height, signal) => {
+      const page = await settler.settledSince(height, signal)
+      return { ...page, events: page.events.map((event) => ({ ...event, result: 'applied' })) }
+    }
+    return { ...ports, settler: changed(settler, { settledSince }) }
+  }),
+
   'old-meter-accepted': { world: (world) => runWithout(world, 'meter') },
 } satisfies Readonly<Record<string, Bug>>
 

@@ -1,11 +1,10 @@
-import { ConfigError, RetryableError } from '../../../src/domain/errors.js'
+import { assert, ConfigError, RetryableError } from '../../../src/domain/errors.js'
 import { mappingConfig } from '../../../src/mapping/index.js'
 import { acceptNext } from '../../../src/pipeline/accept.js'
 import { anchorNext } from '../../../src/pipeline/anchor.js'
 import { attestNext } from '../../../src/pipeline/attest.js'
 import { attributeNext } from '../../../src/pipeline/attribute.js'
 import { attributionSettings } from '../../../src/pipeline/attribution-settings.js'
-import { NO_BOUNDS } from '../../../src/pipeline/bounds.js'
 import { type CollectPass, collectNext, rescanNext } from '../../../src/pipeline/collect.js'
 import { bindIdentity } from '../../../src/pipeline/identity.js'
 import { checkMeter, checkMeterLevel } from '../../../src/pipeline/meter-guard.js'
@@ -148,7 +147,7 @@ export class Daemon {
       attestor: process.watch(this.ports.attestor, worker),
       settler: process.watch(this.ports.settler, worker),
       meterKey: process.watch(this.ports.meterKey, worker),
-      source: process.watch(this.ports.source, worker),
+      sources: this.ports.sources.map((source) => process.watch(source, worker)),
     })
     const make = (
       name: string,
@@ -163,38 +162,45 @@ export class Daemon {
       return { name, step, idleMs, ...rest, dueAtMs: nowMs, failures: 0, isRunning: false }
     }
     const meter = this.ports.meterKey.address
-    const [ahead, behind]: [CollectPass, CollectPass] = [{}, {}]
     const reconciled: ReconcilePass = {}
     const settlePass: SettlePass = {}
     const collect = { settleMs: 5_000, overlapMs: settings.overlapMs }
     const rescan = { ...collect, rescanMs: settings.rescanMs, rescanEveryMs: 1_800_000 }
     const rules = { intervalMs: settings.sealIntervalMs, exposure: settings.exposure }
     return [
-      make('start', (store, ports) => () => start(store, ports, meter, signal, schedule.startMs)),
-      make(
-        'collect',
-        (store, { source }) =>
-          () =>
-            collectNext({ ...store, source, clock, settings: collect }, ahead, signal),
-        { next: 'attribute' },
-      ),
-      make(
-        'rescan',
-        (store, { source }) =>
-          () =>
-            rescanNext({ ...store, source, clock, settings: rescan }, behind, signal),
-        { next: 'attribute', idleMs: 600_000 },
-      ),
+      make('start', (store, ports) => () => start(store, ports, meter, signal, schedule)),
+      ...schedule.sources.flatMap((name, index) => {
+        const [ahead, behind]: [CollectPass, CollectPass] = [{}, {}]
+        const partsOf = (store: World['store'], { sources }: Pick<Ports, 'sources'>) => {
+          const source = sources[index]
+          assert(source !== undefined, 'a worker for each source')
+          return { ...store, source, clock }
+        }
+        return [
+          make(
+            `collect/${name}`,
+            (store, ports) => () =>
+              collectNext({ ...partsOf(store, ports), settings: collect }, ahead, signal),
+            { next: 'attribute' },
+          ),
+          make(
+            `rescan/${name}`,
+            (store, ports) => () =>
+              rescanNext({ ...partsOf(store, ports), settings: rescan }, behind, signal),
+            { next: 'attribute', idleMs: 600_000 },
+          ),
+        ]
+      }),
       make('attribute', (store) => () => attributeNext({ ...store, settings: ATTRIBUTION }), {
         next: 'seal',
       }),
       make(
         'seal',
-        (store, { attestor, settler, source }) => {
+        (store, { attestor, settler }) => {
           const parts = {
             ...{ store, clock, target: settler.identity.target, attribution: ATTRIBUTION },
-            settings: { rules, receiptSecret: RECEIPT_SECRET, bounds: NO_BOUNDS },
-            sourcesRead: [source.name],
+            settings: { rules, receiptSecret: RECEIPT_SECRET, bounds: settings.bounds },
+            sourcesRead: schedule.sources,
             checkMeter: (stop: AbortSignal) => checkMeterLevel({ ...store, attestor, meter }, stop),
           }
           return () => sealNext(parts, signal)
@@ -266,7 +272,7 @@ async function start(
   { attestor, settler, meterKey }: Pick<Ports, 'attestor' | 'settler' | 'meterKey'>,
   meter: Ports['meterKey']['address'],
   signal: AbortSignal,
-  collectFromMs: number,
+  { startMs, sources }: World['schedule'],
 ): Promise<StepOutcome> {
   await bindIdentity(store.identity, {
     anchor: attestor.identity.anchorAddress,
@@ -279,7 +285,7 @@ async function start(
   await settler.checkLanes(signal).catch((error: unknown) => {
     if (!(error instanceof RetryableError)) throw error
   })
-  await store.records.addSource('main', collectFromMs - 300_000)
+  for (const name of sources) await store.records.addSource(name, startMs - 300_000)
   return 'idle'
 }
 

@@ -1,22 +1,46 @@
 import { sql } from 'kysely'
 import { batchId, batchName, eraOf, seqOf } from '../../../src/domain/ids.js'
+import type { EntryResult } from '../../../src/ports/settler.js'
 import { decodeEntry } from '../../support/test-flow.js'
 import { RECEIPT_SECRET } from './daemon.js'
 import type { FlowState } from './models/contracts.js'
 import { digestOf } from './models/meter.js'
+import type { VaultState } from './models/vault.js'
 import { FIRST_EPOCH, type World } from './world.js'
 
 export const INVARIANTS = [
-  ...['rows_recorded', 'attribution', 'applied_vs_rows', 'records_vs_totals', 'totals_fell'],
+  ...[
+    'rows_recorded',
+    'twins',
+    'attribution',
+    'applied_vs_rows',
+    'records_vs_totals',
+    'totals_fell',
+  ],
   ...['batch_changed', 'seq_gaps', 'second_digest', 'charged_vs_price', 'charged_split', 'pool'],
   ...['overpaid', 'unproven', 'applied_twice', 'refused_entries', 'unsaved_sends', 'gone_landed'],
-  ...['own_checks', 'parked_wrongly', 'identity_stops', 'bugs', 'secrets'],
+  ...[
+    'above_bounds',
+    'held_applied',
+    'closed_paid',
+    'own_checks',
+    'parked_wrongly',
+    'identity_stops',
+    'bugs',
+    'secrets',
+  ],
 ] as const
 export type Invariant = (typeof INVARIANTS)[number]
 
+/** What may become of an entry when everybody does what they should. */
+const ORDINARY: ReadonlySet<EntryResult> = new Set(['applied', 'stale', 'held', 'writtenOff'])
+
 type Wrong = (name: Invariant, what: string) => void
 
-/** Watches every block of Flow: what a customer pays is within balance, cap and entitlement. */
+/**
+ * Watches every block of Flow: what a customer pays is within balance, cap and entitlement, nothing
+ * after the vault was closed, and no charge passes that the provider has to approve.
+ */
 export function watchPayments(world: World, wrong: Wrong): void {
   const { flow } = world
   const run = flow.run
@@ -33,38 +57,55 @@ export function watchPayments(world: World, wrong: Wrong): void {
         (before.entitled !== undefined && paid > before.entitled) ||
         (before.cap !== undefined && paid > 0n && after.spent > before.cap)
       if (isOver) wrong('overpaid', `account ${account} paid ${paid}`)
+      const isMoved = before.owed !== after.owed || before.balance !== after.balance || paid !== 0n
+      if (body.kind === 'settle' && before.status === 'closed' && isMoved) {
+        wrong('closed_paid', `account ${account} paid ${paid}, and is closed`)
+      }
+      if (body.kind === 'settle' && isUnapproved(before, after, state.maxCharge)) {
+        wrong('held_applied', `account ${account} was charged what the provider has not approved`)
+      }
     }
     return outcome
   }
 }
 
+function isUnapproved(before: VaultState, after: VaultState, limit: bigint | undefined): boolean {
+  if (limit === undefined) return false
+  return [...after.records].some(([periodStart, { charged }]) => {
+    const charge = charged - (before.records.get(periodStart)?.charged ?? 0n)
+    return charge > limit && charged > (before.approved.get(periodStart) ?? 0n)
+  })
+}
+
 /** What must hold at any time, whatever is under way. */
 export async function checkChains(world: World, wrong: Wrong): Promise<void> {
-  const { flow, evm, meterKey, store } = world
+  const { flow, evm, meterKey } = world
   checkMoney(flow.state(), wrong)
   const applied = flow.events.filter(({ result }) => result === 'applied')
   const names = applied.map(
     (one) => `${one.meterEpoch}/${one.seq}/${one.accountNumber}/${one.periodStart}`,
   )
   if (new Set(names).size !== names.length) wrong('applied_twice', 'an entry was applied twice')
-  const batches = await readBatches(world)
-  const eras = await store.meters.all()
-  const epochs = eras.map(({ era, meterEpoch }) => (era === 0 ? FIRST_EPOCH : meterEpoch))
-  const stated = new Set(
-    batches.flatMap(({ id, entries }) => {
-      const batch = `${epochs[eraOf(id)]}/${seqOf(id)}`
-      return entries.map((entry) => `${batch}/${entry.accountNumber}/${entry.periodStart}`)
-    }),
-  )
-  const strange = names.filter((name) => !stated.has(name))
+  const stated = new Set(await statements(world))
+  const strange = names.filter((name) => !stated.has(name) && !world.lost.has(name))
   if (strange.length > 0) wrong('unproven', `${strange.join()} applied, and never stated by us`)
   // Once the provider has set the next one, a thief may have the key.
   const isOurs = world.rotation.next === undefined
   const ours = evm.view().anchors.filter(({ meter }) => isOurs && meter === meterKey.address)
   for (const { header } of ours) {
-    if (meterKey.digests.get(header.seq) === digestOf(header)) continue
-    wrong('second_digest', `batch ${header.seq} is anchored with another digest`)
+    if (meterKey.signed.get(header.seq)?.has(digestOf(header))) continue
+    wrong('second_digest', `batch ${header.seq} is anchored, and was never signed`)
   }
+}
+
+/** What our batches state, as Flow's events name it. */
+export async function statements(world: World): Promise<string[]> {
+  const eras = await world.store.meters.all()
+  const epochs = eras.map(({ era, meterEpoch }) => (era === 0 ? FIRST_EPOCH : meterEpoch))
+  return (await readBatches(world)).flatMap(({ id, entries }) => {
+    const batch = `${epochs[eraOf(id)]}/${seqOf(id)}`
+    return entries.map((entry) => `${batch}/${entry.accountNumber}/${entry.periodStart}`)
+  })
 }
 
 function checkMoney({ vaults, pool, earnings }: FlowState, wrong: Wrong): void {
@@ -87,6 +128,11 @@ export class SealedOnce {
 
   constructor(world: World) {
     this.#world = world
+  }
+
+  /** The store is another one, or its batches were taken over from the chain. */
+  beginAnew(): void {
+    this.#seen.clear()
   }
 
   async check(wrong: Wrong): Promise<void> {
@@ -120,7 +166,7 @@ export async function checkStore(world: World, wrong: Wrong): Promise<void> {
     if (result === undefined || saidAt === undefined || result.error?.code === 1007) continue
     if (result.height > saidAt) wrong('gone_landed', `${id} landed after it was said to be gone`)
   }
-  const refused = world.flow.events.filter(({ result }) => !['applied', 'stale'].includes(result))
+  const refused = world.flow.events.filter(({ result }) => !ORDINARY.has(result))
   if (refused.length > 0) wrong('refused_entries', refused.map(({ result }) => result).join())
   await checkParked(world, wrong)
   await checkSecrets(world, wrong)
@@ -184,7 +230,7 @@ async function checkParked({ store, flow, rounds }: World, wrong: Wrong): Promis
   }
 }
 
-async function readBatches({ store }: World) {
+export async function readBatches({ store }: World) {
   const batches = []
   for (const { id, header, manifestJson } of await store.batches.page(1n, 1_000)) {
     const bytes = (await store.batches.entries(id)).map((entry) => entry.bytes)

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { assert } from '../../../src/domain/errors.js'
 import { periodAt } from '../../../src/domain/period.js'
+import { TWIN_SOURCE } from '../../../src/domain/set-aside.js'
 import type { UsageRecord } from '../../../src/domain/usage-record.js'
 import { addUsage, NO_USAGE, type Usage } from '../../../src/domain/usage-total.js'
 import { dueOf } from '../../../src/pricing/price.js'
@@ -18,7 +19,7 @@ export interface Verdict {
 export type Tell = (what: string) => void
 
 interface Claim {
-  readonly requestId: string
+  readonly name: string
   readonly excluded: string | null
   readonly account: string | null
   readonly periodStart: bigint | null
@@ -28,7 +29,7 @@ interface Claim {
 
 /** A record that a correction has taken out of a total. */
 interface Move {
-  readonly requestId: string
+  readonly name: string
   readonly account: string | null
   readonly periodStart: bigint | null
   readonly modelId: bigint | null
@@ -45,19 +46,25 @@ export async function judge(world: World, tell: Tell): Promise<Verdict> {
     tell(`${name}: ${what}`)
   }
   const rejected = await readRejects(world)
+  const unmatched = new Set(claims.keys())
   const moves = await readMoves(world)
-  for (const { record, reject } of world.source.rows) {
-    const id = record.key.requestId
+  for (const { record, reject } of world.schedule.rows) {
+    const id = nameOf(record)
     const claim = claims.get(id)
-    claims.delete(id)
+    unmatched.delete(id)
     if (reject !== undefined) {
       if (!rejected.delete(id)) wrong('rows_recorded', `reject ${id} is not kept`)
       continue
     }
     if (claim === undefined) wrong('rows_recorded', `${id} is no record`)
     if (record.excluded !== undefined) continue
+    const twin = claims.get(twinOf(world, record) ?? '')
+    if (claim?.excluded === TWIN_SOURCE && twin?.excluded === null) continue // That one counts.
+    if (twin !== undefined && claim?.excluded === null && twin.excluded === null) {
+      wrong('twins', `${id} counts under both sources`)
+    }
     if (claim === undefined || claim.account === null || claim.seq === null) {
-      const why = whyNotBilled(world, record)
+      const why = whyNotBilled(world, record, claim?.account ?? null)
       if (why === undefined) {
         verdict.lost += 1
         tell(`lost: ${id} of ${record.payers.user} is in no batch`)
@@ -82,7 +89,7 @@ export async function judge(world: World, tell: Tell): Promise<Verdict> {
     }
     add(truth, `${account}/${periodStart}`, Number(place.modelId), record)
   }
-  for (const id of claims.keys()) {
+  for (const id of unmatched) {
     verdict.doubled += 1
     tell(`doubled: ${id} is a record of no row`)
   }
@@ -140,24 +147,42 @@ function compareApplied(
 }
 
 async function readClaims({ db }: World): Promise<Map<string, Claim>> {
-  const { rows } = await sql<Claim>`select request_id as "requestId", excluded, account,
+  const { rows } = await sql<Claim>`select source || '/' || request_id as name, excluded, account,
     period_start as "periodStart", model_id as "modelId", batch_seq as seq
     from usage_records`.execute(db)
-  return new Map(rows.map((row) => [row.requestId, row]))
+  return new Map(rows.map((row) => [row.name, row]))
 }
 
 /** The newest move of each record that Flow has sealed. */
 async function readMoves({ db }: World): Promise<Map<string, Move>> {
-  const { rows } = await sql<Move>`select moved_request_id as "requestId", to_account as account,
+  const { rows } =
+    await sql<Move>`select moved_source || '/' || moved_request_id as name, to_account as account,
     to_period_start as "periodStart", to_model_id as "modelId", counted_by as seq
     from record_moves m join corrections c on c.correction_id = m.correction_id
     where c.sealed_height is not null order by m.correction_id`.execute(db)
-  return new Map(rows.map((row) => [row.requestId, row]))
+  return new Map(rows.map((row) => [row.name, row]))
 }
 
 async function readRejects({ db }: World): Promise<Set<string>> {
-  const { rows } = await sql<{ id: string }>`select request_id as id from rejects`.execute(db)
+  const { rows } = await sql<{
+    id: string
+  }>`select source || '/' || request_id as id from rejects`.execute(db)
   return new Set(rows.map(({ id }) => id))
+}
+
+function nameOf({ key }: UsageRecord): string {
+  return `${key.source}/${key.requestId}`
+}
+
+/** The same call under another source. */
+function twinOf({ schedule }: World, { key, ...call }: UsageRecord): string | undefined {
+  const twin = schedule.rows.find(
+    ({ record }) =>
+      record.key.requestId === key.requestId &&
+      record.key.source !== key.source &&
+      record.promptTokens === call.promptTokens,
+  )
+  return twin && nameOf(twin.record)
 }
 
 function add(
@@ -174,7 +199,11 @@ function add(
 }
 
 /** Undefined where it should have been billed. */
-function whyNotBilled(world: World, { payers, startedAtMs }: UsageRecord): string | undefined {
+function whyNotBilled(
+  world: World,
+  { payers, startedAtMs }: UsageRecord,
+  attributedTo: string | null,
+): string | undefined {
   const named = [...accountsOf(world, payers.user)]
   const accounts = named.slice(-1)
   if (accounts.length === 0) return 'nobody'
@@ -183,7 +212,9 @@ function whyNotBilled(world: World, { payers, startedAtMs }: UsageRecord): strin
     if (vault === undefined) return true
     return periodAt(startedAtMs, vault.periodKind).startsAt < vault.openedPeriodStart
   })
-  return isTooEarly ? 'its vault was opened later' : undefined
+  if (isTooEarly) return 'its vault was opened later'
+  const isClosed = accounts.every((account) => vaultOf(world, account)?.status === 'closed')
+  return isClosed && attributedTo === null ? 'its vault is closed' : undefined
 }
 
 function accountsOf({ directory }: World, user: string): ReadonlySet<bigint> {

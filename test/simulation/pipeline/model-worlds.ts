@@ -36,6 +36,7 @@ import {
   signaturesOf,
 } from './models/rounds.js'
 import { ModelSettler } from './models/settler.js'
+import { beginEnding, endVault, type VaultState } from './models/vault.js'
 import { MODELS_HELD, PLANS } from './plans.js'
 import { Wire } from './wire.js'
 import { newVault, TARGET } from './world.js'
@@ -195,7 +196,8 @@ class FlowWorld {
         ...{ highestSeq: 0n, roots: new Map(), revoked: new Set<Hex>() },
       },
       vaults,
-      ...{ earnings: 0n, tokenPrice: WAD / 2n, plans: PLANS, models: MODELS_HELD },
+      ...{ earnings: 0n, tokenPrice: WAD / 2n, maxCharge: undefined },
+      ...{ plans: PLANS, models: MODELS_HELD },
       pool: [...vaults.values()].reduce((sum, { balance }) => sum + balance, 0n),
     }
     const rules = {
@@ -219,6 +221,23 @@ class FlowWorld {
   readonly tick = (): void => {
     this.nowMs += 4 * SECOND
     this.chain.advanceTo(this.nowMs)
+  }
+
+  changeVault(
+    account: bigint,
+    change: (
+      vault: VaultState,
+      terms: { readonly now: number; readonly tokenPrice: bigint },
+    ) => { readonly vault: VaultState; readonly moved: bigint },
+  ): void {
+    const now = this.chain.timeOf(this.chain.height)
+    this.chain.change((state) => {
+      const before = state.vaults.get(account)
+      if (before === undefined) throw new Error(`no vault ${account}`)
+      const { vault, moved } = change(before, { now, tokenPrice: state.tokenPrice })
+      const vaults = new Map(state.vaults).set(account, vault)
+      return { ...state, vaults, earnings: state.earnings + moved }
+    })
   }
 
   laneOf(key: string, wire = new Wire('lane', this.random)): FlowLane {
@@ -254,6 +273,16 @@ export async function modelFlow(): Promise<SettlerWorld> {
     signersOf: () => ({ threshold: 0, voters: [] }),
     nextPolicy: async () => world.policy(world.chain.state().client.lastEpoch + 1),
     nextBlock: async () => world.tick(),
+    limitCharges: async (maxCharge) => world.chain.change((state) => ({ ...state, maxCharge })),
+    approve: async ({ accountNumber, periodStart }, upTo) =>
+      world.changeVault(accountNumber, (vault) => {
+        const approved = new Map(vault.approved).set(periodStart, upTo)
+        return { vault: { ...vault, approved }, moved: 0n }
+      }),
+    close: async (account) =>
+      world.changeVault(account, (vault, terms) =>
+        endVault(beginEnding(vault, 'leaving', terms.now), terms),
+      ),
     async end() {},
   }
 }

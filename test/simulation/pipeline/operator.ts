@@ -8,10 +8,10 @@ import type { World } from './world.js'
 const ORDERED = { reason: 'a correction', by: 'the operator' }
 
 /** Writes a correction down: records go where the mapping has them now, or count nowhere. */
-export async function orderCorrection({ store, source, random }: World): Promise<boolean> {
+export async function orderCorrection({ store, schedule, random }: World): Promise<boolean> {
   try {
     if (random.next() < 0.5) await recordRemapping(store, ATTRIBUTION, undefined, ORDERED)
-    else await recordWaiver(store, [random.pick(source.rows).record.key], ORDERED)
+    else await recordWaiver(store, [random.pick(schedule.rows).record.key], ORDERED)
     return true
   } catch (error) {
     if (error instanceof TerminalError) return false // There was nothing to correct.
@@ -34,11 +34,14 @@ export async function sendCorrections(world: World): Promise<boolean> {
   return pending.length > 0
 }
 
-/** What was refused alone twice waits for an operator, who has mended the cause by now. */
-export async function releaseStops({ store }: World): Promise<void> {
-  for (const stop of await store.stops.open()) {
-    await releaseEntry(store, stop, 'parked retry-entry', ORDERED)
+/** What waits for an operator, who has mended the cause, or looked at it, by now. */
+export async function releaseStops({ store }: World): Promise<boolean> {
+  const stops = await store.stops.open()
+  for (const stop of stops) {
+    const isHeld = stop.cause.startsWith('above_')
+    await releaseEntry(store, stop, isHeld ? 'held release' : 'parked retry-entry', ORDERED)
   }
+  return stops.length > 0
 }
 
 function isDone({ flow }: World, { accountNumber, periodStart, billable, afterSeq }: CorrectBody) {

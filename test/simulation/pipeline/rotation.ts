@@ -1,14 +1,12 @@
 import { ConfigError, RetryableError, TerminalError } from '../../../src/domain/errors.js'
 import { rotateMeter } from '../../../src/pipeline/rotate-meter.js'
-import { sqlStore } from '../../../src/store/store.js'
+import { runCommand } from './command.js'
 import { ModelMeterKey } from './models/meter.js'
-import { Crash, Process } from './process.js'
+import { Crash } from './process.js'
 import type { World } from './world.js'
 
 const ORDERED = { reason: 'the key leaked', by: 'the operator' }
 const ROTATIONS_MAX = 2
-/** How far the command gets where it is killed. */
-const POINTS_MAX = 60
 
 /** The key leaks, and the provider names another meter. From now on a thief has the old key. */
 export function setNextMeter(world: World): boolean {
@@ -28,35 +26,12 @@ export function setNextMeter(world: World): boolean {
  * the settings from then on, whether the command got through or not.
  */
 export async function rotateNow(world: World): Promise<unknown> {
-  const { db, clock, random, rotation } = world
+  const { rotation } = world
   if (rotation.next === undefined) return undefined
   world.meterKey = rotation.next
-  const isKilled = !world.isCalm && random.next() < 0.5
-  const process = new Process(random, isKilled ? random.whole(0, POINTS_MAX) : undefined)
-  const { attestor, settler, meterKey } = world.ports()
-  const parts = {
-    store: process.watch(sqlStore(db.withPlugin(process), clock), 'rotate-meter', true),
-    attestor: process.watch(attestor, 'rotate-meter'),
-    settler: process.watch(settler, 'rotate-meter'),
-    meterKey: process.watch(meterKey, 'rotate-meter'),
-  }
-  let result: { readonly error: unknown } | undefined
-  rotateMeter(parts, ORDERED, process.signal).then(
-    () => {
-      result = { error: undefined }
-    },
-    (error: unknown) => {
-      result = { error }
-    },
+  const error = await runCommand(world, 'rotate-meter', (parts, signal) =>
+    rotateMeter(parts, ORDERED, signal),
   )
-  while (result === undefined) {
-    const done = process.next()
-    if (done !== undefined) world.trace(() => `    ${done}`)
-    await process.settle()
-  }
-  await process.kill()
-  const { error } = result
-  world.trace(() => `! rotate-meter: ${error === undefined ? 'done' : String(error)}`)
   if (error === undefined || isCode(error, 'same_meter')) {
     rotation.next = undefined
     return undefined
@@ -67,6 +42,6 @@ export async function rotateNow(world: World): Promise<unknown> {
   return isExpected ? undefined : error
 }
 
-function isCode(error: unknown, code: string): boolean {
+export function isCode(error: unknown, code: string): boolean {
   return (error instanceof TerminalError || error instanceof ConfigError) && error.code === code
 }

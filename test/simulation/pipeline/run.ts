@@ -1,14 +1,18 @@
 import { mappingVersion } from '../../../src/pipeline/attribute.js'
 import { entriesToRestate } from '../../../src/pipeline/restate.js'
+import { checkBounds } from './charge-bounds.js'
 import { AS_IT_IS, ATTRIBUTION, Daemon, isIdentityError, type Wiring } from './daemon.js'
+import { emptyDatabase } from './database.js'
 import { checkChains, checkStore, type Invariant, SealedOnce, watchPayments } from './invariants.js'
 import { judge, type Verdict } from './judge.js'
 import { releaseStops, sendCorrections } from './operator.js'
+import { approveHeld } from './owners.js'
 import { Process } from './process.js'
+import { adoptNow, backUp, restore } from './restore.js'
 import { rotateNow } from './rotation.js'
 import { scheduleOf } from './schedule.js'
 import { makeTrouble } from './trouble.js'
-import { emptyDatabase, openVault, type Trace, World } from './world.js'
+import { openVault, type Trace, World } from './world.js'
 
 /** How a schedule ended. */
 export interface Outcome extends Verdict {
@@ -79,6 +83,7 @@ class Run {
     await this.#daemon.kill()
     await this.#checkAlways()
     await checkStore(world, this.#note)
+    await checkBounds(world, this.#note)
     const verdict = await judge(world, (what) => this.#wrong.push(what))
     for (const [name, count] of Object.entries(verdict.invariants)) {
       this.#found[name] = (this.#found[name] ?? 0) + count
@@ -104,6 +109,7 @@ class Run {
     const world = this.#world
     const { random, schedule } = world
     const isFree = !this.#daemon.process.isInTransaction
+    if (isFree) await this.#copyOrLose()
     if (isFree && random.next() < 0.03) {
       world.pass(random.whole(1, 15) * 1_000)
       if (random.next() < schedule.troubleShare) await makeTrouble(world)
@@ -112,6 +118,19 @@ class Run {
       if (random.next() < schedule.troubleShare) await makeTrouble(world)
     }
     if (this.#daemon.isGone) await this.#restart()
+  }
+
+  async #copyOrLose(): Promise<void> {
+    const world = this.#world
+    const { restore: plan } = world.schedule
+    if (plan === undefined || world.isRestored || world.nowMs < plan.copiedAtMs) return
+    if (world.backup === undefined) await backUp(world)
+    if (world.nowMs < plan.lostAtMs) return
+    await this.#daemon.kill()
+    await this.#checkAlways()
+    await restore(world)
+    this.#sealedOnce.beginAnew()
+    await this.#restart()
   }
 
   /** Until something is due, and often some more. */
@@ -134,7 +153,8 @@ class Run {
     if (process.isCrashed) this.#crashes += 1
     // Revoked, ahead of us by a thief's batch, or given its next key too early: what has to stop it.
     const isRotating = world.rotation.next !== undefined
-    if (ended !== undefined && !(isRotating && isIdentityError(ended))) {
+    const isStopped = ended !== undefined && isIdentityError(ended)
+    if (ended !== undefined && !(isStopped && (isRotating || world.isRestored))) {
       const kind = isIdentityError(ended) ? 'identity_stops' : 'bugs'
       this.#note(kind, (ended.stack ?? ended.message).split('\n').slice(0, 4).join(' | '))
     }
@@ -144,7 +164,14 @@ class Run {
     if (!world.isCalm) world.pass(world.random.pick([1_000, 30_000, 30_000, 600_000]))
     const failure = await rotateNow(world)
     if (failure !== undefined) this.#note('bugs', `rotate-meter: ${String(failure)}`)
+    if (isStopped && world.isRestored) await this.#adopt()
     this.#daemon = this.#boot()
+  }
+
+  async #adopt(): Promise<void> {
+    const failure = await adoptNow(this.#world)
+    if (failure !== undefined) this.#note('bugs', `adopt: ${String(failure)}`)
+    this.#sealedOnce.beginAnew()
   }
 
   #boot(): Daemon {
@@ -176,6 +203,7 @@ class Run {
       await this.#untilIdle()
       await sendCorrections(world)
       await releaseStops(world)
+      await approveHeld(world)
       if (await this.#isAtRest()) return true
       world.pass(30_000 + world.random.whole(0, 30_000))
     }
@@ -191,10 +219,10 @@ class Run {
   }
 
   async #isAtRest(): Promise<boolean> {
-    const { store, source, nowMs } = this.#world
+    const { store, schedule, nowMs } = this.#world
     const { records, rejects } = await store.records.counts()
-    if (records + rejects < source.rows.length) return false
-    if (source.rows.some(({ visibleAtMs }) => visibleAtMs > nowMs)) return false
+    if (records + rejects < schedule.rows.length) return false
+    if (schedule.rows.some(({ visibleAtMs }) => visibleAtMs > nowMs)) return false
     const version = await mappingVersion({ ...store, settings: ATTRIBUTION })
     if (version === undefined) return false
     if ((await store.records.unattributed(version, 1)).length > 0) return false
@@ -203,6 +231,7 @@ class Run {
     const final = (states.settled ?? 0) + (states.superseded ?? 0) + (states.parked ?? 0)
     const all = Object.values(states).reduce((sum, count) => sum + count, 0)
     if ((await store.stops.open()).length > 0) return false
+    if ((await store.batches.refused(100)).some(({ result }) => result === 'held')) return false
     if (final < all || (await store.corrections.pending()).length > 0) return false
     if ((await store.corrections.recountable(1)).length > 0) return false
     return (await entriesToRestate(store, nowMs)).length === 0

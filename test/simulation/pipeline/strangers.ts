@@ -85,11 +85,11 @@ export const strangers = {
     changeVault(world, (vault, now, state) => pay(vault, 0n, { ...state, now })),
   somebodyDeposits: (world: World) => {
     const units = BigInt(world.random.whole(1, 500)) * 10_000_000n
-    changeVault(world, (vault) => ({
-      vault: { ...vault, balance: vault.balance + units },
-      moved: 0n,
-      deposited: units,
-    }))
+    changeVault(world, (vault) => {
+      if (vault.status === 'closed') return vault
+      const balance = vault.balance + units
+      return { vault: { ...vault, balance }, moved: 0n, deposited: units }
+    })
   },
   customerWithdraws: (world: World) =>
     changeVault(world, (vault, _now, { tokenPrice }) => {

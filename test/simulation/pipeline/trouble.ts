@@ -1,6 +1,8 @@
 import { periodAt } from '../../../src/domain/period.js'
 import { planIn } from './models/vault.js'
-import { orderCorrection, sendCorrections } from './operator.js'
+import { orderCorrection, releaseStops, sendCorrections } from './operator.js'
+import { owners } from './owners.js'
+import { DONE_AGAIN } from './restore.js'
 import { setNextMeter } from './rotation.js'
 import { strangers } from './strangers.js'
 import { changeVault, openVault, type World } from './world.js'
@@ -13,6 +15,7 @@ type Trouble = (world: World) => unknown
 /** What happens outside of our process at any time. Most of it is everyday life. */
 const ALL = {
   ...strangers,
+  ...owners,
   evmReorganises: ({ evm, random }) => {
     const depth = random.whole(1, 3)
     const isEmpty = Array.from({ length: depth }, (_, lag) => evm.view(lag).txs.length)
@@ -46,6 +49,7 @@ const ALL = {
   flowNumberBurnt: ({ flow, flowKeys, random }) => flow.burn(random.pick(flowKeys)),
   correctionOrdered: orderCorrection,
   correctionSent: sendCorrections,
+  stopsReleased: releaseStops,
   /** As a contract that has a bug for one vault would. */
   flowEntryBreaks: ({ flow, random }) => {
     const isOver = flow.rules.breaking.size > 0
@@ -101,6 +105,7 @@ export async function makeTrouble(world: World): Promise<void> {
   const { troubles } = world.schedule
   for (let tries = 0; tries < TRIES_MAX && troubles.length > 0; tries += 1) {
     const name = world.random.pick(troubles)
+    if (world.backup !== undefined && DONE_AGAIN.has(name)) continue
     if ((await ALL[name](world)) === false) continue
     world.trace(() => `* ${name}`)
     return

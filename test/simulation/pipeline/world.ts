@@ -1,12 +1,11 @@
-import Database from 'better-sqlite3'
-import { type Kysely, sql } from 'kysely'
+import type { Kysely } from 'kysely'
 import { Random } from '../../../devnet/litellm/random.js'
 import { type Hash, hash } from '../../../src/domain/bytes.js'
 import { periodAt } from '../../../src/domain/period.js'
 import type { Store } from '../../../src/ports/stores.js'
-import { openSqlite } from '../../../src/store/sqlite.js'
 import { sqlStore } from '../../../src/store/store.js'
 import type { Tables } from '../../../src/store/tables.js'
+import type { Backup } from './database.js'
 import { ModelAttestor } from './models/attestor.js'
 import type { FlowState } from './models/contracts.js'
 import { EvmChain } from './models/evm.js'
@@ -37,7 +36,7 @@ export class World {
   readonly schedule: Schedule
   readonly trace: Trace
   readonly random: Random
-  readonly wires: Readonly<Record<'source' | 'evm' | 'da' | 'flow', Wire>>
+  readonly wires: Readonly<Record<'source' | 'other' | 'evm' | 'da' | 'flow', Wire>>
   /** The one in our settings. */
   meterKey = new ModelMeterKey('ours')
   /** Revoked, and in other hands. */
@@ -53,7 +52,7 @@ export class World {
   readonly sent = new Set<string>()
   /** Those of Flow that were said to be gone, and at which height. */
   readonly saidGone = new Map<string, number>()
-  readonly source: ModelSource
+  readonly sources: readonly ModelSource[]
   readonly db: Kysely<Tables>
   /** As operators' tools have it: without crash points. */
   readonly store: Store
@@ -62,6 +61,12 @@ export class World {
   skewMs = 0
   /** Whoever named an account for a payer, ever. */
   readonly directory = new Map<string, Set<bigint>>()
+  /** Statements of batches that were lost with the store. */
+  readonly lost = new Set<string>()
+  /** What the store held when it was copied; absent before that. */
+  backup: Backup | undefined
+  /** The store was lost, and the copy took its place. */
+  isRestored = false
   isCalm = false
 
   constructor(schedule: Schedule, db: Kysely<Tables>, trace: Trace) {
@@ -74,6 +79,7 @@ export class World {
     const now = () => this.nowMs
     this.wires = {
       source: new Wire('source', random),
+      other: new Wire('source', random),
       evm: new Wire('attestor', random),
       da: new Wire('attestor', random),
       flow: new Wire('settler', random),
@@ -90,9 +96,12 @@ export class World {
     const rules = { target: TARGET, meterDelay, rootsHeld, entriesMax: computationMax, breaking }
     this.flow = new FlowChain(random, this.nowMs - 800, this.#firstState(client), rules)
     const { rows, settings } = schedule
-    const wire = this.wires.source
     const { rowsMax } = settings
-    this.source = new ModelSource({ name: 'main', rows, rowsMax, wire, random, nowMs: now })
+    this.sources = schedule.sources.map((name, index) => {
+      const own = rows.filter(({ record }) => record.key.source === name)
+      const wire = index === 0 ? this.wires.source : this.wires.other
+      return new ModelSource({ name, rows: own, rowsMax, wire, random, nowMs: now })
+    })
     this.store = sqlStore(db, this.clock)
     this.#setFaults()
   }
@@ -111,7 +120,7 @@ export class World {
     const [first = '', ...more] = this.flowKeys
     const laneOf = (key: string) => new FlowLane(key, flow, wires.flow, told)
     const settler = new ModelSettler(flow, wires.flow, [laneOf(first), ...more.map(laneOf)])
-    return { attestor, settler, meterKey: this.meterKey, source: this.source }
+    return { attestor, settler, meterKey: this.meterKey, sources: this.sources }
   }
 
   get flowKeys(): string[] {
@@ -144,7 +153,7 @@ export class World {
 
   #setFaults(): void {
     this.evm.emptyShare = 0.3
-    for (const name of ['source', 'evm', 'da', 'flow'] as const) {
+    for (const name of ['source', 'other', 'evm', 'da', 'flow'] as const) {
       this.wires[name].faults = this.schedule.wires[name]
     }
   }
@@ -168,6 +177,7 @@ export class World {
       earnings: 0n,
       pool,
       tokenPrice: WAD / 2n,
+      maxCharge: undefined,
       plans: PLANS,
       models: MODELS_HELD,
     }
@@ -185,10 +195,12 @@ export function newVault(
     openedPeriodStart: opened,
     floor: 0,
     plans: [{ fromPeriodStart: opened, planId: `${periodKind}-1` }],
+    ...{ status: 'open', endsAt: undefined },
     ...{ isAutopayOn: true, isPaused: false, cap: undefined, entitled: undefined },
     balance: tokens * TOKENS,
     ...{ owed: 0n, charged: 0n, paid: 0n, writtenOff: 0n, spent: 0n, spentIn: 0 },
     records: new Map(),
+    approved: new Map(),
   }
 }
 
@@ -224,53 +236,4 @@ export function openVault({ flow, nowMs }: World, account: bigint): void {
     const vaults = new Map(state.vaults).set(account, vault)
     return { ...state, vaults, pool: state.pool + vault.balance }
   })
-}
-
-let database: Kysely<Tables> | undefined
-let tables: readonly string[] = []
-
-/** One database in memory for all schedules: emptied each time, since migrations take longer. */
-export async function emptyDatabase(): Promise<Kysely<Tables>> {
-  if (database === undefined) {
-    keepStatements()
-    database = openSqlite(':memory:')
-    await sqlStore(database, { now: () => 0 }).migrate()
-    tables = await referringFirst(database)
-    return database
-  }
-  for (const name of tables) await database.deleteFrom(name as keyof Tables).execute()
-  return database
-}
-
-/** Each table before those that it refers to. To switch keys off instead forgets every statement. */
-async function referringFirst(db: Kysely<Tables>): Promise<string[]> {
-  const names = (await db.introspection.getTables()).flatMap(tableName)
-  const { rows } = await sql<{ name: string; to: string }>`select t.name, k."table" as "to"
-    from sqlite_schema t, pragma_foreign_key_list(t.name) k
-    where t.type = 'table' and k."table" <> t.name`.execute(db)
-  const left = new Set(names)
-  const ordered: string[] = []
-  while (left.size > 0) {
-    const referred = new Set(rows.flatMap(({ name, to }) => (left.has(name) ? [to] : [])))
-    const free = [...left].filter((name) => !referred.has(name))
-    if (free.length === 0) throw new Error(`tables refer to each other: ${[...left].join()}`)
-    for (const name of free) left.delete(name)
-    ordered.push(...free)
-  }
-  return ordered
-}
-
-/** To prepare a statement takes longer than to run it, and a schedule runs thousands. */
-function keepStatements(): void {
-  const prepare = Database.prototype.prepare
-  const known = new Map<string, unknown>()
-  Database.prototype.prepare = function (this: Database.Database, source: string) {
-    const statement = known.get(source) ?? prepare.call(this, source)
-    known.set(source, statement)
-    return statement as never
-  }
-}
-
-function tableName({ name, isView }: { name: string; isView: boolean }): string[] {
-  return isView ? [] : [name]
 }

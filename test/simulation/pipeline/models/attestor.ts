@@ -1,8 +1,9 @@
-import type { Anchor, BatchHeader } from '../../../../src/domain/batch.js'
+import { type Anchor, type BatchHeader, isSameHeader } from '../../../../src/domain/batch.js'
 import type { Hex } from '../../../../src/domain/bytes.js'
 import { ConfigError } from '../../../../src/domain/errors.js'
 import type { PolicyProof } from '../../../../src/domain/proof.js'
 import type {
+  AnchorHistory,
   Attestor,
   MeterState,
   PolicyEpochs,
@@ -11,7 +12,8 @@ import type {
 } from '../../../../src/ports/attestor.js'
 import type { Call, Lane } from '../../../../src/ports/lane.js'
 import type { Wire } from '../wire.js'
-import { type Anchored, type EvmBody, type EvmChain, lastOf } from './evm.js'
+import { type EvmBody, type EvmChain, lastOf } from './evm.js'
+import { meterOf, NOBODY } from './meter.js'
 import {
   type ClosedRound,
   MISSED_AFTER_ROUNDS,
@@ -40,7 +42,7 @@ export interface ModelAttestorParts {
 const BACKOFF_ROUNDS_MAX = 16
 
 /** Anchor contract, FDC, Relay and DA layer of the model. */
-export class ModelAttestor implements Attestor, PolicyFollower {
+export class ModelAttestor implements Attestor, AnchorHistory, PolicyFollower {
   readonly identity = { chainId: 114, anchorAddress: `0x${'22'.repeat(20)}` as Hex }
   readonly lane: Lane
   readonly serverAnswers: ServerAnswer[] = []
@@ -65,8 +67,23 @@ export class ModelAttestor implements Attestor, PolicyFollower {
     const { anchors } = this.#look(signal)
     const found = anchors.find((one) => one.meter === meter && one.header.seq === header.seq)
     if (found === undefined) return undefined
-    if (isSameHeader(found, header)) return found.anchor
+    if (isSameHeader(found.header, header)) return found.anchor
     throw new ConfigError('another_root_anchored', `batch ${header.seq}`)
+  }
+
+  async anchoredHeaders(
+    meter: Hex,
+    isKnown: (header: BatchHeader) => boolean,
+    signal: AbortSignal,
+  ): Promise<readonly BatchHeader[]> {
+    const { anchors } = this.#look(signal)
+    const headers = anchors.filter((one) => one.meter === meter).map(({ header }) => header)
+    return headers.slice(headers.findLastIndex(isKnown) + 1)
+  }
+
+  signerOf(header: BatchHeader, signature: Hex): Hex | undefined {
+    const meter = meterOf(header, signature)
+    return meter === NOBODY ? undefined : meter
   }
 
   anchorCall(header: BatchHeader, signature: Hex): Call {
@@ -202,16 +219,6 @@ export class ModelAttestor implements Attestor, PolicyFollower {
 export function policyProofOf(rounds: Rounds, rewardEpoch: number): PolicyProof {
   const policy = rounds.policyBytes(rewardEpoch)
   return { rewardEpoch, policy, signatures: signaturesOf(rewardEpoch - 1, policyMessage(policy)) }
-}
-
-function isSameHeader({ header }: Anchored, other: BatchHeader): boolean {
-  return (
-    header.root === other.root &&
-    header.prevRoot === other.prevRoot &&
-    header.sealedAt === other.sealedAt &&
-    header.target === other.target &&
-    header.manifest === other.manifest
-  )
 }
 
 function isSameAnchor(a: Anchor, b: Anchor): boolean {

@@ -47,6 +47,8 @@ export interface FlowState {
   readonly pool: bigint
   /** Wad for a whole token; 0: stale. */
   readonly tokenPrice: bigint
+  /** Wad above which the charge of an entry waits for the provider; absent: none does. */
+  readonly maxCharge: bigint | undefined
   readonly plans: ReadonlyMap<string, Plan>
   readonly models: readonly string[]
 }
@@ -181,8 +183,9 @@ function settleBytes(state: FlowState, bytes: Hex, seq: bigint, now: number) {
     return { accountNumber, periodStart, seq, meterEpoch, result }
   }
   if (vault === undefined) return { state, event: event('unknownAccount') }
-  const { tokenPrice, plans } = state
-  const settled = settleEntry(vault, entry, { seq, meterEpoch, now, tokenPrice, plans })
+  const { tokenPrice, plans, maxCharge } = state
+  const terms = { seq, meterEpoch, now, tokenPrice, plans, maxCharge }
+  const settled = settleEntry(vault, entry, terms)
   const vaults = new Map(state.vaults).set(accountNumber, settled.vault)
   const earnings = state.earnings + settled.moved
   return { state: { ...state, vaults, earnings }, event: event(settled.result) }

@@ -58,6 +58,7 @@ export class ModelSource implements UsageSource {
       records: random.next() < 0.1 ? [...records, ...records.slice(0, 1)] : records,
       rejects: inside.flatMap((row) => rejectOf(row)),
       range: { fromMs: range.fromMs, untilMs },
+      areIdsGlobal: true,
     }
   }
 

@@ -61,7 +61,7 @@ export class ModelSettler implements Settler {
   async vaults(signal: AbortSignal): Promise<readonly Vault[]> {
     return [...this.#look(signal).vaults].map(([account, vault]) => ({
       account: accountNumber(account),
-      isOpen: true,
+      isOpen: vault.status !== 'closed',
       periodKind: vault.periodKind,
       openedPeriodStart: vault.openedPeriodStart,
       floor: vault.floor,

@@ -16,6 +16,10 @@ export interface PeriodRecord {
 
 /** SubscriptionVaults.Vault. Wad and units; seconds. */
 export interface VaultState {
+  /** `leaving`: by its customer; `closing`: by the provider. */
+  readonly status: 'open' | 'leaving' | 'closing' | 'closed'
+  /** From when on anybody may end it; absent without notice. */
+  readonly endsAt: number | undefined
   readonly periodKind: PeriodKind
   readonly openedPeriodStart: number
   readonly floor: number
@@ -33,6 +37,8 @@ export interface VaultState {
   readonly spent: bigint
   readonly spentIn: number
   readonly records: ReadonlyMap<number, PeriodRecord>
+  /** By period, up to where its charges are approved. */
+  readonly approved: ReadonlyMap<number, bigint>
 }
 
 const UNITS = 100_000_000n
@@ -54,11 +60,13 @@ export interface SettleTerms {
   /** Wad for a whole token; 0: payment waits. */
   readonly tokenPrice: bigint
   readonly plans: ReadonlyMap<string, Plan>
+  /** Wad above which the charge of one entry has to be approved; absent: none has. */
+  readonly maxCharge: bigint | undefined
 }
 
 /** Charges what one entry adds to its period, and pays what can be paid. Never throws. */
 export function settleEntry(vault: VaultState, entry: Entry, terms: SettleTerms): Settled {
-  const { seq, meterEpoch, plans } = terms
+  const { seq, meterEpoch, plans, maxCharge } = terms
   const last = vault.records.get(entry.periodStart) ?? NOTHING_APPLIED
   const refused = (result: EntryResult): Settled => ({ vault, result, moved: 0n })
   const fault = faultOf(vault, entry.periodStart, terms.now)
@@ -73,9 +81,66 @@ export function settleEntry(vault: VaultState, entry: Entry, terms: SettleTerms)
   const price = dueOf(plan, entry.rows)
   if (price >= PRICE_END) return refused('malformed')
   const charged = most(price, last.charged)
+  const charge = charged - last.charged
+  const isApproved = charged <= (vault.approved.get(entry.periodStart) ?? 0n)
+  if (maxCharge !== undefined && charge > maxCharge && !isApproved) return refused('held')
   const record = { meterEpoch, lastSeq: seq, billable, charged, rows: entry.rows }
   const records = new Map(vault.records).set(entry.periodStart, record)
-  return { ...pay({ ...vault, records }, charged - last.charged, terms), result: 'applied' }
+  if (vault.status === 'closed') {
+    return { ...refused('writtenOff'), vault: writeOff({ ...vault, records }, charge) }
+  }
+  return { ...pay({ ...vault, records }, charge, terms), result: 'applied' }
+}
+
+/** A charge of a closed vault, which nobody will pay. */
+function writeOff(vault: VaultState, charge: bigint): VaultState {
+  return {
+    ...vault,
+    charged: vault.charged + charge,
+    writtenOff: vault.writtenOff + charge,
+  }
+}
+
+/** Gives notice. @throws what the transaction reverts with */
+export function beginEnding(
+  vault: VaultState,
+  status: 'leaving' | 'closing',
+  endsAt: number,
+): VaultState {
+  if (vault.status !== 'open') throw new Error('beginEnding: it is closed, or will be')
+  return { ...vault, status, endsAt }
+}
+
+/** A customer takes the own notice back. @throws what the transaction reverts with */
+export function stay(vault: VaultState): VaultState {
+  if (vault.status !== 'leaving') throw new Error('stay: the notice is not its customer’s')
+  return { ...vault, status: 'open', endsAt: undefined }
+}
+
+/**
+ * Closes a vault whose notice is over: pays what is owed, and writes off what cannot be paid. Who
+ * leaves pays whatever the limits say.
+ *
+ * @throws what the transaction reverts with
+ */
+export function endVault(
+  vault: VaultState,
+  terms: Pick<SettleTerms, 'now' | 'tokenPrice'>,
+): { readonly vault: VaultState; readonly moved: bigint } {
+  const { endsAt, status } = vault
+  if (endsAt === undefined || terms.now < endsAt) throw new Error('end: not yet, or not asked for')
+  const none = { isAutopayOn: true, isPaused: false, cap: undefined, entitled: undefined }
+  const { vault: paid, moved } = pay(
+    status === 'leaving' ? { ...vault, ...none } : vault,
+    0n,
+    terms,
+  )
+  if (terms.tokenPrice === 0n && paid.balance > 0n && payableOf(paid, paid.owed, paid.spent) > 0n) {
+    throw new Error('end: no price of the token')
+  }
+  const { owed } = paid
+  const closed = { status: 'closed', endsAt: undefined, owed: 0n } as const
+  return { moved, vault: { ...paid, ...closed, writtenOff: paid.writtenOff + owed } }
 }
 
 /** Adds a charge to what is owed, and pays of that what balance and limits allow. */
@@ -107,7 +172,8 @@ export function pay(
 }
 
 /**
- * Lowers what is applied of a period, and gives back: first what is owed, then what was paid.
+ * Lowers what is applied of a period, and gives back: first what is owed, then what was written
+ * off, then what was paid.
  *
  * @throws what the transaction reverts with
  */
@@ -130,7 +196,8 @@ export function correctVault(
   records.set(periodStart, { meterEpoch, lastSeq, billable, charged, rows: last.rows })
   const back = last.charged - charged
   const owed = least(back, vault.owed)
-  const refunded = back - owed
+  const writtenOff = least(back - owed, vault.writtenOff)
+  const refunded = back - owed - writtenOff
   if (refunded > 0n && tokenPrice === 0n) throw new Error('correct: no price of the token')
   const moved = refunded === 0n ? 0n : (refunded * UNITS + tokenPrice - 1n) / tokenPrice
   return {
@@ -140,6 +207,7 @@ export function correctVault(
       records,
       owed: vault.owed - owed,
       charged: vault.charged - back,
+      writtenOff: vault.writtenOff - writtenOff,
       paid: vault.paid - refunded,
       balance: vault.balance + moved,
     },
