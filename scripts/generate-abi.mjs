@@ -48,6 +48,7 @@ const wanted = [
       'toSigningPolicyHash',
     ],
   ],
+  ['submissionAbi', 'ISubmission', ['submitSignatures']],
 ]
 
 function flareAbi(name) {

@@ -145,24 +145,22 @@ export class Chain {
     }
   }
 
+  /** Sends without waiting. It is mined before what the same account sends later. */
+  async send({ value = 0n, gas = GAS, ...rest }: Call): Promise<string> {
+    const fields = { ...rest, value: `0x${value.toString(16)}`, gas: quantity(gas) }
+    const sent = this.#lastSend.then(() => this.rpc('eth_sendTransaction', [fields]))
+    this.#lastSend = sent.catch(() => {})
+    return (await sent) as string
+  }
+
   /**
    * Sends a transaction from one of the node's own accounts and waits until it is in a block. The
    * node gives the nonce, so any number may be under way.
    *
-   * @param call `to` is left out to deploy.
    * @throws Error when it reverted.
    */
-  async transact(call: {
-    from: string
-    to?: string
-    data: string
-    value?: bigint
-  }): Promise<Receipt> {
-    const { value = 0n, ...rest } = call
-    const fields = { ...rest, value: `0x${value.toString(16)}`, gas: quantity(GAS) }
-    const sent = this.#lastSend.then(() => this.rpc('eth_sendTransaction', [fields]))
-    this.#lastSend = sent.catch(() => {})
-    const hash = (await sent) as string
+  async transact(call: Call): Promise<Receipt> {
+    const hash = await this.send(call)
     const deadlineMs = performance.now() + RECEIPT_MS_MAX
     for (;;) {
       const receipt = await this.receipt(hash)
@@ -172,6 +170,16 @@ export class Chain {
       await sleep(RECEIPT_POLL_MS, undefined, { signal: this.#signal })
     }
   }
+}
+
+export interface Call {
+  readonly from: string
+  /** Left out to deploy. */
+  readonly to?: string
+  readonly data: string
+  readonly value?: bigint
+  /** Less than the usual limit, so that several fit into a block. */
+  readonly gas?: number
 }
 
 interface RawBlock {

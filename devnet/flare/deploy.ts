@@ -50,9 +50,12 @@ export interface Contracts {
   readonly fdcHub: Deployed
   readonly fdcVerification: Deployed
   readonly usageAnchor: Deployed
+  readonly submission: Deployed
+  /** Hides what is relayed through it from readers of transactions. */
+  readonly encodingRelayer: Deployed
 }
 
-/** Puts the stand-ins and the anchor on a fresh chain. Takes a block for each of ten transactions. */
+/** Puts the stand-ins and the anchor on a fresh chain. Takes a block for each transaction. */
 export async function deployContracts(parts: DeployParts): Promise<Contracts> {
   const { chain, governance } = parts
   const artifact = await compiledContracts()
@@ -70,6 +73,8 @@ export async function deployContracts(parts: DeployParts): Promise<Contracts> {
   const fdcHub = await deploy('FdcHub', [feeConfigurations.address])
   const fdcVerification = await deploy('FdcVerification', [registry.address])
   const usageAnchor = await deploy('UsageAnchor')
+  const submission = await deploy('Submission')
+  const encodingRelayer = await deploy('EncodingRelayer')
 
   await send(chain, governance, feeConfigurations, 'setTypeAndSourceFee', [
     nameBytes(EVM_TRANSACTION),
@@ -83,11 +88,12 @@ export async function deployContracts(parts: DeployParts): Promise<Contracts> {
     FdcRequestFeeConfigurations: feeConfigurations,
     FdcHub: fdcHub,
     FdcVerification: fdcVerification,
+    Submission: submission,
   })
   for (const [name, { address }] of names) {
     await send(chain, governance, registry, 'register', [name, address])
   }
-  const daemonContracts = { fdcHub, fdcVerification, usageAnchor }
+  const daemonContracts = { fdcHub, fdcVerification, usageAnchor, submission, encodingRelayer }
   return {
     ...{ registry, systemsManager, relay, feeConfigurations, ...daemonContracts },
     pastRelays: [],

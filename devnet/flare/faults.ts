@@ -13,6 +13,8 @@ export type FlareFaultKind =
   | { readonly kind: 'policyLate' }
   /** A round with requests of others than the neighbours gets no root. */
   | { readonly kind: 'missedRound' }
+  /** Such a round's root is relayed so that nobody reads the signatures in the transaction. */
+  | { readonly kind: 'encodedRelay' }
   /** A request of others than the neighbours is not confirmed, though its round is. */
   | { readonly kind: 'droppedRequest' }
   /** A round's proofs are served only so long after its root. */

@@ -4,6 +4,7 @@ import { concat, dataLength, hashMessage, keccak256, type SigningKey, toBeHex } 
 export const FDC_PROTOCOL_ID = 200
 
 const RELAY_SELECTOR = '0xb59589d1'
+const SUBMIT_SIGNATURES_SELECTOR = '0x57eed580'
 
 export interface Voter {
   readonly address: string
@@ -96,6 +97,21 @@ export function relayCalldata(
     concat([toBeHex(v, 1), r, s, toBeHex(index, 2)]),
   )
   return concat([RELAY_SELECTOR, policy, message, toBeHex(signatures.length, 2), ...packed])
+}
+
+/**
+ * Calldata of `Submission.submitSignatures()` for a provider's signature: after the selector come
+ * entries of protocol u8, round u32, size u16 and payload. A payload of type 0 has the message.
+ */
+export function submissionCalldata(
+  { protocolId, votingRoundId }: Pick<RoundMessage, 'protocolId' | 'votingRoundId'>,
+  { v, r, s }: Omit<IndexedSignature, 'index'>,
+  message?: string,
+): string {
+  const kind = message === undefined ? ['0x01'] : ['0x00', message]
+  const payload = concat([...kind, toBeHex(v, 1), r, s])
+  const head = [toBeHex(protocolId, 1), toBeHex(votingRoundId, 4), toBeHex(dataLength(payload), 2)]
+  return concat([SUBMIT_SIGNATURES_SELECTOR, ...head, payload])
 }
 
 function bytesOf(hash: string): Uint8Array {

@@ -1,7 +1,7 @@
-import { Interface, keccak256 } from 'ethers'
+import { getBytes, Interface, keccak256 } from 'ethers'
 import { CHAIN_ID } from './anvil.js'
 import type { Chain, Head } from './chain.js'
-import { type Contracts, relayFor } from './deploy.js'
+import { type Contracts, type Deployed, relayFor } from './deploy.js'
 import { type EpochParams, roundAt, roundStart } from './epochs.js'
 import {
   decodeRequest,
@@ -23,6 +23,7 @@ import {
   relayCalldata,
   type SigningPolicy,
   signHash,
+  submissionCalldata,
 } from './formats.js'
 import { MerkleTree } from './merkle.js'
 import type { Policies } from './policies.js'
@@ -47,6 +48,8 @@ export interface RoundsParts {
 
 /** On Flare the providers choose for 45 s after a round of 90. */
 const CHOOSE_SHARE = 0.5
+/** 21000, and 16 for each of some 120 bytes. */
+const SUBMISSION_GAS = 100_000
 
 /**
  * The providers' work on voting rounds, in the phases of Flare: collect the requests of a round, for
@@ -107,8 +110,14 @@ export class Rounds {
     const { root, attestations } = attest(round, confirmed)
     const present = presentVoters(policy.voters, faults.absentVoters())
     const { address: to, digests } = relayFor(contracts, round)
-    const data = signedRoot(policy, round, root, digests, present)
-    await chain.transact({ from: finalizer, to, data })
+    const { relay: data, submissions } = signed(policy, round, root, digests, present)
+    for (const data of submissions) {
+      const to = contracts.submission.address
+      await chain.send({ from: finalizer, to, data, gas: SUBMISSION_GAS })
+    }
+    const isEncoded = hasStrangers && faults.take('encodedRelay') !== undefined
+    const call = isEncoded ? encoded(contracts.encodingRelayer, to, data) : { to, data }
+    await chain.transact({ from: finalizer, ...call })
     const delayMs = faults.take('lateProofs')?.delayMs ?? 0
     proofs.publish(round, attestations, delayMs)
   }
@@ -180,27 +189,48 @@ export function attest(
   return { root: tree.root, attestations }
 }
 
-/**
- * Relay calldata with the signatures of all voters, more than it takes.
- *
- * @param present the addresses of those who sign; all unless told
- */
+/** Relay calldata with the signatures of all voters, more than it takes. */
 export function signedRoot(
   policy: SigningPolicy,
   round: number,
   merkleRoot: string,
   digests: Digests = 'bound',
-  present?: ReadonlySet<string>,
 ): string {
-  const message = messageBytes({
-    protocolId: FDC_PROTOCOL_ID,
-    votingRoundId: round,
-    isSecureRandom: false,
-    merkleRoot,
-  })
+  return signed(policy, round, merkleRoot, digests).relay
+}
+
+/**
+ * The signatures of all voters under a root, as the Relay takes them at once, and as each submits
+ * its own: with the message and without, in turn.
+ *
+ * @param present the addresses of those who sign; all unless told
+ */
+function signed(
+  policy: SigningPolicy,
+  round: number,
+  merkleRoot: string,
+  digests: Digests,
+  present?: ReadonlySet<string>,
+): { relay: string; submissions: string[] } {
+  const head = { protocolId: FDC_PROTOCOL_ID, votingRoundId: round }
+  const message = messageBytes({ ...head, isSecureRandom: false, merkleRoot })
   const hash = messageHash(digests, CHAIN_ID, message)
   const signatures = policy.voters.flatMap(({ address }, index) =>
     present?.has(address) === false ? [] : { ...signHash(keyOf(address), hash), index },
   )
-  return relayCalldata(policyBytes(policy), message, signatures)
+  return {
+    relay: relayCalldata(policyBytes(policy), message, signatures),
+    submissions: signatures.map((signature) =>
+      submissionCalldata(head, signature, signature.index % 2 === 0 ? message : undefined),
+    ),
+  }
+}
+
+function encoded(
+  { address, abi }: Deployed,
+  relay: string,
+  data: string,
+): { to: string; data: string } {
+  const inverted = getBytes(data).map((byte) => 0xff - byte)
+  return { to: address, data: abi.encodeFunctionData('forward', [relay, inverted]) }
 }

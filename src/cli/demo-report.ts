@@ -34,8 +34,12 @@ export interface DemoReport {
   readonly transactions: Status['transactions']
 }
 
-/** Puts the daemon's figures beside the network's own. Fine when every check reads 0. */
-export function makeReport(status: Status, reckoned: Reckoned): DemoReport {
+/** Puts the daemon's figures beside the network's own, and what else was checked. Fine when every check reads 0. */
+export function makeReport(
+  status: Status,
+  reckoned: Reckoned,
+  more: Readonly<Record<string, string>> = {},
+): DemoReport {
   const { records, unmapped, conservation } = status
   const seen = records.total + records.rejected
   const checks: Record<string, string> = {
@@ -45,6 +49,7 @@ export function makeReport(status: Status, reckoned: Reckoned): DemoReport {
     rows_not_settled: String(reckoned.billableRows - records.sealed),
     parked_batches: String(status.parked.length),
     refused_entries: String(status.refusedEntries),
+    ...more,
   }
   return {
     ok: conservation !== undefined && Object.values(checks).every((value) => value === '0'),

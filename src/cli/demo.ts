@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { ConfigError } from '../domain/errors.js'
 import type { Status } from '../pipeline/status.js'
+import { type Answered, showBudgets } from './demo-budgets.js'
 import { makeReport, reportJson, reportLines } from './demo-report.js'
 import type { DemoOptions } from './parts.js'
 
@@ -24,6 +26,7 @@ const SETTLED_MS_MAX = 240_000
 const POLL_MS = 300
 /** Of all requests to nodes, with `--faults`. */
 const FAULT_RATE = 0.05
+const ADMIN_TOKEN_BYTES = 24
 const STOP_MS_MAX = 25_000
 
 /**
@@ -45,9 +48,16 @@ export async function runDemo(options: DemoOptions, surroundings: Surroundings):
   try {
     await fillDirectory(network)
     const port = options.isKept ? KEPT_PORT : ((await devnet.freePorts(1))[0] ?? 0)
-    daemon = startDaemon(network, port, dir)
+    const adminToken = randomBytes(ADMIN_TOKEN_BYTES).toString('hex')
+    const more = options.isBudgets
+      ? { ...devnet.switchBudgetsOn(network), ADMIN_TOKEN: adminToken }
+      : {}
+    daemon = startDaemon({ env: { ...network.env, ...more } }, port, dir)
     progress(`daemon: started as process ${daemon.child.pid}, ${daemon.url}/status`)
     await untilSettled(daemon, await devnet.reckon(network), progress, signal)
+    const shown = options.isBudgets
+      ? await showBudgets(stageOf({ devnet, network, daemon, adminToken, progress, signal }))
+      : {}
     progress('LiteLLM: more calls, so that the totals go on')
     if (network.litellm)
       devnet.callAgain(
@@ -57,7 +67,7 @@ export async function runDemo(options: DemoOptions, surroundings: Surroundings):
     await sleep(1_000) // Until LiteLLM has written their rows.
     await untilSettled(daemon, await devnet.reckon(network), progress, signal)
 
-    const report = makeReport(await statusOf(daemon.url), await devnet.reckon(network))
+    const report = makeReport(await statusOf(daemon.url), await devnet.reckon(network), shown)
     for (const line of reportLines(report)) print(line)
     if (network.proxies.length > 0) print(faultLine(network))
     if (options.isKept) {
@@ -80,7 +90,10 @@ async function loadDevnet() {
     const { callAgain } = await import('../../devnet/more-calls.js')
     const { DEVNET_USERS } = await import('../../devnet/users.js')
     const { freePorts } = await import('../../devnet/ports.js')
-    return { startDevnet: network.startDevnet, reckon, callAgain, DEVNET_USERS, freePorts }
+    const { switchBudgetsOn, depositInto } = await import('../../devnet/budgets.js')
+    const { startDevnet } = network
+    const parts = { startDevnet, reckon, callAgain, DEVNET_USERS, freePorts }
+    return { ...parts, switchBudgetsOn, depositInto }
   } catch (error) {
     if (!isModuleMissing(error)) throw error
     throw new ConfigError(
@@ -95,6 +108,40 @@ function isModuleMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
 }
 
+interface StageParts {
+  readonly devnet: Devnet
+  readonly network: Network
+  readonly daemon: Daemon
+  readonly adminToken: string
+  readonly progress: Progress
+  readonly signal: AbortSignal
+}
+
+/** Where a vault runs dry: one that the prefix of its user names. */
+function stageOf({ devnet, network, daemon, adminToken, progress, signal }: StageParts) {
+  const { litellm, vaults } = network
+  const vault = vaults.find(({ strategy }) => strategy === 'prefix')
+  if (litellm === undefined || vault === undefined) throw new Error('there is no key to show')
+  const { number, user } = vault
+  return {
+    ...{ daemonUrl: daemon.url, adminToken, account: `${number}`, user, progress, signal },
+    ask: (key: string) => askModel(litellm.url, key),
+    burn: (key: string, tokens: number) =>
+      litellm.call({ key, model: 'gpt-4o', promptTokens: tokens, durationMs: 500 }),
+    deposit: (flow: string) => devnet.depositInto(network, number, flow),
+  }
+}
+
+async function askModel(url: string, key: string): Promise<Answered> {
+  const answer = await fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'gpt-4o', messages: [{ role: 'user', content: 'hello' }] }),
+  })
+  const { error } = (await answer.json()) as { error?: { message?: string } }
+  return { status: answer.status, message: error?.message ?? '' }
+}
+
 interface Daemon {
   readonly url: string
   readonly child: ChildProcess
@@ -102,7 +149,7 @@ interface Daemon {
   stop(): Promise<void>
 }
 
-function startDaemon({ env }: Network, port: number, dir: string): Daemon {
+function startDaemon({ env }: Pick<Network, 'env'>, port: number, dir: string): Daemon {
   const child = spawn(process.execPath, [MAIN, 'start'], {
     cwd: dir,
     env: { ...plainEnvironment(), ...env, HOST: '127.0.0.1', PORT: String(port) },

@@ -62,6 +62,8 @@ export interface ReceiptsTools {
 export interface DemoOptions {
   readonly isJson: boolean
   readonly isKept: boolean
+  /** Whether a vault runs dry, and what its key may do then. */
+  readonly isBudgets?: boolean
   /** Whether the nodes of both chains misbehave, and by which row of faults. */
   readonly faultSeed?: number
 }

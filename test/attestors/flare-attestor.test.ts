@@ -11,9 +11,10 @@ import { type LocalFlare, startFlare } from '../../devnet/flare/index.js'
 import { freePorts } from '../../devnet/ports.js'
 import { FlareAttestor } from '../../src/attestors/flare/attestor.js'
 import { type FlareConfig, flareConfig } from '../../src/attestors/flare/config.js'
+import { asTopic, interfaces, topicOf } from '../../src/attestors/flare/contracts.js'
 import type { EvmCall } from '../../src/attestors/flare/lane.js'
 import { anchorEvent, responseBytes } from '../../src/attestors/flare/request.js'
-import { readPolicy } from '../../src/attestors/flare/signing-policy.js'
+import { readPolicy, relayCallsIn } from '../../src/attestors/flare/signing-policy.js'
 import { attestorDoctor } from '../../src/attestors/index.js'
 import type { BatchHeader } from '../../src/domain/batch.js'
 import { fromHex, type Hex, keccak, u64, ZERO_HASH } from '../../src/domain/bytes.js'
@@ -27,6 +28,7 @@ import { StoreFile } from '../support/store-file.js'
 import { evmKeyOf, meterKeyOf } from '../support/test-keys.js'
 
 const FDC = 200
+const RELAYED = topicOf(interfaces.relay, 'ProtocolMessageRelayed')
 let dir: string
 let flare: LocalFlare
 let config: FlareConfig
@@ -131,6 +133,36 @@ async function startWorld(): Promise<AttestorWorld> {
 
 describe('on the local Flare', () => {
   attestorContract(startWorld)
+
+  // Goal: a stranger who hides the signatures stops nothing. Method: the root is relayed through a
+  // contract that inverts its input.
+  test('proves a batch though the relayer encoded the signatures', async () => {
+    const { signal } = new AbortController()
+    const { meter, header } = await anchorFirst('0c')
+    const attestor = attestorOf({ missedAfterRounds: 1_000 })
+    const anchor = await attestor.findAnchor(meter, header, signal)
+    if (anchor === undefined) throw new Error('not anchored')
+    const lift = flare.faults.add({ kind: 'encodedRelay', times: Number.POSITIVE_INFINITY })
+    const call = await attestor.requestCall(anchor, signal)
+    const tx = await attestor.lane.sign(call, signal)
+    await attestor.lane.send(tx, signal)
+    const wait = { timeout: 20_000 }
+    const round = await vi.waitUntil(() => attestor.findRequest(anchor, [], signal), wait)
+    const answer = await vi.waitUntil(async () => {
+      const now = await attestor.fetchProof(meter, header, anchor, round, signal)
+      return now.outcome === 'pending' ? undefined : now
+    }, wait)
+    lift()
+    if (answer.outcome !== 'proven') throw new Error(`expected a proof, got ${answer.outcome}`)
+    const { rootProof } = answer.proof
+    const relayed = await relayedInput(round)
+    expect(relayed.to).not.toBe(relayed.relay)
+    expect(relayCallsIn(relayed.input)).toEqual([])
+    const head = { protocolId: FDC, votingRoundId: round, isSecureRandom: false }
+    const bytes = messageBytes({ ...head, merkleRoot: rootProof.root })
+    const policy = await attestor.policyBytes(rootProof.rewardEpoch, signal)
+    checkSignatures(rootProof.signatures, boundHash(flare.chainId, bytes), policy ?? '0x')
+  })
 
   test('the doctor finds everything well', async () => {
     const findings = await attestorDoctor(config, new AbortController().signal)
@@ -309,6 +341,20 @@ describe('on the local Flare', () => {
     expect(await blind.findRequest(other, [], signal, own)).toBeUndefined()
   })
 })
+
+/** The transaction that relayed a round's root, and the Relay it came to. */
+async function relayedInput(round: number): Promise<{ to: Hex; relay: Hex; input: Hex }> {
+  const chain = new Chain(flare.rpcUrl, new AbortController().signal)
+  const topics = [RELAYED, asTopic(FDC), asTopic(round)]
+  const [log] = (await chain.rpc('eth_getLogs', [{ topics, fromBlock: '0x0' }])) as {
+    address: Hex
+    transactionHash: string
+  }[]
+  if (log === undefined) throw new Error('nobody relayed it')
+  const transaction = await chain.transaction(log.transactionHash)
+  if (!transaction?.to) throw new Error('no transaction')
+  return { to: transaction.to as Hex, relay: log.address, input: transaction.input as Hex }
+}
 
 function attestorOf(more: Partial<FlareConfig>): FlareAttestor {
   return new FlareAttestor({ ...config, ...more }, store, evmKeyOf(config.gasKey))

@@ -78,6 +78,8 @@ const standIns: readonly StandIn[] = [
     own: [],
     lacks: (line) => line.startsWith('verify') && !line.startsWith('verifyEVMTransaction'),
   },
+  // Events of rounds, which it never emits.
+  { name: 'Submission', own: [], lacks: (line) => line.startsWith('NewVotingRound') },
   {
     name: 'Relay',
     own: ['setSigningPolicy((uint24,uint32,uint16,uint256,address[],uint16[])) -> bytes32'],

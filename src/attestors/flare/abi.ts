@@ -64,3 +64,6 @@ export const relayAbi = [
   'function stateData() view returns (uint8 randomNumberProtocolId, uint32 firstVotingRoundStartTs, uint8 votingEpochDurationSeconds, uint32 firstRewardEpochStartVotingRoundId, uint16 rewardEpochDurationInVotingEpochs, uint16 thresholdIncreaseBIPS, uint32 randomVotingRoundId, bool isSecureRandom, uint32 lastInitializedRewardEpoch, bool noSigningPolicyRelay, uint32 messageFinalizationWindowInRewardEpochs)',
   'function toSigningPolicyHash(uint256 _rewardEpochId) view returns (bytes32 _signingPolicyHash)',
 ] as const
+
+/** ISubmission of @flarenetwork/flare-periphery-contract-artifacts 0.1.50, Coston2. */
+export const submissionAbi = ['function submitSignatures() returns (bool)'] as const

@@ -1,6 +1,6 @@
 import { Transaction } from 'ethers'
 import type { Anchor, BatchHeader } from '../../domain/batch.js'
-import type { Hex } from '../../domain/bytes.js'
+import type { Hash, Hex } from '../../domain/bytes.js'
 import { RetryableError } from '../../domain/errors.js'
 import type { AttestedAnchor, PolicyProof, PolicySigners } from '../../domain/proof.js'
 import type {
@@ -38,6 +38,9 @@ const ZERO_ADDRESS: Hex = `0x${'00'.repeat(20)}`
 const BACKOFF_ROUNDS_MAX = 16
 /** A node is at most 12 blocks behind, so a round further ahead is none that anything was asked in. */
 const ROUNDS_AHEAD_MAX = 2
+/** Blocks searched again: the node that showed the head may not have been the one that showed logs. */
+const OVERLAP_BLOCKS = 30
+const SEARCHES_MAX = 64
 
 /** Anchors on a Flare network and attests through FDC. */
 export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
@@ -53,6 +56,8 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
   readonly #policies: Policies
   readonly #attestations: Attestations
   readonly #verifier: Verifier | undefined
+  /** The block until which nobody asked for an anchor's attestation, by its transaction. */
+  readonly #searchedUntil = new Map<Hash, number>()
 
   constructor(config: FlareConfig, memory: AttestorMemory, key: EvmKey) {
     const { chainId, anchorAddress, logWindowBlocks, registryRefreshMs, pastRelays } = config
@@ -68,8 +73,11 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
       refreshMs: registryRefreshMs,
     })
     const book = this.#book
-    this.#rounds = new Rounds(chain, book, chainId, sightings)
-    this.#policies = new Policies({ chain, book, chainId, memory: sightings, logWindowBlocks })
+    const parts = { chain, book, chainId, memory: sightings }
+    const policies = new Policies({ ...parts, logWindowBlocks })
+    this.#policies = policies
+    const policyOf: Policies['policyOf'] = (round, signal) => policies.policyOf(round, signal)
+    this.#rounds = new Rounds({ ...parts, policyOf })
     this.#attestations = new Attestations(new DaLayer(config), this.#sourceId)
     this.#verifier = Verifier.from(config)
     this.lane = new FlareLane({ chain, key, config, explain })
@@ -138,7 +146,9 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     const contracts = await this.#book.current(signal)
     const bytes = await this.#request(anchor, signal)
     const { number: until, timestamp: now } = await this.#chain.block('latest', signal)
-    const from = Math.max(anchor.blockNumber, until - this.#config.logSearchBlocks)
+    const searched = this.#searchedUntil.get(anchor.txHash) ?? 0
+    const earliest = Math.max(anchor.blockNumber, searched - OVERLAP_BLOCKS)
+    const from = Math.max(earliest, until - this.#config.logSearchBlocks)
     const filter = { addresses: [contracts.fdcHub], topics: [REQUESTED] }
     for await (const log of this.#chain.logsBackward(filter, { from, until }, signal)) {
       const [asked] = decodeEvent(interfaces.fdcHub, 'AttestationRequest', log)
@@ -148,6 +158,7 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
       // Newest first: what was asked before a round that missed cannot serve either.
       return missedRounds.includes(round) ? undefined : round
     }
+    this.#noteSearched(anchor.txHash, until)
     // Not seen is not "not there": the node that shows logs may be behind the one that showed ours land.
     const data = encodeRequest(bytes)
     const isOurs = own !== undefined && Transaction.from(own.bytes).data === data
@@ -206,6 +217,14 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
 
   async wallet(signal: AbortSignal): Promise<{ address: Hex; balance: bigint }> {
     return { address: this.lane.address, balance: await this.lane.balance(signal) }
+  }
+
+  /** The oldest is forgotten: then it is searched for from the anchor on again. */
+  #noteSearched(anchorTx: Hash, until: number): void {
+    this.#searchedUntil.delete(anchorTx)
+    this.#searchedUntil.set(anchorTx, until)
+    const [oldest] = this.#searchedUntil.keys()
+    if (this.#searchedUntil.size > SEARCHES_MAX && oldest) this.#searchedUntil.delete(oldest)
   }
 
   /** By the time of the block that has the receipt; undefined while no node shows one. */

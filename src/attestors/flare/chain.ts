@@ -76,6 +76,14 @@ export class FlareChain {
     return this.ask(parse.block, 'eth_getBlockByNumber', [name, false], signal)
   }
 
+  /** @throws RetryableError `attestor_nonsense` where the node shows none, or another */
+  async fullBlock(number: number, signal: AbortSignal): Promise<z.infer<typeof parse.fullBlock>> {
+    const params = [toQuantity(number), true]
+    const block = await this.ask(parse.fullBlock, 'eth_getBlockByNumber', params, signal)
+    if (block.number === number) return block
+    throw new RetryableError('attestor_nonsense', `block ${block.number} in place of ${number}`)
+  }
+
   /** Of any node; undefined while none shows it. Errors are those of `ofAny`. */
   transaction(hash: Hash, signal: AbortSignal): Promise<parse.Transaction | undefined> {
     const method = 'eth_getTransactionByHash'
@@ -210,10 +218,16 @@ export class FlareChain {
   }
 
   /**
-   * A block from before an instant, and at most a window before the last such block: where to
-   * begin looking for what happened at that instant or later. The first block where none is.
+   * A block from before an instant, and at most so many (a window unless told) before the first that
+   * is not: where to begin looking for what happened at that instant or later. The first block where
+   * none is.
    */
-  async blockBefore(timestamp: number, head: Block, signal: AbortSignal): Promise<number> {
+  async blockBefore(
+    timestamp: number,
+    head: Block,
+    signal: AbortSignal,
+    within = this.#logWindowBlocks,
+  ): Promise<number> {
     if (head.timestamp < timestamp) return head.number
     let after = head.number
     let before = head.number
@@ -222,7 +236,7 @@ export class FlareChain {
       if (before === 0 || (await this.block(before, signal)).timestamp < timestamp) break
       after = before
     }
-    while (after - before > this.#logWindowBlocks) {
+    while (after - before > within) {
       const middle = Math.floor((before + after) / 2)
       const isBefore = (await this.block(middle, signal)).timestamp < timestamp
       if (isBefore) before = middle

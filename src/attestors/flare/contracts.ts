@@ -14,6 +14,7 @@ export const interfaces = {
   fdcHub: new Interface(abi.fdcHubAbi),
   feeConfigurations: new Interface(abi.fdcRequestFeeConfigurationsAbi),
   fdcVerification: new Interface(abi.fdcVerificationAbi),
+  submission: new Interface(abi.submissionAbi),
   anchor: new Interface(abi.usageAnchorAbi),
 }
 
@@ -23,6 +24,8 @@ export interface FlareContracts {
   readonly fdcHub: Hex
   readonly feeConfigurations: Hex
   readonly systemsManager: Hex
+  /** Where providers show each other what they signed. */
+  readonly submission: Hex
   /** Unix seconds at which round 0 began. */
   readonly firstRoundStartsAt: number
   readonly roundSeconds: number
@@ -98,12 +101,14 @@ export class ContractBook {
   }
 
   async #read(signal: AbortSignal): Promise<FlareContracts> {
-    const [relay, fdcHub, feeConfigurations, systemsManager] = await Promise.all(
-      ['Relay', 'FdcHub', 'FdcRequestFeeConfigurations', 'FlareSystemsManager'].map((name) =>
-        this.#addressOf(name, signal),
-      ),
-    )
-    if (!relay || !fdcHub || !feeConfigurations || !systemsManager) throw new Error('unreachable')
+    const addressOf = (name: string): Promise<Hex> => this.#addressOf(name, signal)
+    const [relay, fdcHub, feeConfigurations, systemsManager, submission] = await Promise.all([
+      addressOf('Relay'),
+      addressOf('FdcHub'),
+      addressOf('FdcRequestFeeConfigurations'),
+      addressOf('FlareSystemsManager'),
+      addressOf('Submission'),
+    ])
     const number = async (method: string): Promise<number> => {
       const args = [interfaces.systemsManager, systemsManager, method, [], signal] as const
       return Number((await this.#chain.view(...args))[0])
@@ -120,7 +125,7 @@ export class ContractBook {
       duration('rewardEpochDurationSeconds'),
     ])
     const timing = { firstRoundStartsAt, roundSeconds, firstEpochStartsAt, epochSeconds }
-    return { relay, fdcHub, feeConfigurations, systemsManager, ...timing }
+    return { relay, fdcHub, feeConfigurations, systemsManager, submission, ...timing }
   }
 
   async #addressOf(name: string, signal: AbortSignal): Promise<Hex> {

@@ -14,6 +14,8 @@ const TOPICS_MAX = 4
 const LOGS_MAX = 50_000
 /** A round holds some tens of attestations. */
 const ATTESTATIONS_MAX = 10_000
+/** Of 21000 gas at least, a block of Flare holds some 700. */
+const TRANSACTIONS_MAX = 10_000
 const MESSAGE_CHARACTERS_MAX = 300
 /** Of a tree of all atoms of the world. */
 const PATH_MAX = 256
@@ -75,6 +77,13 @@ export const block = z.object({
   number: intQuantity,
   timestamp: uint32,
   baseFeePerGas: bigQuantity.optional(),
+})
+
+/** A block with what its transactions call; `to` is null for a deployment. */
+export const fullBlock = z.object({
+  number: intQuantity,
+  timestamp: uint32,
+  transactions: list(z.object({ to: address.nullable(), input: bytes }), TRANSACTIONS_MAX),
 })
 
 export const log = z.object({

@@ -128,6 +128,11 @@ export class Policies {
     throw notFound(rewardEpoch)
   }
 
+  /** Whose voters sign a round. Errors are those of `rewardEpochOf` and `policy`. */
+  async policyOf(round: number, signal: AbortSignal): Promise<SigningPolicy | undefined> {
+    return this.policy(await this.rewardEpochOf(round, signal), signal)
+  }
+
   /** See the port. @throws RetryableError `policy_not_found`, as `policy` does */
   async proof(
     rewardEpoch: number,

@@ -11,15 +11,19 @@ import {
   roundStartsAt,
   topicOf,
 } from './contracts.js'
+import type { Log } from './parse.js'
 import {
   digestOf,
   enoughSignatures,
   FDC_PROTOCOL_ID,
+  fdcMessage,
   messageHash,
   type RelayCall,
   relayCallsIn,
+  type SigningPolicy,
   schemeOf,
 } from './signing-policy.js'
+import { Submissions } from './submissions.js'
 
 const RELAYED = topicOf(interfaces.relay, 'ProtocolMessageRelayed')
 
@@ -29,23 +33,31 @@ export interface HeldRoot {
   readonly relay: Hex
 }
 
+export interface RoundsParts {
+  readonly chain: FlareChain
+  readonly book: ContractBook
+  readonly chainId: number
+  readonly memory: Pick<Sightings, 'policies'>
+  /** Whose voters sign a round's root. */
+  readonly policyOf: (round: number, signal: AbortSignal) => Promise<SigningPolicy | undefined>
+}
+
 /** Reads what Flare's Relay knows of voting rounds of FDC. */
 export class Rounds {
   readonly #chain: FlareChain
   readonly #book: ContractBook
   readonly #chainId: number
   readonly #memory: Pick<Sightings, 'policies'>
+  readonly #policyOf: RoundsParts['policyOf']
+  readonly #submissions: Submissions
 
-  constructor(
-    chain: FlareChain,
-    book: ContractBook,
-    chainId: number,
-    memory: Pick<Sightings, 'policies'>,
-  ) {
+  constructor({ chain, book, chainId, memory, policyOf }: RoundsParts) {
     this.#chain = chain
     this.#book = book
     this.#chainId = chainId
     this.#memory = memory
+    this.#policyOf = policyOf
+    this.#submissions = new Submissions(book)
   }
 
   async isFinalised(round: number, signal: AbortSignal): Promise<boolean> {
@@ -79,16 +91,18 @@ export class Rounds {
   }
 
   /**
-   * The root with just enough signatures, taken from the transaction that relayed it and each
-   * checked; or a sentence on what is missing.
+   * The root with just enough signatures, each checked: taken from the transaction that relayed it, or
+   * where that has too few (whoever relays may encode them) from what the voters themselves submitted.
+   * Or a sentence on what is missing.
    */
   async rootProof(
     round: number,
     { root, relay }: HeldRoot,
     signal: AbortSignal,
   ): Promise<RootProof | string> {
-    const txHash = await this.#relayedIn(round, relay, signal)
-    if (txHash === undefined) return `no event of round ${round}'s root yet`
+    const log = await this.#relayed(round, relay, signal)
+    if (log === undefined) return `no event of round ${round}'s root yet`
+    const { transactionHash: txHash, blockNumber } = log
     const transaction = await this.#chain.transaction(txHash, signal)
     if (transaction === undefined) return `transaction ${txHash} is not served yet`
     for (const call of relayCallsIn(transaction.input)) {
@@ -97,7 +111,15 @@ export class Rounds {
       const proof = await this.#checked(call, relay, signal)
       if (proof !== undefined) return proof
     }
-    return `transaction ${txHash} does not hold enough signatures of round ${round}'s root`
+    const why = `transaction ${txHash} does not hold enough signatures of round ${round}'s root`
+    try {
+      const held = { root, relay }
+      return (await this.#submitted(round, held, blockNumber, signal)) ?? `${why}, nor do others`
+    } catch (error) {
+      // What no node shows may never be shown, and the round has to count as missed in the end.
+      if (!(error instanceof RetryableError)) throw error
+      return `${why}: ${error.message}`
+    }
   }
 
   async #checked(call: RelayCall, relay: Hex, signal: AbortSignal): Promise<RootProof | undefined> {
@@ -106,17 +128,44 @@ export class Rounds {
     // A node that invents signatures has to invent voters too, and cannot change what was seen.
     const seen = await this.#memory.policies(rewardEpoch)
     if (seen.length > 0 && !seen.includes(policy.bytes)) return undefined
-    const onChain = await policyHashOnChain(this.#chain, relay, rewardEpoch, signal)
-    const scheme = onChain && schemeOf(policy.bytes, onChain, this.#chainId)
-    if (scheme === undefined) return undefined
-    const digest = digestOf(messageHash(message, scheme, this.#chainId))
-    const signatures = enoughSignatures(policy, digest, call.votes)
+    const digest = await this.#digest(policy, message, relay, signal)
+    const signatures = digest && enoughSignatures(policy, digest, call.votes)
     const nominalEpoch = nominalEpochOf(round, await this.#book.current(signal))
     return signatures && { round, root, rewardEpoch, nominalEpoch, signatures }
   }
 
+  async #submitted(
+    round: number,
+    { root, relay }: HeldRoot,
+    relayedIn: number,
+    signal: AbortSignal,
+  ): Promise<RootProof | undefined> {
+    const policy = await this.#policyOf(round, signal)
+    const digest = policy && (await this.#digest(policy, fdcMessage(round, root), relay, signal))
+    if (policy === undefined || digest === undefined) return undefined
+    const search = { round, policy, digest, relayedIn }
+    const signatures = await this.#chain.ofAny((chain) =>
+      this.#submissions.find(chain, search, signal),
+    )
+    const { rewardEpoch } = policy
+    const nominalEpoch = nominalEpochOf(round, await this.#book.current(signal))
+    return signatures && { round, root, rewardEpoch, nominalEpoch, signatures }
+  }
+
+  /** What the policy's voters sign for a message; undefined where the Relay holds another policy. */
+  async #digest(
+    { bytes, rewardEpoch }: SigningPolicy,
+    message: Hex,
+    relay: Hex,
+    signal: AbortSignal,
+  ): Promise<Hash | undefined> {
+    const onChain = await policyHashOnChain(this.#chain, relay, rewardEpoch, signal)
+    const scheme = onChain && schemeOf(bytes, onChain, this.#chainId)
+    return scheme && digestOf(messageHash(message, scheme, this.#chainId))
+  }
+
   /** It cannot be from before the round's end, and mostly is from within two minutes after. */
-  async #relayedIn(round: number, relay: Hex, signal: AbortSignal): Promise<Hash | undefined> {
+  async #relayed(round: number, relay: Hex, signal: AbortSignal): Promise<Log | undefined> {
     const contracts = await this.#book.current(signal)
     const head = await this.#chain.block('latest', signal)
     const endsAt = roundStartsAt(round + 1, contracts)
@@ -124,8 +173,7 @@ export class Rounds {
     const topics = [RELAYED, asTopic(FDC_PROTOCOL_ID), asTopic(round)]
     const filter = { addresses: [relay], topics }
     const range = { from, until: head.number }
-    const log = await this.#chain.ofAny((chain) => chain.oneLog(filter, range, 'first', signal))
-    return log?.transactionHash
+    return this.#chain.ofAny((chain) => chain.oneLog(filter, range, 'first', signal))
   }
 }
 

@@ -5,6 +5,8 @@ import {
   hash,
   join,
   keccak,
+  u8,
+  u32,
   u256,
   utf8,
   ZERO_HASH,
@@ -15,6 +17,8 @@ import type { PolicySignature, PolicySigners } from '../../domain/proof.js'
  * The bytes that Flare's voters sign, and their signatures. All big-endian:
  * policy = voters u16 ‖ reward epoch u24 ‖ start u32 ‖ threshold u16 ‖ seed 32 ‖ (address ‖ weight u16)…
  * message = protocol u8 ‖ round u32 ‖ isSecureRandom u8 ‖ root 32
+ * submitSignatures() = selector ‖ (protocol u8 ‖ round u32 ‖ size u16 ‖ payload)…
+ * payload = 0 ‖ message ‖ v ‖ r ‖ s ‖ …, or 1 ‖ v ‖ r ‖ s ‖ …
  * relay() = selector ‖ policy ‖ message ‖ count u16 ‖ (v ‖ r ‖ s ‖ index u16)…
  */
 
@@ -26,6 +30,11 @@ const POLICY_VOTER = 22
 const MESSAGE = 38
 const VOTE = 67
 const RELAY_SELECTOR = 'b59589d1'
+const SUBMIT_SELECTOR = '57eed580'
+const SUBMITTED_HEAD = 7
+const SIGNATURE = 65
+/** One for each protocol that a provider takes part in: on Flare some three. */
+const SUBMITTED_MAX = 64
 const SIGN_POLICY_SELECTOR = '6b4c7bd6'
 const SIGN_POLICY_CALL = 4 + 5 * 32
 const EIP191_PREFIX = utf8('\x19Ethereum Signed Message:\n32')
@@ -99,6 +108,11 @@ export function policyHash(policy: Hex, scheme: DigestScheme, chainId: number): 
   return scheme === 'bound' ? keccak(u256(chainId), policy) : foldedHash(policy)
 }
 
+/** What voters sign for a root of FDC, whose rounds have no random number. */
+export function fdcMessage(round: number, root: Hash): Hex {
+  return join(u8(FDC_PROTOCOL_ID), u32(round), u8(0), root)
+}
+
 export function messageHash(message: Hex, scheme: DigestScheme, chainId: number): Hash {
   return scheme === 'bound' ? keccak(u256(chainId), message) : keccak(message)
 }
@@ -120,6 +134,37 @@ export function digestOf(pre: Hash): Hash {
  */
 export function relayCallsIn(input: Hex): RelayCall[] {
   return callsIn(input, RELAY_SELECTOR).flatMap((call) => readRelayCall(call) ?? [])
+}
+
+/**
+ * What an input of `submitSignatures()` brings for a round of FDC: of several the last, as on Flare.
+ * Its message, where it has one, is not looked at: the caller knows what has to be signed.
+ */
+export function submittedVote(input: Hex, round: number): Vote | undefined {
+  if (!input.startsWith(`0x${SUBMIT_SELECTOR}`)) return undefined
+  const size = sizeOf(input)
+  let vote: Vote | undefined
+  let at = 4
+  for (let i = 0; i < SUBMITTED_MAX && at + SUBMITTED_HEAD <= size; i += 1) {
+    const start = at + SUBMITTED_HEAD
+    const end = start + uint(input, at + 5, 2)
+    const isOurs = uint(input, at, 1) === FDC_PROTOCOL_ID && uint(input, at + 1, 4) === round
+    if (isOurs && end <= size) vote = readSubmitted(cut(input, start, end)) ?? vote
+    at = end
+  }
+  return vote
+}
+
+function readSubmitted(payload: Hex): Vote | undefined {
+  const type = sizeOf(payload) > 0 ? uint(payload, 0, 1) : undefined
+  if (type !== 0 && type !== 1) return undefined
+  const at = type === 0 ? 1 + MESSAGE : 1
+  if (sizeOf(payload) < at + SIGNATURE) return undefined
+  return {
+    v: uint(payload, at, 1),
+    r: cut(payload, at + 1, at + 33),
+    s: cut(payload, at + 33, at + SIGNATURE),
+  }
 }
 
 /**
@@ -147,11 +192,28 @@ export function enoughSignatures(
   digest: Hash,
   votes: readonly Vote[],
 ): PolicySignature[] | undefined {
+  return fewestOf(policy, validSignatures(policy, digest, votes))
+}
+
+/** One for each voter that signed, by its index. */
+export function validSignatures(
+  policy: PolicySigners,
+  digest: Hash,
+  votes: readonly Vote[],
+): Map<number, PolicySignature> {
   const valid = new Map<number, PolicySignature>()
   for (const vote of votes) {
     const signature = checkedVote(policy, digest, vote)
     if (signature !== undefined) valid.set(signature.index, signature)
   }
+  return valid
+}
+
+/** See `enoughSignatures`. */
+export function fewestOf(
+  policy: PolicySigners,
+  valid: ReadonlyMap<number, PolicySignature>,
+): PolicySignature[] | undefined {
   const weightOf = ({ index }: PolicySignature): number => policy.voters[index]?.weight ?? 0
   const chosen: PolicySignature[] = []
   let weight = 0
