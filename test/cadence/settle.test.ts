@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { array, uint } from '../../devnet/flow/cadence-json.js'
 import { DEFAULT_PLAN } from '../../devnet/flow/plan.js'
 import { eventsNamed } from '../../devnet/flow/results.js'
-import { type Hex, join, u64, u256 } from '../../src/domain/bytes.js'
-import { entryBytes } from '../../src/domain/entry.js'
-import { settleArgs } from './batches.js'
+import { type Hex, hash, join, keccak, u64, u256 } from '../../src/domain/bytes.js'
+import { chunkHash, entryBytes } from '../../src/domain/entry.js'
+import { settleArgs, word } from './batches.js'
 import {
   type Customer,
   expectConservation,
@@ -224,6 +224,28 @@ describe('a run', () => {
     expect(await settlement.world.refused('anybody/settle_runs', change(args))).toMatch(
       'Entries, leaves and path miss the root of batch',
     )
+  })
+
+  // Goal: what is hashed into the tree cannot be taken for what the tree is of. Method: the two chunks
+  // under the root, put together to 64 bytes, hash to it; they are brought as an entry, and as a leaf.
+  test('with the two nodes under the root as 64 bytes reverts', async () => {
+    const entries = [
+      settlement.entry(alice, { promptTokens: 3_000 }),
+      settlement.entry(alice, { promptTokens: 3_000 }, nextMonth(settlement.month)),
+    ]
+    const batch = await settlement.accept(entries, { chunkMax: 1 })
+    const nodes = batch.chunks.map((chunk) =>
+      chunkHash(chunk.entries.map((entry) => hash(keccak(entry)))),
+    )
+    const both = join(...nodes.sort())
+    expect(keccak(both)).toBe(batch.header.root)
+    const args = settleArgs(1n, [{ batch }]).with(5, array([array([])]))
+    for (const forged of [
+      args.with(3, array([array([uint('UInt', BigInt(both))])])),
+      args.with(2, array([array([word(keccak(both))])])),
+    ]) {
+      expect(await settlement.world.refused('anybody/settle_runs', forged)).toMatch('miss the root')
+    }
   })
 
   test('of a root that no round proves is not there to be settled', async () => {
