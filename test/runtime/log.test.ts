@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -35,5 +35,20 @@ describe('the log', () => {
     expect(lines[0]).toMatchObject({ key: '[redacted]' })
     expect(lines[0].time).toMatch(/^\d{4}-\d\d-\d\dT.*Z$/)
     expect(shown.join('')).not.toContain('canary')
+  })
+
+  test('is rotated at 10 MB, with nothing lost', async () => {
+    vi.spyOn(process.stdout, 'write').mockImplementation(() => true)
+    const file = join(folder, 'connector.log')
+    writeFileSync(file, `${'x'.repeat(1_023)}\n`.repeat(10 * 1_024))
+    createLogger({ level: 'info', file }).info('first of the next file')
+    const rotated = () =>
+      readdirSync(folder).filter((name) => /^\d{8}-.*-connector\.log$/.test(name))
+    await vi.waitUntil(() => rotated().length === 1 && statSync(file).size < 1_024, {
+      timeout: 20_000,
+    })
+    await vi.waitUntil(() => statSync(file).size > 0, { timeout: 20_000 })
+    expect(readFileSync(file, 'utf8')).toMatch(/^\{.*first of the next file.*\}\n$/)
+    expect(statSync(join(folder, rotated()[0] ?? '')).size).toBe(10 * 1_024 * 1_024)
   })
 })
