@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
+import { validate } from 'dockerfile-utils'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { runNode } from '../cli/run-cli.js'
@@ -36,6 +37,12 @@ const textsOf = (name: string): string[] =>
   instructions.filter((one) => one.name === name).map(({ text }) => text)
 
 describe('Dockerfile', () => {
+  test('has nothing that a checker of Dockerfiles finds wrong', () => {
+    const problems = (text: string) => validate(text).map(({ message }) => message)
+    expect(problems(read('Dockerfile'))).toEqual([])
+    expect(problems('FORM node\nRUN')).not.toEqual([])
+  })
+
   test('has known instructions alone, and begins with FROM', () => {
     const known = 'FROM ENV WORKDIR COPY RUN USER VOLUME EXPOSE HEALTHCHECK CMD'.split(' ')
     expect(instructions.filter(({ name }) => !known.includes(name))).toEqual([])
