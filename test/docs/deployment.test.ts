@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
@@ -193,3 +193,15 @@ function isSentToDocker(path: string): boolean {
   }
   return isSent
 }
+
+// Goal: nobody can change what runs in CI by moving a tag. Method: read every workflow.
+test('actions of workflows are pinned to a commit, and may read alone', () => {
+  const folder = '.github/workflows'
+  const workflows = readdirSync(join(root, folder)).map((name) => read(`${folder}/${name}`))
+  const used = workflows.flatMap((text) => text.match(/uses:.*/g) ?? [])
+  expect(used.length).toBeGreaterThan(1)
+  for (const one of used)
+    expect(one).toMatch(/^uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/)
+  for (const text of workflows)
+    expect(parse(text)).toMatchObject({ permissions: { contents: 'read' } })
+})
