@@ -18,6 +18,8 @@ const TITLES = {
 }
 const ROWS_MAX = 50
 const BUSIEST = 10
+/** Digits that count nothing: they stay as they are written. */
+const NAMES = new Set(['account', 'payer', 'model', 'plan_model'])
 const NUMBER = /^-?\d+(\.\d+)?$/
 
 /** Fills the panel's list of reports; hidden where nobody makes any. */
@@ -73,7 +75,7 @@ function rowsOf({ kind, columns, rows: all }) {
       el('span', { title: column.means }, column.name.replaceAll('_', ' ')),
       isNumber(column) ? 'n' : 'wrap',
     ]),
-    rows.map((row) => columns.map(({ name }) => cell(row[name]))),
+    rows.map((row) => columns.map(({ name }) => (NAMES.has(name) ? (row[name] ?? '–') : cell(row[name])))),
   )
   const more = all.length - rows.length
   return [shown, more > 0 && el('p', { class: 'quiet' }, `${exact(String(more))} more rows: flowmeter report ${kind}`)]
