@@ -161,10 +161,13 @@ class Run {
     await this.#daemon.kill()
     world.trace(() => `! a new process, after ${process.points} points`)
     await this.#checkAlways()
+    // Also in the calm: what waits to be mined is, while the daemon ends again and again.
+    const isAgain = isStopped && world.isRestored
     if (!world.isCalm) world.pass(world.random.pick([1_000, 30_000, 30_000, 600_000]))
+    else if (isAgain) world.pass(15_000)
     const failure = await rotateNow(world)
     if (failure !== undefined) this.#note('bugs', `rotate-meter: ${String(failure)}`)
-    if (isStopped && world.isRestored) await this.#adopt()
+    if (isAgain) await this.#adopt()
     this.#daemon = this.#boot()
   }
 
