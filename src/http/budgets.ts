@@ -14,11 +14,10 @@ import type { Ordered } from '../pipeline/record-correction.js'
 import { askedAccount, PAGE_MAX } from '../pipeline/shown.js'
 import { shownBudget, shownBudgets, shownRunway, shownTiers } from '../pipeline/shown-budgets.js'
 import type { BudgetSubject } from '../ports/runways.js'
-import { answer, notFound } from './answers.js'
+import { answer, bad, limitOf, notFound } from './answers.js'
 import { callerOf } from './guard.js'
 import { type Read, reasonOf } from './key-bodies.js'
 
-const LIMIT = 25
 const DAYS = 30
 const CURRENCY = 'USD'
 const AMOUNT = /^\d{1,12}(\.\d{1,18})?$/
@@ -76,12 +75,12 @@ export function addBudgets(server: FastifyInstance, parts: BudgetOrderParts | un
   })
 
   server.get('/v1/budgets', read, async (request, reply) => {
-    const { after, limit = `${LIMIT}` } = request.query as Params
+    const { after, limit } = request.query as Params
     const from = after === undefined ? undefined : subjectOf(after)
     if (after !== undefined && from === undefined)
       return bad(reply, 'after: an account, or operator')
-    const count = /^\d{1,4}$/.test(limit) ? Number(limit) : 0
-    if (count < 1 || count > PAGE_MAX) return bad(reply, `limit: 1 to ${PAGE_MAX}`)
+    const count = limitOf(limit)
+    if (count === undefined) return bad(reply, `limit: 1 to ${PAGE_MAX}`)
     return shownBudgets(from, count, shown)
   })
 
@@ -160,10 +159,6 @@ async function ordered(
     const isAbsent = error.code === 'no_budget' || error.code === 'no_vault'
     return answer(reply, isAbsent ? 404 : 422, error.code, error.message)
   }
-}
-
-function bad(reply: FastifyReply, message: string): FastifyReply {
-  return answer(reply, 400, 'bad_request', message)
 }
 
 function nonsense(reply: FastifyReply, message: string): FastifyReply {

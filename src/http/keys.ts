@@ -9,7 +9,7 @@ import { createKey, followed, type MadeKey, rotateKey } from '../pipeline/make-k
 import { askedAccount, PAGE_MAX } from '../pipeline/shown.js'
 import { shownKey, shownKeys, shownSync } from '../pipeline/shown-keys.js'
 import type { StoredKey } from '../ports/keys.js'
-import { answer, notFound } from './answers.js'
+import { answer, bad, limitOf, notFound } from './answers.js'
 import { callerOf } from './guard.js'
 import { changeBody, createBody, type Read, reasonOf } from './key-bodies.js'
 
@@ -17,8 +17,6 @@ export type KeyRoutesParts = KeysParts & {
   /** Ends what is under way when the process ends. */
   readonly signal: AbortSignal
 }
-
-const LIMIT = 25
 
 /** How an order that is refused is answered, by its code. 422 for what is not among them. */
 const STATUS_OF: Readonly<Record<string, number>> = {
@@ -61,14 +59,14 @@ export function addKeys(server: FastifyInstance, parts: KeyRoutesParts | undefin
   const { store, signal } = parts
 
   server.get('/v1/keys', read, async (request, reply) => {
-    const { account, after, limit = `${LIMIT}` } = request.query as Query
+    const { account, after, limit } = request.query as Query
     const { scope } = callerOf(request)
     const asked = account === undefined ? undefined : askedAccount(account)
     if (account !== undefined && asked === undefined) return bad(reply, 'account: a number')
     if (asked !== undefined && !sees({ scope }, asked)) return notFound(reply)
     if (after !== undefined && !isKeyId(after)) return bad(reply, 'after: the id of a key')
-    const count = /^\d{1,4}$/.test(limit) ? Number(limit) : 0
-    if (count < 1 || count > PAGE_MAX) return bad(reply, `limit: 1 to ${PAGE_MAX}`)
+    const count = limitOf(limit)
+    if (count === undefined) return bad(reply, `limit: 1 to ${PAGE_MAX}`)
     const accounts = asked === undefined ? scope : [asked]
     return shownKeys({ accounts, after, limit: count }, store)
   })
@@ -189,10 +187,6 @@ async function ordered(
     if (error.code === 'no_key') return notFound(reply)
     return answer(reply, STATUS_OF[error.code] ?? 422, error.code, error.message)
   }
-}
-
-function bad(reply: FastifyReply, message: string): FastifyReply {
-  return answer(reply, 400, 'bad_request', message)
 }
 
 function nonsense(reply: FastifyReply, message: string): FastifyReply {

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { readBatchName } from '../domain/ids.js'
 import {
   askedAccount,
@@ -14,13 +14,12 @@ import {
 import { type ShownBudgetsParts, shownRunway } from '../pipeline/shown-budgets.js'
 import { shownKeys } from '../pipeline/shown-keys.js'
 import type { Stores } from '../ports/stores.js'
-import { answer, notFound } from './answers.js'
+import { bad, limitOf, notFound } from './answers.js'
 import { callerOf } from './guard.js'
 
 /** The same answer serves everybody for so long: the sums are the database's work. */
 const KEPT_MS = 10_000
 const KEPT_MAX = 64
-const LIMIT = 25
 
 export interface ViewsParts extends ShownParts {
   readonly stores: ShownParts['stores'] & ShownBudgetsParts['stores'] & Pick<Stores, 'keys'>
@@ -91,16 +90,6 @@ export function addViews(server: FastifyInstance, parts: ViewsParts): void {
 type Query = Readonly<Partial<Record<'span' | 'account' | 'after' | 'before' | 'limit', string>>>
 
 /** A parameter that comes twice is an array, and no number. */
-function limitOf(limit: string | undefined): number | undefined {
-  if (limit === undefined) return LIMIT
-  const count = /^\d{1,4}$/.test(limit) ? Number(limit) : 0
-  return count >= 1 && count <= PAGE_MAX ? count : undefined
-}
-
-function bad(reply: FastifyReply, message: string): FastifyReply {
-  return answer(reply, 400, 'bad_request', message)
-}
-
 /** The newest answers, by what was asked; asking many different things makes room. */
 class Kept {
   readonly #clock: ShownParts['clock']

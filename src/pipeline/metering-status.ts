@@ -1,3 +1,4 @@
+import { iso } from '../domain/instant.js'
 import type { DailyDifference } from '../ports/control-totals.js'
 import type { DecisionCounts } from '../ports/decisions.js'
 import type { Stores } from '../ports/stores.js'
@@ -73,8 +74,4 @@ function tokens({ ours, theirs }: DailyDifference): bigint {
 
 function magnitude(value: bigint): bigint {
   return value < 0n ? -value : value
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }

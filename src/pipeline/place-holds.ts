@@ -1,3 +1,4 @@
+import { iso } from '../domain/instant.js'
 import { formatWad, wad } from '../domain/money.js'
 import { type QuotaLeft, usedUp } from '../domain/quota.js'
 import type { Hold, HoldReason, KeyId } from '../domain/virtual-key.js'
@@ -159,8 +160,4 @@ function merged(wanted: readonly Wanted[]): Wanted[] {
 
 function isSame(a: Pick<Hold, 'reason' | 'key'>, b: Pick<Hold, 'reason' | 'key'>): boolean {
   return a.reason === b.reason && a.key === b.key
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }

@@ -1,3 +1,4 @@
+import { iso } from '../domain/instant.js'
 import type { Watch } from '../ports/sightings.js'
 
 /** Where signing policies stand. Reward epochs of Flare. */
@@ -26,15 +27,11 @@ export async function policyStatus(watch: Watch): Promise<PolicyStatus | undefin
   const { atMs, newest, inForce, accepted, behindSinceMs, proposal, poisonedRounds = [] } = seen
   const behind = Math.max(0, inForce - accepted)
   return {
-    ...{ at: isoOf(atMs), newest, inForce, accepted, behind },
-    ...(behindSinceMs === undefined ? {} : { behindSince: isoOf(behindSinceMs) }),
+    ...{ at: iso(atMs), newest, inForce, accepted, behind },
+    ...(behindSinceMs === undefined ? {} : { behindSince: iso(behindSinceMs) }),
     ...(proposal === undefined
       ? {}
-      : { proposal: { ...proposal, adoptableAt: isoOf(proposal.adoptableAt * 1_000) } }),
+      : { proposal: { ...proposal, adoptableAt: iso(proposal.adoptableAt * 1_000) } }),
     ...(poisonedRounds.length === 0 ? {} : { poisonedRounds }),
   }
-}
-
-function isoOf(instantMs: number): string {
-  return new Date(instantMs).toISOString()
 }

@@ -1,4 +1,5 @@
 import type { AccountNumber } from '../domain/ids.js'
+import { iso } from '../domain/instant.js'
 import { customerAccount, formatCredits } from '../domain/ledger.js'
 import { formatWad, type Wad, wad } from '../domain/money.js'
 import type { Quota, QuotaLeft, QuotaLimit, Tier } from '../domain/quota.js'
@@ -266,10 +267,6 @@ async function forecast(
 
 function amount(value: Wad | undefined): string | null {
   return value === undefined ? null : formatWad(value)
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }
 
 function day(date: number): string {

@@ -1,4 +1,5 @@
 import { type AccountNumber, accountNumber, batchName, readBatchName } from '../domain/ids.js'
+import { iso } from '../domain/instant.js'
 import { formatUfix64, formatWad, type Wad, wad } from '../domain/money.js'
 import { periodAt } from '../domain/period.js'
 import type { Clock } from '../ports/clock.js'
@@ -242,8 +243,4 @@ export function askedAccount(text: string): AccountNumber | undefined {
   if (!/^(0|[1-9]\d{0,19})$/.test(text)) return undefined
   const value = BigInt(text)
   return value < 2n ** 64n ? accountNumber(value) : undefined
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }

@@ -1,5 +1,6 @@
 import type { BatchLife, BatchState } from '../domain/batch.js'
 import { batchName } from '../domain/ids.js'
+import { iso } from '../domain/instant.js'
 import type { Clock } from '../ports/clock.js'
 import type { Fate } from '../ports/lane.js'
 import type { StopCause } from '../ports/stops.js'
@@ -335,10 +336,6 @@ async function backlog(
     attributed: { count: attributed, ...age(waitingSinceMs.attributed) },
     ...Object.fromEntries(waiting),
   }
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }
 
 function seconds(ms: number): number {

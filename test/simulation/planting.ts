@@ -19,6 +19,7 @@ export interface PlantedBug {
 export interface Simulation {
   /** Below `test/simulation`, compiled. */
   readonly main: string
+  /** Compiled folders that it needs besides the simulations. */
   readonly rooms: readonly string[]
 }
 
@@ -42,7 +43,7 @@ export async function seedsThatFind(
   // Within it, so that packages are found as they are from there.
   const folder = mkdtempSync(join(dist, 'planted-'))
   try {
-    for (const room of ['src', 'devnet', 'test/simulation/planting.js', ...rooms]) {
+    for (const room of ['src', 'devnet', 'test/simulation', ...rooms]) {
       cpSync(join(dist, room), join(folder, room), { recursive: true })
     }
     for (const { file, from, to } of changes) {
@@ -64,4 +65,23 @@ function toldBy(script: string, options: readonly string[]): Promise<string> {
       resolvePromise(stderr)
     })
   })
+}
+
+/** Each mistake alone: a simulation that finds none of them would say nothing of the program. */
+export async function plantAll(
+  dist: string,
+  bugs: readonly PlantedBug[],
+  find: (bug: PlantedBug) => Promise<readonly number[]>,
+  { seeds, isJson }: { readonly seeds: number; readonly isJson: boolean },
+): Promise<void> {
+  const problems = bugs.flatMap((bug) => misfits(dist, bug))
+  if (problems.length > 0) throw new Error(problems.join('\n'))
+  const planted: { readonly bug: string; readonly foundBy: readonly number[] }[] = []
+  for (const bug of bugs) {
+    const foundBy = await find(bug)
+    planted.push({ bug: bug.name, foundBy })
+    if (!isJson) process.stdout.write(`${bug.name}: ${foundBy.join(', ') || 'NOT FOUND'}\n`)
+  }
+  if (isJson) process.stdout.write(`${JSON.stringify({ seeds, planted })}\n`)
+  if (planted.some(({ foundBy }) => foundBy.length === 0)) process.exitCode = 1
 }

@@ -1,5 +1,4 @@
-import Database from 'better-sqlite3'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { wad } from '../../src/domain/money.js'
 import type { Stores } from '../../src/ports/stores.js'
 import { openSqlite } from '../../src/store/sqlite.js'
@@ -7,6 +6,7 @@ import { sqlStore } from '../../src/store/store.js'
 import { BudgetWorld, SOURCE } from '../support/budget-world.js'
 import { ALICE, BOB } from '../support/keys.js'
 import { ManualClock } from '../support/manual-clock.js'
+import { planOf } from '../support/query-plan.js'
 import { EVENING_MS, SEPTEMBER_S } from '../support/usage.js'
 
 const HOUR_MS = 3_600_000
@@ -51,7 +51,7 @@ describe('an index answers', () => {
   }
 
   test.each(Object.entries(QUESTIONS))('%s', async (_name, [ask, index]) => {
-    const plan = await planOf(ask)
+    const plan = await planOf(store, ask)
     const read = plan.filter((step) => /^(SCAN|SEARCH) (u|usage_records)\b/.test(step))
     expect(read).toHaveLength(1)
     expect(read[0]).toMatch(index)
@@ -129,20 +129,3 @@ describe('a mark', () => {
     expect(await store.spending.marks([ALICE], [20_000])).toEqual([])
   })
 })
-
-interface Step {
-  readonly detail: string
-}
-
-async function planOf(ask: (stores: Stores) => Promise<unknown>): Promise<string[]> {
-  const prepare = vi.spyOn(Database.prototype, 'prepare')
-  await ask(store)
-  const asked = prepare.mock.calls.map(([source]) => source)
-  const [database] = prepare.mock.contexts as unknown as Database.Database[]
-  prepare.mockRestore()
-  return asked.flatMap((source) => {
-    const values = Array.from(source.matchAll(/\?/g), () => null)
-    const plan = database?.prepare<null[], Step>(`explain query plan ${source}`).all(...values)
-    return plan?.map(({ detail }) => detail) ?? []
-  })
-}

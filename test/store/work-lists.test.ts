@@ -1,8 +1,8 @@
-import Database from 'better-sqlite3'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Stores } from '../../src/ports/stores.js'
 import { openSqlite } from '../../src/store/sqlite.js'
 import { sqlStore } from '../../src/store/store.js'
+import { planOf } from '../support/query-plan.js'
 import { EVENING_MS } from '../support/usage.js'
 
 // Goal: what workers ask all the time takes no longer the more there is that is done. Method: of
@@ -13,10 +13,6 @@ const store = sqlStore(db, { now: () => EVENING_MS })
 beforeAll(() => store.migrate())
 afterAll(() => db.destroy())
 
-interface Step {
-  readonly detail: string
-}
-
 const QUESTIONS: Readonly<Record<string, (stores: Stores) => Promise<unknown>>> = {
   'records to map': ({ records }) => records.unattributed('a mapping', 10),
   'records to seal': ({ records }) => records.attributed('a mapping', 10),
@@ -26,23 +22,10 @@ const QUESTIONS: Readonly<Record<string, (stores: Stores) => Promise<unknown>>> 
 }
 
 test.each(Object.entries(QUESTIONS))('%s', async (_name, ask) => {
-  const plan = await planOf(ask)
+  const plan = await planOf(store, ask)
   const read = plan.filter((step) => /^(SCAN|SEARCH) (usage_records|batches) /.test(step))
   expect(read).toHaveLength(1)
   expect(read[0]).toMatch(/INDEX (usage_records_waiting|batches_by_state)/)
   const isOfRecords = read[0]?.includes('usage_records') === true
   if (isOfRecords) expect(plan.filter((step) => step.includes('TEMP B-TREE'))).toEqual([])
 })
-
-async function planOf(ask: (stores: Stores) => Promise<unknown>): Promise<string[]> {
-  const prepare = vi.spyOn(Database.prototype, 'prepare')
-  await ask(store)
-  const asked = prepare.mock.calls.map(([source]) => source)
-  const [database] = prepare.mock.contexts as unknown as Database.Database[]
-  prepare.mockRestore()
-  return asked.flatMap((source) => {
-    const values = Array.from(source.matchAll(/\?/g), () => null)
-    const plan = database?.prepare<null[], Step>(`explain query plan ${source}`).all(...values)
-    return plan?.map(({ detail }) => detail) ?? []
-  })
-}

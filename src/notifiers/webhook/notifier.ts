@@ -1,4 +1,5 @@
 import { ConfigError } from '../../domain/errors.js'
+import { iso } from '../../domain/instant.js'
 import type { Notice, NoticeMessage, NoticeSeverity, Notifier, Told } from '../../ports/notifier.js'
 import { type Place, Post } from '../post.js'
 import { signatureHeaders, signingKey } from './signature.js'
@@ -60,8 +61,4 @@ function shown({ alarm, change, severity, says, raisedAtMs, clearedAtMs, runbook
     ...(clearedAtMs === undefined ? {} : { cleared_at: iso(clearedAtMs) }),
     runbook,
   }
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }

@@ -1,4 +1,5 @@
 import { RetryableError } from '../../domain/errors.js'
+import { iso } from '../../domain/instant.js'
 import { type HttpAnswer, HttpClient } from '../../runtime/http-client.js'
 import type { GroupedUsageConfig } from './config.js'
 import { type Bucket, rowsOf } from './parse.js'
@@ -62,10 +63,6 @@ function refusalOf({ status }: HttpAnswer): RetryableError {
   if (status === 501) return error('no_database', 'it keeps no usage')
   if (status === 429 || status >= 500) return error('unreachable', 'it fails, or is busy')
   return error('nonsense', 'this is not how the endpoint answers')
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }
 
 function date(ms: number): string {

@@ -2,7 +2,8 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { misfits, PLANTED_BUGS, seedsThatFind } from './planted.js'
+import { type PlantedBug, plantAll } from '../planting.js'
+import { PLANTED_BUGS, seedsThatFind } from './planted.js'
 import { type Outcome, runSeed } from './run.js'
 
 /** What was compiled: this file is in `dist/test/simulation/budgets`. */
@@ -23,7 +24,9 @@ async function main(): Promise<void> {
     },
   })
   if (values.planted) {
-    await plantAll(Number(values.seeds), values.json)
+    const seeds = Number(values.seeds)
+    const find = (bug: PlantedBug) => seedsThatFind(DIST, bug, seeds)
+    await plantAll(DIST, PLANTED_BUGS, find, { seeds, isJson: values.json })
     return
   }
   const seeds =
@@ -35,20 +38,6 @@ async function main(): Promise<void> {
       ? await runSeeds({ seeds, isFirstEnough: values.first }, values.trace)
       : await runAll(seeds)
   tell(outcomes, values.json)
-}
-
-/** Each mistake alone: a simulation that finds none of them would say nothing of the program. */
-async function plantAll(seeds: number, isJson: boolean): Promise<void> {
-  const problems = PLANTED_BUGS.flatMap((bug) => misfits(DIST, bug))
-  if (problems.length > 0) throw new Error(problems.join('\n'))
-  const planted: { readonly bug: string; readonly foundBy: readonly number[] }[] = []
-  for (const bug of PLANTED_BUGS) {
-    const foundBy = await seedsThatFind(DIST, bug, seeds)
-    planted.push({ bug: bug.name, foundBy })
-    if (!isJson) process.stdout.write(`${bug.name}: ${foundBy.join(', ') || 'NOT FOUND'}\n`)
-  }
-  if (isJson) process.stdout.write(`${JSON.stringify({ seeds, planted })}\n`)
-  if (planted.some(({ foundBy }) => foundBy.length === 0)) process.exitCode = 1
 }
 
 function tell(outcomes: readonly Outcome[], isJson: boolean): void {

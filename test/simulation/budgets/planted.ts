@@ -126,7 +126,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
 
 const SIMULATION: Simulation = {
   main: 'budgets/main.js',
-  rooms: ['test/simulation', 'test/support'],
+  rooms: ['test/support'],
 }
 
 /** The first of them, if any does. */

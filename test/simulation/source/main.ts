@@ -3,7 +3,8 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { misfits, PLANTED_BUGS, seedsThatFind } from './planted.js'
+import { type PlantedBug, plantAll } from '../planting.js'
+import { PLANTED_BUGS, seedsThatFind } from './planted.js'
 import { type Outcome, runSeed } from './run.js'
 import { makeFolder, makeTemplate } from './world.js'
 
@@ -28,7 +29,9 @@ async function main(): Promise<void> {
     },
   })
   if (values.planted) {
-    await plantAll(Number(values.seeds), values.json)
+    const seeds = Number(values.seeds)
+    const find = (bug: PlantedBug) => seedsThatFind(DIST, bug, seeds)
+    await plantAll(DIST, PLANTED_BUGS, find, { seeds, isJson: values.json })
     return
   }
   const seeds =
@@ -45,20 +48,6 @@ async function main(): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true })
   }
-}
-
-/** Each mistake alone: a simulation that finds none of them would say nothing of the program. */
-async function plantAll(seeds: number, isJson: boolean): Promise<void> {
-  const problems = PLANTED_BUGS.flatMap((bug) => misfits(DIST, bug))
-  if (problems.length > 0) throw new Error(problems.join('\n'))
-  const found: { readonly bug: string; readonly foundBy: readonly number[] }[] = []
-  for (const bug of PLANTED_BUGS) {
-    const foundBy = await seedsThatFind(DIST, bug, seeds)
-    found.push({ bug: bug.name, foundBy })
-    if (!isJson) process.stdout.write(`${bug.name}: ${foundBy.join(', ') || 'NOT FOUND'}\n`)
-  }
-  if (isJson) process.stdout.write(`${JSON.stringify({ seeds, planted: found })}\n`)
-  if (found.some(({ foundBy }) => foundBy.length === 0)) process.exitCode = 1
 }
 
 function tell(outcomes: readonly Outcome[], isJson: boolean): void {

@@ -97,7 +97,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
 ]
 
-const SIMULATION: Simulation = { main: 'source/main.js', rooms: ['test/simulation/source'] }
+const SIMULATION: Simulation = { main: 'source/main.js', rooms: [] }
 
 export function seedsThatFind(dist: string, bug: PlantedBug, seeds: number): Promise<number[]> {
   return found(dist, bug, SIMULATION, ['--seeds', String(seeds)])
