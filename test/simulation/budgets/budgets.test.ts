@@ -1,8 +1,5 @@
-import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { inSimulationBuild } from '../../support/simulation-build.js'
 import { misfits, PLANTED_BUGS, seedsThatFind } from './planted.js'
 import { runSeed } from './run.js'
 import { attack } from './stragglers.js'
@@ -12,7 +9,6 @@ import { attack } from './stragglers.js'
 // usage, deposits, blocks, outages and deaths, with the daemon's own steps on its own store; compare
 // with sums of our own. `npm run sim:budgets` plays thousands.
 
-const ROOT = resolve(import.meta.dirname, '../../..')
 /**
  * Seeds that found something once; they stay, though schedules have changed since. 50: a key that LiteLLM
  * had answered with 500 rested for up to ten minutes after LiteLLM worked again, its block or its funds
@@ -55,21 +51,10 @@ test('attacks reach the worst case that was stated, and never go beyond', {
 test('bugs that are planted fit the program, and the first of them is found', {
   timeout: 300_000,
 }, async () => {
-  // Not into `dist` itself, which other tests run meanwhile; within it, where packages are found.
-  const dist = mkdtempSync(join(ROOT, 'dist/simulation-'))
   const [reserveIgnored] = PLANTED_BUGS
   if (reserveIgnored === undefined) throw new Error('no bug is planted')
-  try {
-    const options = ['-p', 'test/simulation', '--outDir', dist, '--incremental', 'false']
-    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
-    await promisify(execFile)(
-      process.execPath,
-      [...[tsc, ...options, '--tsBuildInfoFile', 'null', '--sourceMap', 'false']],
-      { cwd: ROOT },
-    )
+  await inSimulationBuild(async (dist) => {
     expect(PLANTED_BUGS.flatMap((bug) => misfits(dist, bug))).toEqual([])
     expect((await seedsThatFind(dist, reserveIgnored, 20)).length).toBeGreaterThan(0)
-  } finally {
-    rmSync(dist, { recursive: true })
-  }
+  })
 })

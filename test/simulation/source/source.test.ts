@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { promisify } from 'node:util'
+import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inSimulationBuild } from '../../support/simulation-build.js'
 import { misfits, PLANTED_BUGS, seedsThatFind } from './planted.js'
 import { runSeed } from './run.js'
 import { makeFolder, makeTemplate } from './world.js'
@@ -11,7 +9,6 @@ import { makeFolder, makeTemplate } from './world.js'
 // of a seed, of everything that is known to go wrong; then compare with the proxies' own sums.
 // `npm run sim:source` plays thousands.
 
-const ROOT = resolve(import.meta.dirname, '../../..')
 /** Seeds that found something once; they stay. */
 const REMEMBERED = [1, 2, 7]
 const SEEDS = [...REMEMBERED, ...Array.from({ length: 27 }, (_, i) => 101 + i)]
@@ -39,23 +36,12 @@ test('those were not empty schedules', () => {
 test('bugs that are planted fit the program, and the first of them is found', {
   timeout: 300_000,
 }, async () => {
-  // Not into `dist` itself, which other tests run meanwhile; within it, where packages are found.
-  const dist = mkdtempSync(join(ROOT, 'dist/simulation-'))
   const [cursorFirst] = PLANTED_BUGS
   if (cursorFirst === undefined) throw new Error('no bug is planted')
-  try {
-    const options = ['-p', 'test/simulation', '--outDir', dist, '--incremental', 'false']
-    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
-    await promisify(execFile)(
-      process.execPath,
-      [...[tsc, ...options, '--tsBuildInfoFile', 'null', '--sourceMap', 'false']],
-      { cwd: ROOT },
-    )
+  await inSimulationBuild(async (dist) => {
     expect(PLANTED_BUGS.flatMap((bug) => misfits(dist, bug))).toEqual([])
     expect((await seedsThatFind(dist, cursorFirst, 6)).length).toBeGreaterThan(0)
-  } finally {
-    rmSync(dist, { recursive: true })
-  }
+  })
 })
 
 test('the same seed is the same schedule, to the row', async () => {
