@@ -30,7 +30,7 @@ const ADMIN_ROLE = 'proxy_admin'
  *
  * A block is written by /key/update, which sets it and our mark in one step, and then by /key/block,
  * which makes the proxy that is asked forget the key it has in memory. Lifting one is /key/update
- * alone: /key/unblock would lift whatever block there is by then.
+ * alone: /key/unblock would leave the mark. See docs/adr/0014-secrets-made-here.md.
  */
 export class LitellmGateway implements KeyGateway {
   readonly name: string
