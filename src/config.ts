@@ -21,6 +21,7 @@ import {
   type Setting,
   SettingLayers,
   type Settings,
+  sayIssue,
   settingsError,
 } from './settings.js'
 import {
@@ -114,6 +115,7 @@ export const coreSettings = {
   receiptSecret: {
     env: 'RECEIPT_SECRET',
     secret: true,
+    madeBy: 'init',
     help: 'key of the receipts’ salts; keep it: receipts cannot be made again without it',
   },
   holdUnknownModels: { env: 'HOLD_UNKNOWN_MODELS', help: 'true: models without a name wait' },
@@ -342,15 +344,16 @@ function check<Schema extends z.ZodType>(
   value: unknown,
   problems: string[],
 ): z.infer<Schema> {
-  const parsed = schema.safeParse(value)
+  const parsed = schema.safeParse(value, { error: sayIssue })
   if (parsed.success) return parsed.data
   for (const issue of parsed.error.issues) {
     const [field, ...rest] = issue.path
-    const known = settings[String(field)]?.env ?? String(field)
+    const setting = settings[String(field)]
     const where = rest.length > 0 ? ` (item ${rest.join('.')})` : ''
-    problems.push(
-      `${known}${where}: ${fieldOf(value, field) === undefined ? 'is missing' : issue.message}`,
-    )
+    const isMissing = fieldOf(value, field) === undefined
+    const makes = setting?.madeBy === undefined ? '' : ` (flowmeter ${setting.madeBy} makes it)`
+    const says = isMissing ? `is missing${makes}` : issue.message
+    problems.push(`${setting?.env ?? String(field)}${where}: ${says}`)
   }
   return undefined as z.infer<Schema> // Never used: a problem was noted, and ends the loading.
 }
@@ -363,10 +366,11 @@ function readFileConfig(layers: SettingLayers): z.infer<typeof fileConfig> | und
   const { file, problems } = layers
   if (file === undefined) return undefined
   layers.checkFile()
-  const parsed = fileConfig.safeParse(file)
+  const parsed = fileConfig.safeParse(file, { error: sayIssue })
   if (parsed.success) return parsed.data
-  for (const issue of parsed.error.issues) {
-    problems.push(`flowmeter.config.json, ${issue.path.join('.')}: ${issue.message}`)
+  for (const { path, message } of parsed.error.issues) {
+    const where = path.length > 0 ? `, ${path.join('.')}` : ''
+    problems.push(`${CONFIG_FILE}${where}: ${message}`)
   }
   return undefined
 }

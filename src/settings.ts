@@ -18,6 +18,8 @@ export interface Setting {
   readonly secret?: true
   /** Names that other programs have for the same; taken where the own one is not set. */
   readonly aliases?: readonly string[]
+  /** The command that makes it for a new installation. */
+  readonly madeBy?: 'init' | 'deploy'
 }
 export type Settings = Readonly<Record<string, Setting>>
 
@@ -147,7 +149,9 @@ export class SettingLayers {
     try {
       const value = readFileSync(whole, 'utf8').trim()
       if (!this.secretFiles.includes(whole)) this.secretFiles.push(whole)
-      return [{ value, origin, from }]
+      if (value !== '') return [{ value, origin, from }]
+      this.problems.push(`${from}: the file is empty`)
+      return []
     } catch {
       this.problems.push(`${from}: the file cannot be read`)
       return []
@@ -161,10 +165,12 @@ export class SettingLayers {
       return { settings: {}, rest: named === undefined ? {} : undefined }
     }
     let value: unknown
+    let text = ''
     try {
-      value = JSON.parse(readFileSync(path, 'utf8'))
-    } catch {
-      this.problems.push(`${path}: is not JSON`)
+      text = readFileSync(path, 'utf8')
+      value = JSON.parse(text)
+    } catch (error) {
+      this.problems.push(`${path}: is not JSON${placeOf(error, text)}`)
       return { settings: {}, rest: undefined }
     }
     if (typeof value !== 'object' || value === null || !('settings' in value)) {
@@ -259,11 +265,50 @@ export function settingsError(
   )
 }
 
+/** What is wrong with a value, for who wrote it; undefined: zod's own words are as good. */
+export function sayIssue(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      if (issue.input === undefined) return 'is missing'
+      return `expected ${NAMES_OF_TYPES[issue.expected] ?? issue.expected}`
+    case 'too_small':
+      return `expected at least ${issue.minimum}${unitOf(issue.origin)}`
+    case 'too_big':
+      return `expected at most ${issue.maximum}${unitOf(issue.origin)}`
+    case 'invalid_value':
+      return `expected ${issue.values.map(String).join(' or ')}`
+    case 'unrecognized_keys':
+      return `${issue.keys.map((key) => JSON.stringify(key)).join(', ')} is nothing that belongs here`
+    default:
+      return undefined
+  }
+}
+
+const NAMES_OF_TYPES: Readonly<Record<string, string>> = {
+  int: 'a whole number',
+  number: 'a number',
+  string: 'text',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+}
+
+function unitOf(origin: string): string {
+  if (origin === 'string') return ' characters'
+  return origin === 'array' ? ' items' : ''
+}
+
 /** Every text in a JSON value, by its path with points. */
 function textsIn(value: unknown, path: readonly string[] = []): [path: string, text: string][] {
   if (typeof value === 'string') return [[path.join('.'), value]]
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([name, part]) => textsIn(part, [...path, name]))
+}
+
+/** Where a text stops being JSON. The error's own message may have what stands there: a secret. */
+function placeOf(error: unknown, text: string): string {
+  const position = error instanceof SyntaxError && /at position (\d+)/.exec(error.message)?.[1]
+  return position ? `, see line ${text.slice(0, Number(position)).split('\n').length}` : ''
 }
 
 function baseOf(name: string): string {

@@ -71,7 +71,9 @@ describe('what is missing or wrong', () => {
 
   test('the message counts its problems and says where settings come from', () => {
     const message = refusal(envWithout('METER_KEY'))
-    expect(message).toMatch(/^The settings have 1 problem:\n {2}- METER_KEY: is missing\n/)
+    expect(message).toMatch(
+      /^The settings have 1 problem:\n {2}- METER_KEY: is missing \(flowmeter init makes it\)\n/,
+    )
     expect(message).toContain('.env.example')
   })
 
@@ -131,6 +133,27 @@ describe('what is missing or wrong', () => {
     expect(problems[0]?.length).toBeGreaterThan(`${name}: `.length + 10)
     expect(message).not.toContain(value)
   })
+})
+
+// Goal: what is wrong with a value is said in words of ours, with what to write instead.
+test('each kind of slip says what was expected', () => {
+  const env = { ...COMPLETE_ENV, PORT: 'abc', SEAL_INTERVAL: '-3', HOLD_MULTIPLE: '1.5' }
+  const folder = folderWith({ empty: '\n' })
+  const one = (vars: Readonly<Record<string, string>>, config = '{}') =>
+    problemsOf(refusal(vars, { 'flowmeter.config.json': config }))
+  expect(one({ ...env, LOG_LEVEL: 'loud' }).sort()).toEqual([
+    'HOLD_MULTIPLE: expected a whole number',
+    'LOG_LEVEL: expected trace or debug or info or warn or error or fatal',
+    'PORT: expected a number',
+    'SEAL_INTERVAL: expected at least 0',
+  ])
+  expect(one({ ...envWithout('METER_KEY'), METER_KEY_FILE: join(folder, 'empty') })).toContain(
+    'METER_KEY_FILE: the file is empty',
+  )
+  expect(one(COMPLETE_ENV, '{ "sorces": [] }')).toEqual([
+    'flowmeter.config.json: "sorces" is nothing that belongs here',
+  ])
+  expect(one(COMPLETE_ENV, '{\n  "notify": [],\n}').join()).toMatch(/is not JSON, see line 3$/)
 })
 
 describe('where settings come from', () => {

@@ -6,7 +6,7 @@ import { coreSettings } from '../config.js'
 import type { KeyNeed } from '../ports/made-key.js'
 import { createOnce, writeDurably } from '../runtime/durable-file.js'
 import { type Environment, SettingLayers } from '../settings.js'
-import { settlerSetUp } from '../settlers/index.js'
+import { settlerSettings, settlerSetUp } from '../settlers/index.js'
 import { litellmSettings } from '../sources/index.js'
 import type { InitAnswers, InitDone, InitTools, KeyReport } from './init.js'
 import { saveSettings } from './settings-file.js'
@@ -36,12 +36,15 @@ const PLAIN_SECRETS: readonly (Pick<KeyNeed, 'setting' | 'file' | 'use' | 'make'
 /** Works on a folder: keys first, then `.env` that names them, so that a crash loses nothing. */
 export function initTools(env: Environment, folder: string): InitTools {
   return {
-    missing() {
+    said() {
       const layers = new SettingLayers(env, folder)
-      const isUnset = (setting: Parameters<SettingLayers['find']>[0]): boolean =>
-        layers.find(setting) === undefined
-      return { url: isUnset(litellmSettings.apiUrl), key: isUnset(litellmSettings.apiKey) }
+      const isSaid = (setting: Parameters<SettingLayers['find']>[0]): boolean =>
+        layers.find(setting) !== undefined
+      const { apiUrl, apiKey } = litellmSettings
+      const network = layers.find(settlerSettings.network)?.value
+      return { network, url: isSaid(apiUrl), key: isSaid(apiKey) }
     },
+    problemOfUrl: (url) => new SettingLayers(env, folder).problemOf(url),
     run: (answers) => run(answers, env, folder),
   }
 }
@@ -56,6 +59,7 @@ async function run(answers: InitAnswers, env: Environment, folder: string): Prom
   )
   const plain = answers.litellmUrl && layers.problemOf(answers.litellmUrl)
   if (plain) layers.problems.push(`LiteLLM's URL: ${plain}`)
+  layers.problems.push(...contradictions(answers, layers, folder))
   layers.check() // Also a file that is named and not there: told before anything is made.
   const lines: string[] = []
   const changed: string[] = []
@@ -93,6 +97,43 @@ async function run(answers: InitAnswers, env: Environment, folder: string): Prom
     after.find(setting) === undefined ? [setting.env] : [],
   )
   return { network, changed, keys, missing }
+}
+
+/** What is there is never changed: whoever asks for something else is told, and gets nothing. */
+function contradictions(
+  { network, litellmUrl, litellmKeyFile }: InitAnswers,
+  layers: SettingLayers,
+  folder: string,
+): string[] {
+  const problems: string[] = []
+  const { apiUrl, apiKey } = litellmSettings
+  const ofFlow = layers.find(settlerSettings.network)
+  if (ofFlow !== undefined && ofFlow.value !== network) {
+    const set = `${ofFlow.from} (${ofFlow.origin}) says another network`
+    problems.push(`--network: ${set}. Take a folder of its own for ${network}: it needs other keys`)
+  }
+  const url = layers.find(apiUrl)
+  if (litellmUrl !== undefined && url !== undefined && url.value !== litellmUrl) {
+    problems.push(`--litellm-url: ${url.from} (${url.origin}) says another one; change it there`)
+  }
+  if (litellmKeyFile === undefined) return problems
+  const typed = contentOf(resolve(folder, litellmKeyFile))
+  const key = layers.find(apiKey)
+  if (!typed) {
+    const what = typed === undefined ? 'cannot be read' : 'is empty'
+    problems.push(`--litellm-key-file: the file ${what}`)
+  } else if (key !== undefined && key.value !== typed) {
+    problems.push(`--litellm-key-file: ${key.from} (${key.origin}) has another; change it there`)
+  }
+  return problems
+}
+
+function contentOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    return undefined
+  }
 }
 
 async function litellmLines(

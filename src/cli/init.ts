@@ -30,8 +30,10 @@ export interface InitDone {
 }
 
 export interface InitTools {
-  /** What nobody has said yet. */
-  missing(): { readonly url: boolean; readonly key: boolean }
+  /** What nobody has said yet; the network that is said. */
+  said(): { readonly network: string | undefined; readonly url: boolean; readonly key: boolean }
+  /** Why LiteLLM cannot be asked at this URL; undefined where it can. */
+  problemOfUrl(url: string): string | undefined
   /** @throws ConfigError where a key or a file that is there cannot be used */
   run(answers: InitAnswers): Promise<InitDone>
 }
@@ -81,20 +83,19 @@ async function answersOf(
   command: Command,
 ): Promise<InitAnswers> {
   const { litellmUrl, litellmKeyFile } = options
-  const missing = tools.missing()
-  const ask = async (question: string): Promise<string | undefined> =>
-    (await person?.ask(question))?.trim() || undefined
+  const said = tools.said()
+  const ask = (question: string, problemOf: ProblemOf) => answerOf(person, question, problemOf)
   const question = 'Network: testnet, mainnet or emulator [testnet] '
-  const network = options.network ?? (await ask(question)) ?? 'testnet'
-  if (!isNetwork(network)) {
-    const fix = `Use ${NETWORKS.join(', ')}.`
-    command.error(`error: there is no network "${network}". ${fix}`, { exitCode: 2 })
-  }
-  const url = litellmUrl ?? (missing.url ? await ask('URL of LiteLLM [later] ') : undefined)
-  if (url !== undefined && !/^https?:\/\/\S+$/.test(url)) {
-    command.error(`error: "${url}" is no URL with http or https`, { exitCode: 2 })
-  }
-  const isKeyAsked = missing.key && litellmKeyFile === undefined
+  const network =
+    options.network ?? said.network ?? (await ask(question, problemOfNetwork)) ?? 'testnet'
+  const problem = problemOfNetwork(network)
+  if (!isNetwork(network)) command.error(`error: ${problem}`, { exitCode: 2 })
+  const problemOf: ProblemOf = (text) =>
+    problemOfForm(text) ?? tools.problemOfUrl(text)?.replace(/^/, 'that ')
+  const url = litellmUrl ?? (said.url ? undefined : await ask('URL of LiteLLM [later] ', problemOf))
+  const urlProblem = url === undefined ? undefined : problemOfForm(url)
+  if (urlProblem !== undefined) command.error(`error: ${urlProblem}`, { exitCode: 2 })
+  const isKeyAsked = !said.key && litellmKeyFile === undefined
   const typed = isKeyAsked
     ? await person?.askSecret('LiteLLM key of a proxy_admin_viewer, not shown [later] ')
     : undefined
@@ -105,6 +106,35 @@ async function answersOf(
     ...(key === undefined ? {} : { litellmKey: key }),
     ...(litellmKeyFile === undefined ? {} : { litellmKeyFile }),
   }
+}
+
+type ProblemOf = (answer: string) => string | undefined
+
+/** Somebody who answers wrong so often wants out. */
+const ANSWERS_MAX = 5
+
+/** Asks until the answer will do, or is empty; the last one as it is. */
+async function answerOf(
+  person: Asker | undefined,
+  question: string,
+  problemOf: ProblemOf,
+): Promise<string | undefined> {
+  let answer = (await person?.ask(question))?.trim() || undefined
+  for (let asked = 1; person !== undefined && asked < ANSWERS_MAX; asked += 1) {
+    const problem = answer === undefined ? undefined : problemOf(answer)
+    if (problem === undefined) break
+    answer = (await person.ask(`${problem}\n${question}`)).trim() || undefined
+  }
+  return answer
+}
+
+function problemOfNetwork(text: string): string | undefined {
+  if (isNetwork(text)) return undefined
+  return `there is no network "${text}". Use ${NETWORKS.join(', ')}.`
+}
+
+function problemOfForm(url: string): string | undefined {
+  return /^https?:\/\/\S+$/.test(url) ? undefined : `"${url}" is no URL with http or https`
 }
 
 function isNetwork(text: string): text is Network {

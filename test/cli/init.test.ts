@@ -143,6 +143,41 @@ describe('where something is there already', () => {
     }
   })
 
+  // One folder, one network: keys and addresses of two would end in a mixture of both.
+  test('another network, URL or key than the one that is there is refused, and nothing changes', async () => {
+    const cwd = tempFolder()
+    writeFileSync(join(cwd, 'one.key'), 'sk-canary-one')
+    writeFileSync(join(cwd, 'two.key'), 'sk-canary-two')
+    const first = ['--litellm-url', 'https://one.example', '--litellm-key-file', 'one.key']
+    await runCli(['init', '--network', 'mainnet', ...first], { cwd })
+    const before = contentsOf(cwd)
+    for (const [flag, value] of [
+      ['--network', 'testnet'],
+      ['--litellm-url', 'https://two.example'],
+      ['--litellm-key-file', 'two.key'],
+    ] as const) {
+      const run = await runCli(['init', flag, value], { cwd })
+      expect([run.code, run.stderr]).toEqual([78, expect.stringContaining(`- ${flag}: `)])
+      expect(run.stderr).not.toContain('canary')
+    }
+    const same = await runCli(['init', '--json', ...first], { cwd })
+    expect(JSON.parse(same.stdout)).toMatchObject({ network: 'mainnet', changed: [] })
+    expect(contentsOf(cwd)).toEqual(before)
+  })
+
+  test('a file with a LiteLLM key has to be there and to hold one', async () => {
+    for (const [name, says] of [
+      ['nonesuch', 'cannot be read'],
+      ['empty', 'is empty'],
+    ] as const) {
+      const cwd = tempFolder()
+      writeFileSync(join(cwd, 'empty'), '\n')
+      const run = await runCli(['init', '--litellm-key-file', name], { cwd })
+      expect([run.code, readdirSync(cwd)]).toEqual([78, ['empty']])
+      expect(run.stderr).toContain(`--litellm-key-file: the file ${says}`)
+    }
+  })
+
   test('so is a LiteLLM that would be asked without TLS, unless its host is named', async () => {
     const cwd = tempFolder()
     const args = ['init', '--yes', '--litellm-url', 'http://litellm:4000']
@@ -173,9 +208,28 @@ describe('with somebody at a terminal', () => {
     expect(readFileSync(join(folder, 'keys/litellm.key'), 'utf8')).toBe('sk-canary-typed\n')
     expect(readFileSync(join(folder, '.env'), 'utf8')).not.toContain('canary')
     expect(run.lines.join('\n')).not.toContain('canary')
-    const again = person([''])
+    const again = person([])
     await runProgram(['init'], { init, asker: () => again })
-    expect(again.asked).toHaveLength(1) // The network alone: URL and key are there.
+    expect(again.asked).toEqual([]) // All is there.
+  })
+
+  test('a wrong answer is asked for again, with what is wrong with it', async () => {
+    const folder = tempFolder()
+    const asker = person(['goerli', 'emulator', 'litellm', 'http://litellm', 'https://litellm', ''])
+    const init = async () => initTools({}, folder)
+    const run = await runProgram(['init'], { init, asker: () => asker })
+    expect([run.code, asker.asked]).toEqual([
+      0,
+      [
+        expect.stringMatching(/^Network/),
+        expect.stringMatching(/^there is no network "goerli"[\s\S]*\nNetwork/),
+        expect.stringMatching(/^URL/),
+        expect.stringMatching(/^"litellm" is no URL[\s\S]*\nURL/),
+        expect.stringMatching(/^that is http:[\s\S]*\nURL/),
+        expect.stringMatching(/^LiteLLM key/),
+      ],
+    ])
+    expect(readFileSync(join(folder, '.env'), 'utf8')).toContain('LITELLM_API_URL=https://litellm')
   })
 
   test('--yes asks nothing', async () => {

@@ -119,16 +119,22 @@ export type FlareConfig = z.infer<typeof flareConfig>
 export const flareSettings = {
   rpcUrls: { env: 'FLARE_ENDPOINT', help: 'RPC URLs, comma-separated; the later ones stand by' },
   chainId: { env: 'FLARE_CHAIN_ID', help: '114 for Coston2 (the default), 14 for Flare' },
-  anchorAddress: { env: 'FLARE_ANCHOR_ADDRESS', help: 'address of the UsageAnchor contract' },
+  anchorAddress: {
+    env: 'FLARE_ANCHOR_ADDRESS',
+    madeBy: 'deploy',
+    help: 'address of the UsageAnchor contract',
+  },
   anchorFromBlock: { env: 'FLARE_ANCHOR_FROM_BLOCK', help: 'block in which it was deployed' },
   gasKey: {
     env: 'FLARE_GAS_KEY',
     secret: true,
+    madeBy: 'init',
     help: 'private key that pays for transactions, or aws-kms: and a key',
   },
   meterKey: {
     env: 'METER_KEY',
     secret: true,
+    madeBy: 'init',
     help: 'private key that signs batch headers, or aws-kms: and a key',
   },
   signerFile: { env: 'METER_SIGNER_FILE', help: 'file that keeps what the meter signed last' },

@@ -103,15 +103,28 @@ export const flowSettings = {
     env: 'FLOW_ACCESS_NODE',
     help: 'URLs of access nodes’ REST APIs, comma-separated; the later ones stand by',
   },
-  accountAddress: { env: 'FLOW_ACCOUNT_ADDRESS', help: 'account that pays for transactions' },
+  accountAddress: {
+    env: 'FLOW_ACCOUNT_ADDRESS',
+    madeBy: 'deploy',
+    help: 'account that pays for transactions',
+  },
   privateKey: {
     env: 'FLOW_PRIVATE_KEY',
     secret: true,
+    madeBy: 'init',
     help: 'its private key, 64 hex digits, or aws-kms: and a key',
   },
   keyIndexes: { env: 'FLOW_KEY_INDEXES', help: 'indexes of its keys: 0,2 or 0-9' },
-  contractsAddress: { env: 'FLOW_CONTRACTS_ADDRESS', help: 'account of the Flowmeter contracts' },
-  providerId: { env: 'FLOW_PROVIDER_ID', help: 'number of the provider on Flow' },
+  contractsAddress: {
+    env: 'FLOW_CONTRACTS_ADDRESS',
+    madeBy: 'deploy',
+    help: 'account of the Flowmeter contracts',
+  },
+  providerId: {
+    env: 'FLOW_PROVIDER_ID',
+    madeBy: 'deploy',
+    help: 'number of the provider on Flow',
+  },
   transactionExpiryBlocks: {
     env: 'FLOW_TRANSACTION_EXPIRY_BLOCKS',
     help: 'blocks after which Flow refuses a transaction; only an emulator may differ from 600',
