@@ -58,3 +58,13 @@ export interface Hold {
   /** From then on it no longer stands; undefined: until it is lifted. */
   readonly untilMs: number | undefined
 }
+
+/** That a hold began to stand, or ended: kept with it in one step, until somebody was told. */
+export interface HoldChange extends Pick<Hold, 'account' | 'key' | 'reason' | 'text' | 'sinceMs'> {
+  /** Counts up, and never comes again. */
+  readonly number: number
+  readonly change: 'blocked' | 'unblocked'
+  readonly atMs: number
+  /** Other reasons that stood for the same at that moment. */
+  readonly others: readonly HoldReason[]
+}

@@ -37,6 +37,8 @@ export interface BudgetsPass {
 const ACCOUNTS_A_PAGE = 200
 /** More than the forecast looks at; see SpentDays. */
 const MARKS_KEPT_DAYS = 370
+/** Where nobody is told of blocks. */
+const CHANGES_KEPT_MS = DAY_MS
 const NOT_KNOWN = 'its plan, or the value of its tokens, is not known'
 
 /**
@@ -152,6 +154,7 @@ async function endLook({ store, clock }: BudgetsParts, pass: BudgetsPass): Promi
     await store.budgetTerms.saveOperatorSpent(fromDay, wad(pass.operatorSpent ?? 0n))
   }
   await store.runways.prune(startedAtMs)
+  await store.holds.forgetChanges({ beforeMs: nowMs - CHANGES_KEPT_MS })
   await store.spending.pruneMarks(Math.floor(nowMs / DAY_MS) - MARKS_KEPT_DAYS)
   pass.tookMs = Math.max(0, nowMs - startedAtMs)
   delete pass.startedAtMs

@@ -7,6 +7,7 @@ import type { Store, Stores } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
 import type { Alarm } from './alarms.js'
 import { FLAPPING_MS, observe } from './episodes.js'
+import { holdNotice } from './hold-notice.js'
 
 /** From one message to a target to the next: what comes meanwhile is in that one. */
 export const MESSAGE_EVERY_MS = 60_000
@@ -16,6 +17,7 @@ const RETRY_MS_MIN = 10_000
 const RETRY_MS_MAX = 3_600_000
 const RETRY_FACTOR = 3
 const NOTICES_A_MESSAGE = 100
+const CHANGES_A_STEP = 200
 const MESSAGES_A_STEP = 20
 const RESENT_MAX = 1_000
 const KEPT_MS = 90 * 24 * 3_600_000
@@ -32,7 +34,7 @@ export interface NotifyParts {
 }
 
 /**
- * Looks at the alarms, saves what is to be told of them, puts it into messages and tries those that
+ * Looks at the alarms and at whose keys were blocked, saves what is to be told of them, puts it into messages and tries those that
  * are due. Every try is written down before it begins: a process that dies in one counts it, and
  * tries the same message with the same id again.
  */
@@ -72,19 +74,35 @@ export function resendMessages(store: Store, which: string, nowMs: number): Prom
 }
 
 async function note(
-  { notices }: Stores,
+  stores: Stores,
   { notifiers, clock }: NotifyParts,
   alarms: readonly Alarm[],
 ): Promise<void> {
+  const { notices } = stores
   const nowMs = clock.now()
   const observed = observe(await notices.episodes(nowMs - FLAPPING_MS), alarms, nowMs)
   for (const episode of observed.episodes) await notices.saveEpisode(episode)
-  for (const notice of observed.notices) {
+  for (const notice of [...observed.notices, ...(await takeHoldNotices(stores))]) {
     for (const { name, minSeverity } of notifiers) {
       const isTold = SEVERITIES.indexOf(notice.severity) <= SEVERITIES.indexOf(minSeverity)
       if (isTold) await notices.add(name, notice)
     }
   }
+}
+
+/** Of changes that were not told yet. They are forgotten here: in one transaction with the notices. */
+async function takeHoldNotices({ holds, keys }: Stores): Promise<readonly Notice[]> {
+  const changes = await holds.changes(CHANGES_A_STEP)
+  const last = changes.at(-1)
+  if (last === undefined) return []
+  const told: Notice[] = []
+  for (const change of changes) {
+    const key = change.key === undefined ? undefined : await keys.get(change.key)
+    // With a key that is deleted nobody is let go on.
+    if (key === undefined || key.state !== 'deleted') told.push(holdNotice(change, key))
+  }
+  await holds.forgetChanges({ upTo: last.number })
+  return told
 }
 
 async function gather({ notices }: Stores, target: string, nowMs: number): Promise<void> {
@@ -107,7 +125,10 @@ async function gather({ notices }: Stores, target: string, nowMs: number): Promi
 
 /** Of what it tells: no two messages have the same, and no message has two. */
 export function messageId(target: string, notices: readonly Notice[]): string {
-  const told = notices.map(({ alarm, raisedAtMs, change }) => [alarm, `${raisedAtMs}`, change])
+  const told = notices.map(({ alarm, raisedAtMs, change, held }) => {
+    const about = held === undefined ? [] : [`${held.number}`]
+    return [alarm, `${raisedAtMs}`, change, ...about]
+  })
   return `msg_${keccak(utf8(canonicalJson([target, ...told]))).slice(2, 34)}`
 }
 

@@ -1,7 +1,7 @@
 import type { Scope } from '../domain/access.js'
 import type { AccountNumber } from '../domain/ids.js'
 import type { KeyLimits } from '../domain/key-limits.js'
-import type { Hold, HoldReason, KeyId } from '../domain/virtual-key.js'
+import type { Hold, HoldChange, HoldReason, KeyId } from '../domain/virtual-key.js'
 
 /**
  * - `making`: saved, on its way to the gateway, its secret not handed over yet
@@ -163,4 +163,8 @@ export interface Holds {
   counts(): Promise<Readonly<Partial<Record<HoldReason, number>>>>
   /** Takes away those that have come to their end, so that their keys are due; returns how many. */
   expire(limit: number): Promise<number>
+  /** What began or ended and nobody took note of yet, oldest first. */
+  changes(limit: number): Promise<readonly HoldChange[]>
+  /** Up to a number, or before an instant: they were told, or are too old for that. */
+  forgetChanges(which: { readonly upTo: number } | { readonly beforeMs: number }): Promise<void>
 }

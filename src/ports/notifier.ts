@@ -2,19 +2,35 @@
 export const SEVERITIES = ['page', 'warning', 'info'] as const
 export type NoticeSeverity = (typeof SEVERITIES)[number]
 
-/** What became of an alarm. `test`: somebody tries whether telling works. */
-export type NoticeChange = 'raised' | 'cleared' | 'test'
+/**
+ * What became of an alarm, or of the keys of a customer. `test`: somebody tries whether telling works.
+ */
+export type NoticeChange = 'raised' | 'cleared' | 'blocked' | 'unblocked' | 'test'
+
+/** Whose keys, and why. */
+export interface HeldNotice {
+  /** Of the change: tells two of the same account and reason apart. */
+  readonly number: number
+  readonly account: string
+  /** Of one key alone: its alias, or its id where it has none. */
+  readonly key?: string
+  readonly reason: string
+  /** What blocks the same besides. */
+  readonly others: readonly string[]
+}
 
 export interface Notice {
   /** As in docs/runbooks. */
   readonly alarm: string
   readonly change: NoticeChange
   readonly severity: NoticeSeverity
+  /** Of `blocked` and `unblocked`, and of nothing else. */
+  readonly held?: HeldNotice
   /** A sentence. May hold what customers wrote: it is data, and no markup. */
   readonly says: string
-  /** When the alarm was raised, ms. */
+  /** When the alarm was raised, or the reason began to block, ms. */
   readonly raisedAtMs: number
-  /** When it was cleared, ms. */
+  /** When it was cleared, or no longer blocked, ms. */
   readonly clearedAtMs?: number
   /** The page that says what to do, from the repository's root. */
   readonly runbook: string

@@ -1,3 +1,5 @@
+import type { Generated } from 'kysely'
+
 /** Keys at gateways: see ports/keys.ts. */
 export interface VirtualKeysTable {
   key_id: string
@@ -41,7 +43,22 @@ export interface KeyHoldsTable {
   until_ms: bigint | null
 }
 
+/** See HoldChange. */
+export interface HoldChangesTable {
+  number: Generated<bigint>
+  change: string
+  account: string
+  key_id: string
+  reason: string
+  text: string
+  since_ms: bigint
+  at_ms: bigint
+  /** A JSON list. */
+  others: string
+}
+
 export interface KeyTables {
   virtual_keys: VirtualKeysTable
   key_holds: KeyHoldsTable
+  hold_changes: HoldChangesTable
 }

@@ -9,10 +9,12 @@ export interface AlarmEpisodesTable {
   cleared_at_ms: bigint | null
 }
 
-/** What somebody is told: one row for an alarm's raising or clearing and a target. */
+/** What somebody is told: one row for what became of an alarm, or of a hold, and a target. */
 export interface NoticesTable {
   target: string
   alarm: string
+  /** The number of a hold's change; empty for an alarm. */
+  about: string
   raised_at_ms: bigint
   change: string
   notice: string

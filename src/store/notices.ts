@@ -7,15 +7,16 @@ import { decode, encode } from './json.js'
 import type { AlarmEpisodesTable, NoticeMessagesTable } from './notice-tables.js'
 import type { Tables } from './tables.js'
 
+/** As they were noted; those of holds, which have numbers, as they happened. */
+const IN_ORDER = sql`noted_at_ms, alarm, length(about), about, change desc`
+
 export function sqlNotices(db: Kysely<Tables>, clock: Clock): Notices {
   const noticesOf = async (messageId: string): Promise<readonly Notice[]> => {
     const rows = await db
       .selectFrom('notices')
       .select('notice')
       .where('message_id', '=', messageId)
-      .orderBy('noted_at_ms')
-      .orderBy('alarm')
-      .orderBy('change', 'desc')
+      .orderBy(IN_ORDER)
       .execute()
     return rows.map(({ notice }) => decode<Notice>(notice))
   }
@@ -60,6 +61,7 @@ export function sqlNotices(db: Kysely<Tables>, clock: Clock): Notices {
         .values({
           target,
           alarm: notice.alarm,
+          about: aboutText(notice),
           raised_at_ms: BigInt(notice.raisedAtMs),
           change: notice.change,
           notice: encode(notice),
@@ -76,9 +78,7 @@ export function sqlNotices(db: Kysely<Tables>, clock: Clock): Notices {
         .select('notice')
         .where('target', '=', target)
         .where('message_id', 'is', null)
-        .orderBy('noted_at_ms')
-        .orderBy('alarm')
-        .orderBy('change', 'desc')
+        .orderBy(IN_ORDER)
         .limit(limit)
         .execute()
       return rows.map(({ notice }) => decode<Notice>(notice))
@@ -86,12 +86,14 @@ export function sqlNotices(db: Kysely<Tables>, clock: Clock): Notices {
 
     async gather({ notices, ...saved }) {
       await db.insertInto('notice_messages').values(messageRow(saved)).execute()
-      for (const { alarm, raisedAtMs, change } of notices) {
+      for (const notice of notices) {
+        const { alarm, raisedAtMs, change } = notice
         await db
           .updateTable('notices')
           .set({ message_id: saved.id })
           .where('target', '=', saved.target)
           .where('alarm', '=', alarm)
+          .where('about', '=', aboutText(notice))
           .where('raised_at_ms', '=', BigInt(raisedAtMs))
           .where('change', '=', change)
           .execute()
@@ -183,6 +185,10 @@ export function sqlNotices(db: Kysely<Tables>, clock: Clock): Notices {
       return Number(numDeletedRows)
     },
   }
+}
+
+function aboutText({ held }: Notice): string {
+  return held === undefined ? '' : `${held.number}`
 }
 
 function optional(ms: number | undefined): bigint | null {

@@ -29,6 +29,8 @@ test('says the alarm, what became of it, its severity and its page', () => {
   expect(blocks[1]?.text?.text).toBe('flow 0x1 has 0.5, 3 days (since 2026-11-29T11:59Z)')
   expect(blocks[2]?.text?.text).toContain(':white_check_mark: *disk_low* cleared')
   expect(blocks.at(-1)?.elements?.[0]?.text).toBe('msg_7')
+  const unblocked = bodyOf(noticeOf({ alarm: 'keys_blocked', change: 'unblocked' }))
+  expect(unblocked.blocks[0]?.text?.text).toContain(':white_check_mark: *keys_blocked* unblocked')
 })
 
 // The attack: a user who names themselves so that everybody is called, or a link looks like ours.

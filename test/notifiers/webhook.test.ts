@@ -65,6 +65,21 @@ test('the body', () => {
   })
 })
 
+test('the body of a notice about one customer names account, key and reason', () => {
+  const held = { number: 5, account: '7', key: 'fm-7-laptop', reason: 'quota', others: ['balance'] }
+  const notice = noticeOf({ alarm: 'keys_blocked', change: 'unblocked', clearedAtMs: NOW_MS, held })
+  const { data } = JSON.parse(webhookBody(messageOf(notice))) as { data: { alarms: object[] } }
+  expect(data.alarms).toEqual([
+    {
+      ...{ alarm: 'keys_blocked', change: 'unblocked', severity: 'warning' },
+      ...{ says: 'flow 0x1 has 0.5, 3 days', account: '7', key: 'fm-7-laptop' },
+      ...{ reason: 'quota', others: ['balance'] },
+      ...{ raised_at: '2026-11-29T11:59:00.000Z', cleared_at: '2026-11-29T12:01:30.000Z' },
+      runbook: 'docs/runbooks/wallet_low.md',
+    },
+  ])
+})
+
 describe('settings that cannot work name the variable and never its value', () => {
   test.each([
     ['ftp://x/canary', {}, 'HOOK_URL'],

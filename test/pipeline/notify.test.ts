@@ -11,6 +11,7 @@ import {
 import type { Notifier } from '../../src/ports/notifier.js'
 import type { Store } from '../../src/ports/stores.js'
 import { CrashPlan } from '../support/crash-plan.js'
+import { ALICE, BOB, newKey } from '../support/keys.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { StoreFile } from '../support/store-file.js'
 import { TestReceiver } from '../support/test-receiver.js'
@@ -26,6 +27,7 @@ let clock: ManualClock
 let file: StoreFile
 let store: Store
 let receiver: TestReceiver
+let url: string
 let notifiers: readonly Notifier[]
 let raised: Alarm[]
 
@@ -34,7 +36,7 @@ beforeEach(async () => {
   file = new StoreFile(clock)
   store = await file.open()
   receiver = new TestReceiver()
-  const url = await receiver.start()
+  url = await receiver.start()
   const place = { urlEnv: 'URL', minSeverity: 'warning' } as const
   notifiers = await createNotifiers(
     [{ kind: 'webhook', name: 'hook', secretEnv: 'SECRET', ...place }],
@@ -64,7 +66,13 @@ async function pass(minutes: number, everyMs = 15_000): Promise<void> {
 }
 
 interface Sent {
-  readonly data: { readonly alarms: readonly { readonly alarm: string; readonly change: string }[] }
+  readonly data: {
+    readonly alarms: readonly {
+      readonly alarm: string
+      readonly change: string
+      readonly says?: string
+    }[]
+  }
 }
 /** What was told, message by message: `wallet_low raised`. */
 const told = (): string[][] =>
@@ -129,6 +137,96 @@ test('what is less severe than a target wants is not told there', async () => {
   raised = [alarm('corrections_pending', 'info')]
   await pass(5)
   expect(told()).toEqual([])
+})
+
+describe('whose keys are blocked', () => {
+  const dry = { account: ALICE, key: undefined, reason: 'balance', untilMs: undefined } as const
+  const says = (): string[] =>
+    receiver.received.flatMap(({ body }) =>
+      (JSON.parse(body) as Sent).data.alarms.map((one) => one.says ?? ''),
+    )
+
+  test('is told by account and reason, once when it begins and once when it ends', async () => {
+    await store.holds.place({ ...dry, text: '0.04 USD are left' })
+    await store.holds.place({ ...dry, account: BOB, reason: 'budget', text: 'used up' })
+    await pass(10)
+    await store.holds.place({ ...dry, text: '0.03 USD are left' })
+    await file.close(store)
+    store = await file.open()
+    await pass(10)
+    expect(says()).toEqual([
+      'account 7 is blocked for balance: 0.04 USD are left',
+      'account 8 is blocked for budget: used up',
+    ])
+    await store.holds.lift(ALICE, 'balance')
+    await pass(10)
+    expect(says().slice(2)).toEqual(['account 7 is no longer blocked for balance'])
+    expect(told().flat()).toEqual([
+      'keys_blocked blocked',
+      'keys_blocked blocked',
+      'keys_blocked unblocked',
+    ])
+    const [first] = (JSON.parse(receiver.received[0]?.body ?? '') as Sent).data.alarms
+    expect(first).toMatchObject({ account: '7', reason: 'balance', others: [] })
+  })
+
+  test('says what blocks besides; what ends by itself is told to those who want to know it', async () => {
+    await store.keys.add(newKey('laptop'))
+    const { id: key } = newKey('laptop')
+    await store.holds.place({ ...dry, reason: 'quota', key, text: 'used up' })
+    await store.holds.place({ ...dry, text: 'dry' })
+    await store.holds.lift(ALICE, 'quota', key)
+    await pass(2)
+    expect(says()).toEqual(['account 7 is blocked for balance: dry'])
+    notifiers = await createNotifiers(
+      [{ kind: 'webhook', name: 'all', secretEnv: 'SECRET', urlEnv: 'URL', minSeverity: 'info' }],
+      (variable) => (variable === 'URL' ? url : SECRET),
+      () => clock.now(),
+    )
+    await store.holds.place({ ...dry, reason: 'quota', key, text: 'used up' })
+    await store.holds.lift(ALICE, 'quota', key)
+    await pass(2)
+    expect(says().slice(1)).toEqual([
+      'key fm-7-laptop of account 7 is blocked for quota: used up',
+      'key fm-7-laptop of account 7 is no longer blocked for quota; it still is for balance',
+    ])
+  })
+
+  test('is not told of a key that is deleted, nor again after it', async () => {
+    await store.keys.add(newKey('laptop'))
+    const { id: key } = newKey('laptop')
+    await store.holds.place({ ...dry, key, text: 'dry' })
+    await store.holds.lift(ALICE, 'balance', key)
+    await store.keys.change(key, { state: 'deleted' })
+    await pass(5)
+    expect(says()).toEqual([])
+    expect(await store.holds.changes(9)).toEqual([])
+  })
+
+  // Every call of the store dies once, before or after it did its work; then a new process goes on.
+  test('is told however often we die, and twice only as the same message', async () => {
+    for (let point = 0; ; point += 1) {
+      await store.holds.place({ ...dry, text: `time ${point}` })
+      const plan = new CrashPlan(point)
+      let isCrashed = false
+      for (let look = 0; look < 12; look += 1) {
+        try {
+          await step(isCrashed ? store : plan.watch(store))
+        } catch (error) {
+          if (isCrashed) throw error
+          isCrashed = true
+          await file.close(store)
+          store = await file.open()
+        }
+        clock.pass(15_000)
+      }
+      const ours = receiver.received.filter(({ body }) => body.includes(`time ${point}"`))
+      expect(new Set(ours.map(({ headers }) => headers['webhook-id'])).size).toBe(1)
+      await store.holds.lift(ALICE, 'balance')
+      await pass(3)
+      if (!isCrashed) return expect(point).toBeGreaterThan(5)
+    }
+  })
 })
 
 describe('a receiver that', () => {

@@ -249,6 +249,55 @@ describe('holds', () => {
     expect(await store.holds.expire(10)).toBe(0)
   })
 
+  // Goal: whoever tells of blocks hears of each once, and of no block that was undone with its transaction.
+  test('leave a change when they begin and when they end, and nothing else', async () => {
+    const key = await syncedKey('a')
+    const seen = async () =>
+      (await store.holds.changes(20)).map(
+        ({ change, reason, key: id, atMs, others }) =>
+          `${change} ${reason}${id === undefined ? '' : ' of a key'} at ${atMs - EVENING_MS}; ${others}`,
+      )
+    await store.holds.place({ ...dry, text: 'dry' })
+    await store.holds.place({ ...dry, text: 'still dry' })
+    const untilMs = clock.now() + MINUTE_MS
+    await store.holds.place({ ...dry, reason: 'quota', key, text: 'used up', untilMs })
+    clock.pass(2 * MINUTE_MS)
+    // It ended and nobody took it away yet: what comes now is another.
+    await store.holds.place({
+      ...dry,
+      reason: 'quota',
+      key,
+      text: 'again',
+      untilMs: clock.now() + 1,
+    })
+    clock.pass(MINUTE_MS)
+    await store.holds.expire(10)
+    await store.holds.lift(ALICE, 'balance')
+    await store.holds.lift(ALICE, 'balance')
+    const undone = store.transaction(async ({ holds }) => {
+      await holds.place({ ...dry, text: 'dry' })
+      throw new Error('undone')
+    })
+    await expect(undone).rejects.toThrow('undone')
+    expect(await seen()).toEqual([
+      'blocked balance at 0; ',
+      'blocked quota of a key at 0; balance',
+      'unblocked quota of a key at 60000; balance',
+      'blocked quota of a key at 120000; balance',
+      'unblocked quota of a key at 120001; balance',
+      'unblocked balance at 180000; ',
+    ])
+    const [, second] = await store.holds.changes(2)
+    await store.holds.forgetChanges({ upTo: second?.number ?? 0 })
+    expect(await seen()).toHaveLength(4)
+    await store.holds.forgetChanges({ beforeMs: EVENING_MS + 180_000 })
+    expect(await seen()).toEqual(['unblocked balance at 180000; '])
+    const [last] = await store.holds.changes(1)
+    await store.holds.forgetChanges({ upTo: last?.number ?? 0 })
+    await store.holds.place({ ...dry, text: 'dry' })
+    expect((await store.holds.changes(1))[0]?.number).toBe((last?.number ?? 0) + 1)
+  })
+
   test('do not disturb a key that is being made, nor one that is gone', async () => {
     await store.keys.add(newKey('a', { state: 'making', nextTryAtMs: clock.now() + MINUTE_MS }))
     const gone = await syncedKey('gone')

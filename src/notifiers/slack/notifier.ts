@@ -57,7 +57,8 @@ export function slackBody({ id, notices }: NoticeMessage): string {
 }
 
 function headOf({ alarm, change, severity, runbook }: Notice): string {
-  const mark = change === 'cleared' ? ':white_check_mark:' : MARKS[severity]
+  const isOver = change === 'cleared' || change === 'unblocked'
+  const mark = isOver ? ':white_check_mark:' : MARKS[severity]
   return `${mark} *${escaped(alarm)}* ${change} · ${severity} · ${escaped(runbook)}`
 }
 

@@ -54,9 +54,11 @@ export function webhookBody({ id, atMs, notices }: NoticeMessage): string {
   })
 }
 
-function shown({ alarm, change, severity, says, raisedAtMs, clearedAtMs, runbook }: Notice) {
+function shown({ raisedAtMs, clearedAtMs, runbook, held, ...notice }: Notice) {
+  const { alarm, change, severity, says } = notice
+  const { number: _, ...whose } = held ?? {}
   return {
-    ...{ alarm, change, severity, says },
+    ...{ alarm, change, severity, says, ...whose },
     raised_at: iso(raisedAtMs),
     ...(clearedAtMs === undefined ? {} : { cleared_at: iso(clearedAtMs) }),
     runbook,

@@ -27,6 +27,7 @@ import { keys } from './0062_keys.js'
 import { workLists } from './0063_work_lists.js'
 import { budgets } from './0064_budgets.js'
 import { budgetLevels } from './0065_budget_levels.js'
+import { holdChanges } from './0066_hold_changes.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -58,4 +59,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0063_work_lists': workLists,
   '0064_budgets': budgets,
   '0065_budget_levels': budgetLevels,
+  '0066_hold_changes': holdChanges,
 }

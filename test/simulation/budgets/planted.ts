@@ -110,7 +110,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'a hold that has ended stays at LiteLLM',
-    changes: [one('store/holds.js', 'if (numDeletedRows > 0n)', 'if (false)')],
+    changes: [
+      one(
+        'store/holds.js',
+        'await noteEnd(tx, clock, row);\n    await touchKeys(tx, clock, touched(row));',
+        'await noteEnd(tx, clock, row);',
+      ),
+    ],
   },
   {
     name: 'a charge to credits is the whole charge of the period',
