@@ -103,6 +103,8 @@ export function runway(shown) {
       figure('at risk', exposure === null ? 'without bound' : money(exposure)),
       shown.credits !== null && figure('credits', exact(shown.credits)),
       shown.budget !== null && figure(`budget until ${shown.budget.until}`, budgetText(shown.budget)),
+      shown.byokBudget !== null &&
+        figure(`own provider’s key until ${shown.byokBudget.until}`, budgetText(shown.byokBudget)),
       shown.quota.map((one) => figure(quotaName(one), `${exact(one.left)} of ${exact(one.allowed)}`)),
     ),
   ]

@@ -1,4 +1,5 @@
 import { loadAttributionConfig } from '../config.js'
+import { readSubject } from '../domain/budget-subject.js'
 import { ConfigError } from '../domain/errors.js'
 import type { AccountNumber } from '../domain/ids.js'
 import {
@@ -52,7 +53,8 @@ export function budgetsTools(
     )
   }
   const tiers = new Map(Object.entries(budgets.tiers))
-  const terms = { tiers, defaultTier: budgets.defaultTier }
+  const { defaultTier, byokModels } = budgets
+  const terms = { tiers, defaultTier, byokModels }
   const stored = <Result>(work: (parts: BudgetOrderParts) => Promise<Result>) =>
     withOpenedStore(databaseUrl, (store) => work({ store, clock, terms }))
   const shown = ({ store }: BudgetOrderParts) => ({ stores: store, clock })
@@ -64,7 +66,7 @@ export function budgetsTools(
         )
         yield* items
         if (next === null) return
-        after = next === 'operator' ? next : (BigInt(next) as AccountNumber)
+        after = readSubject(next)
       }
     },
     budget: (subject) => stored((parts) => shownBudget(subject, shown(parts))),
@@ -74,7 +76,7 @@ export function budgetsTools(
         await setBudget(parts, subject, wish, ordered)
       }),
     unset: (subject, ordered) => stored((parts) => unsetBudget(parts, subject, ordered)),
-    tiers: () => shownTiers(tiers, budgets.defaultTier),
+    tiers: () => shownTiers(tiers, defaultTier),
     async *accounts() {
       for (let after: AccountNumber | undefined; ; ) {
         const page = await stored(({ store }) => store.budgetTerms.listTiers(after, ROWS_A_PAGE))

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { readSubject } from '../domain/budget-subject.js'
 import { parseWad, type Wad } from '../domain/money.js'
 import type { ShownBudget, ShownQuotaLeft, ShownRunway } from '../pipeline/shown-budgets.js'
 import type { BudgetSubject } from '../ports/runways.js'
@@ -15,7 +16,7 @@ interface SetOptions extends OrderOptions {
   readonly days: number
 }
 
-const SUBJECT = 'an account, or operator for all of them together'
+const SUBJECT = 'an account, 7-byok for its own provider’s keys, or operator for all together'
 
 /** What accounts may spend, and how long what they have lasts. */
 export function budgetsCommand({ budgets, print }: Parts): Command {
@@ -41,7 +42,7 @@ export function budgetsCommand({ budgets, print }: Parts): Command {
     .option('--json', 'print one JSON object')
     .action(async (subject: BudgetSubject, { json }: { json?: true }, self: Command) => {
       const tools = await budgets()
-      if (subject === 'operator') {
+      if (typeof subject !== 'bigint') {
         const budget = await tools.budget(subject)
         return print(json ? toJson({ budget }) : budget === null ? 'no budget' : budgetLine(budget))
       }
@@ -104,8 +105,14 @@ function runwayLines(runway: ShownRunway): string[] {
     `  uses ${burnPerHour} ${currency} an hour (over ${burnWindowS} s), ${runway.spentToday} today`,
     `  exposure ${worst}${more}`,
     ...(runway.budget === null ? [] : [`  budget ${budgetLine(runway.budget)}`]),
+    ...(runway.byokBudget === null
+      ? []
+      : [`  budget for own provider’s keys ${budgetLine(runway.byokBudget)}`]),
     ...(tier === null ? [] : [`  tier ${tier}${quota.map(quotaText).join('')}`]),
-    ...holds.map(({ reason, text }) => `  blocked, ${reason}: ${text}`),
+    ...holds.map(
+      ({ key, reason, text }) =>
+        `  ${key === null ? '' : `key ${key} `}blocked, ${reason}: ${text}`,
+    ),
     ...(problem === null ? [] : [`  as of ${runway.at}: ${problem}`]),
   ]
 }
@@ -121,7 +128,7 @@ function hours(seconds: number): string {
 }
 
 export function subjectArgument(text: string): BudgetSubject {
-  return text === 'operator' ? text : accountArgument(text)
+  return readSubject(text) ?? accountArgument(text)
 }
 
 function amountArgument(text: string): Wad {

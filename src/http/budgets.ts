@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { readSubject } from '../domain/budget-subject.js'
 import { TerminalError } from '../domain/errors.js'
 import { canonicalAccount } from '../domain/ids.js'
 import { parseWad, type Wad } from '../domain/money.js'
@@ -13,7 +14,6 @@ import {
 import type { Ordered } from '../pipeline/record-correction.js'
 import { askedAccount, PAGE_MAX } from '../pipeline/shown.js'
 import { shownBudget, shownBudgets, shownRunway, shownTiers } from '../pipeline/shown-budgets.js'
-import type { BudgetSubject } from '../ports/runways.js'
 import { answer, bad, limitOf, notFound } from './answers.js'
 import { callerOf } from './guard.js'
 import { type Read, reasonOf } from './key-bodies.js'
@@ -29,7 +29,7 @@ const AMOUNT = /^\d{1,12}(\.\d{1,18})?$/
  * GET    /v1/quotas                     the tiers: { items }
  * PUT    /v1/quotas/<account>           { tier }; DELETE takes it away
  * GET    /v1/budgets?after=&limit=      { items, next }
- * GET    /v1/budgets/<subject>          an account's number, or `operator`
+ * GET    /v1/budgets/<subject>          an account's number, `7-byok`, or `operator`
  * PUT    /v1/budgets/<subject>          { hard, soft?, currency?, days? }; DELETE takes it away
  *
  * Every body may have a `reason`, for the operators' log. 404 what is not there, or another's;
@@ -76,7 +76,7 @@ export function addBudgets(server: FastifyInstance, parts: BudgetOrderParts | un
 
   server.get('/v1/budgets', read, async (request, reply) => {
     const { after, limit } = request.query as Params
-    const from = after === undefined ? undefined : subjectOf(after)
+    const from = after === undefined ? undefined : readSubject(after)
     if (after !== undefined && from === undefined)
       return bad(reply, 'after: an account, or operator')
     const count = limitOf(limit)
@@ -85,12 +85,12 @@ export function addBudgets(server: FastifyInstance, parts: BudgetOrderParts | un
   })
 
   server.get('/v1/budgets/:subject', read, async (request, reply) => {
-    const subject = subjectOf((request.params as Params).subject ?? '')
+    const subject = readSubject((request.params as Params).subject ?? '')
     return (subject && (await shownBudget(subject, shown))) ?? notFound(reply)
   })
 
   server.put('/v1/budgets/:subject', configure, async (request, reply) => {
-    const subject = subjectOf((request.params as Params).subject ?? '')
+    const subject = readSubject((request.params as Params).subject ?? '')
     if (subject === undefined) return notFound(reply)
     const wish = wishOf(request.body)
     if ('problem' in wish) return nonsense(reply, wish.problem)
@@ -101,7 +101,7 @@ export function addBudgets(server: FastifyInstance, parts: BudgetOrderParts | un
   })
 
   server.delete('/v1/budgets/:subject', configure, async (request, reply) => {
-    const subject = subjectOf((request.params as Params).subject ?? '')
+    const subject = readSubject((request.params as Params).subject ?? '')
     if (subject === undefined) return notFound(reply)
     return ordered(request, reply, [], async (order) => {
       await unsetBudget(parts, subject, order)
@@ -113,10 +113,6 @@ export function addBudgets(server: FastifyInstance, parts: BudgetOrderParts | un
 type Params = Readonly<Partial<Record<'account' | 'subject' | 'after' | 'limit', string>>>
 
 const WISH_FIELDS = ['hard', 'soft', 'currency', 'days']
-
-function subjectOf(text: string): BudgetSubject | undefined {
-  return text === 'operator' ? text : canonicalAccount(text)
-}
 
 function wishOf(body: unknown): Read<BudgetWish> {
   if (typeof body !== 'object' || body === null) return { problem: 'send a JSON object' }

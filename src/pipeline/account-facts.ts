@@ -68,6 +68,7 @@ export interface AccountFacts {
   readonly keys: readonly StoredKey[]
   readonly recent: readonly RecentUse[]
   readonly budget: Budget | undefined
+  readonly byokBudget: Budget | undefined
   readonly tier: string | undefined
 }
 
@@ -112,7 +113,7 @@ export class PageFacts {
   async of(
     account: AccountNumber,
     open: readonly EntryKey[],
-    page: Pick<AccountFacts, 'before' | 'keys' | 'recent' | 'budget' | 'tier'>,
+    page: Pick<AccountFacts, 'before' | 'keys' | 'recent' | 'budget' | 'byokBudget' | 'tier'>,
   ): Promise<AccountFacts> {
     const vault = this.#vaults.get(account)
     const period = vault && periodAt(this.#nowMs, vault.periodKind).startsAt

@@ -2,19 +2,18 @@ import { type AccountNumber, accountNumber } from '../domain/ids.js'
 import { type Wad, wad } from '../domain/money.js'
 import { periodAt } from '../domain/period.js'
 import { hasLimit, type QuotaLeft, quotaLeft, quotaWindows, type Tier } from '../domain/quota.js'
-import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
+import type { EntryKey } from '../domain/usage-total.js'
 import type { StoredKey } from '../ports/keys.js'
 import type { AccountState } from '../ports/runways.js'
 import type { RecentUse, SpendMark } from '../ports/spending.js'
 import type { Stores } from '../ports/stores.js'
 import { type Budget, budgetState, budgetWindow, DAY_MS } from '../pricing/budget.js'
-import { partCost } from '../pricing/part-cost.js'
-import type { Plan } from '../pricing/plan.js'
 import { type Burn, type Runway, runwayOf } from '../pricing/runway.js'
 import { type WorstUsage, worstCost, worstUsage } from '../pricing/worst-usage.js'
 import type { AccountFacts, PageFacts } from './account-facts.js'
 import { type BudgetSettings, exposedMs, reservedMs } from './budget-settings.js'
-import { nameOf } from './restate.js'
+import { byokSpend, type EarlierUse } from './byok-spend.js'
+import { priced } from './usage-price.js'
 
 /** The stretches of time that the burn rate is measured over, ms; the fastest counts. */
 export const BURN_WINDOWS_MS = { long: 3_600_000, newest: 300_000 } as const
@@ -29,6 +28,7 @@ export interface Look {
   /** How long the last look at all of them took. */
   readonly tookMs: number
   readonly operator: Budget | undefined
+  readonly earlier: EarlierUse
 }
 
 /** How an account stands; undefined while that cannot be known. */
@@ -38,7 +38,7 @@ export async function accountState(
   marks: Marks,
   look: Look,
 ): Promise<AccountState | undefined> {
-  const { account, plan, seen, spent, budget, before } = facts
+  const { account, plan, seen, spent, budget, byokBudget, before } = facts
   if (plan === undefined || seen === undefined) return undefined
   const { settings, nowMs, knownUntilMs, operator, stores } = look
   const since = async (day: number) => {
@@ -66,6 +66,10 @@ export async function accountState(
     budget:
       budget !== undefined && isCounted(budget)
         ? budgetState(budget, await windowOf(budget))
+        : undefined,
+    byokBudget:
+      byokBudget !== undefined && isCounted(byokBudget)
+        ? await byokSpend(account, byokBudget, page, look)
         : undefined,
     tier: facts.tier ?? settings.defaultTier,
     ...limits,
@@ -167,27 +171,6 @@ async function burnsOf({ recent }: AccountFacts, page: PageFacts): Promise<reado
     { cost: await priced(recent, page, true), windowMs: BURN_WINDOWS_MS.long },
     { cost: await priced(newest, page, true), windowMs: BURN_WINDOWS_MS.newest },
   ]
-}
-
-/** What usage costs as the newest part of its periods. */
-async function priced(
-  used: readonly (EntryKey & UsageTotal)[],
-  page: PageFacts,
-  isPaceOnly: boolean,
-): Promise<Wad> {
-  const byPeriod = new Map<string, { key: EntryKey; plan: Plan; part: UsageTotal[] }>()
-  for (const row of used) {
-    const plan = page.plan(row.accountNumber, row.periodStart)
-    if (plan === undefined) continue
-    const found = byPeriod.get(nameOf(row)) ?? { key: row, plan, part: [] }
-    found.part.push(row)
-    byPeriod.set(nameOf(row), found)
-  }
-  let sum = 0n
-  for (const { key, plan, part } of byPeriod.values()) {
-    sum += partCost(plan, await page.rows(key), part, isPaceOnly)
-  }
-  return wad(sum)
 }
 
 /** What accounts had spent before days began, computed from records where no mark was made in time. */

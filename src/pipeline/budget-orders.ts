@@ -1,3 +1,4 @@
+import { accountOfSubject } from '../domain/budget-subject.js'
 import { TerminalError } from '../domain/errors.js'
 import type { AccountNumber } from '../domain/ids.js'
 import { formatWad, type Wad } from '../domain/money.js'
@@ -15,7 +16,7 @@ import type { Ordered } from './record-correction.js'
 export interface BudgetOrderParts {
   readonly store: Store
   readonly clock: Clock
-  readonly terms: Pick<BudgetSettings, 'tiers' | 'defaultTier'>
+  readonly terms: Pick<BudgetSettings, 'tiers' | 'defaultTier' | 'byokModels'>
 }
 
 /** What somebody wants of a budget: it begins today. */
@@ -36,7 +37,7 @@ export function setBudget(
   wish: BudgetWish,
   ordered: Ordered,
 ): Promise<Budget> {
-  const problem = problemOf(wish)
+  const problem = problemOf(wish) ?? nothingCounted(subject, terms)
   if (problem !== undefined) throw new TerminalError('bad_budget', problem)
   const today = Math.floor(clock.now() / DAY_MS)
   return store.transaction(async (stores) => {
@@ -125,6 +126,15 @@ export function nameOf(subject: BudgetSubject): string {
   return subject === 'operator' ? 'the operator' : `account ${subject}`
 }
 
+function nothingCounted(
+  subject: BudgetSubject,
+  { byokModels }: BudgetOrderParts['terms'],
+): string | undefined {
+  if (typeof subject === 'bigint' || subject === 'operator' || byokModels.length > 0)
+    return undefined
+  return 'the settings name no byokModels, for which clients bring their own provider’s key'
+}
+
 function problemOf({ hard, soft, currency, days }: BudgetWish): string | undefined {
   if (hard <= 0n) return 'the hard limit is above 0'
   if (soft !== undefined && (soft <= (0n as Wad) || soft > hard)) {
@@ -138,18 +148,22 @@ function problemOf({ hard, soft, currency, days }: BudgetWish): string | undefin
 
 /** Once Flow was read, a number that no vault has is a mistake. */
 async function checkVault({ books }: Pick<Stores, 'books'>, subject: BudgetSubject): Promise<void> {
-  if (subject === 'operator' || (await books.version()) === '') return
-  if ((await books.vaults([subject])).length > 0) return
-  throw new TerminalError('no_vault', `the provider has no vault ${subject} on Flow`)
+  const account = accountOfSubject(subject)
+  if (account === undefined || (await books.version()) === '') return
+  if ((await books.vaults([account])).length > 0) return
+  throw new TerminalError('no_vault', `the provider has no vault ${account} on Flow`)
 }
 
-/** An operator's budget is no key's. */
+/**
+ * An operator's budget is no key's; and of calls with the client's own provider's key the gateway counts
+ * what that provider asks, which is another amount.
+ */
 async function giveLimits(
   { keys, budgetTerms }: Pick<Stores, 'keys' | 'budgetTerms'>,
   subject: BudgetSubject,
   terms: BudgetOrderParts['terms'],
 ): Promise<void> {
-  if (subject === 'operator') return
+  if (typeof subject !== 'bigint') return
   const name = await budgetTerms.tier(subject)
   const tier = tierOf({ tier: name }, terms)
   const budget = await budgetTerms.budget(subject)

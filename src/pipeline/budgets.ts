@@ -1,3 +1,4 @@
+import { byokOf } from '../domain/budget-subject.js'
 import type { AccountNumber } from '../domain/ids.js'
 import { wad } from '../domain/money.js'
 import type { Clock } from '../ports/clock.js'
@@ -9,6 +10,7 @@ import type { StepOutcome } from '../runtime/worker.js'
 import { type AccountFacts, PageFacts, readFlow } from './account-facts.js'
 import { accountState, BURN_WINDOWS_MS, type Look, Marks } from './account-state.js'
 import { type BudgetSettings, exposedMs } from './budget-settings.js'
+import { EarlierUse } from './byok-spend.js'
 import { lowerToTerms } from './key-ceilings.js'
 import { applyVerdict, type Moves, verdictOf } from './place-holds.js'
 
@@ -29,6 +31,8 @@ export interface BudgetsPass {
   startedAtMs?: number
   /** How long the last whole look took. */
   tookMs?: number
+  /** What was used on days that are over; see EarlierUse. */
+  earlier?: EarlierUse
   /** By accounts that were looked at, in the window of the operator's budget. */
   operatorSpent?: bigint
 }
@@ -57,6 +61,7 @@ export async function budgetsNext(
 ): Promise<StepOutcome> {
   const { store, clock } = parts
   pass.startedAtMs ??= clock.now()
+  pass.earlier ??= new EarlierUse()
   const accounts = await store.keys.accounts(pass.after, ACCOUNTS_A_PAGE)
   if (accounts.length > 0) await lookAt(accounts, parts, pass, signal)
   pass.after = accounts.at(-1)
@@ -79,7 +84,8 @@ async function lookAt(
   const moves = await store.transaction(async (stores) => {
     const operator = await stores.budgetTerms.budget('operator')
     const knownUntilMs = Math.min(known ?? nowMs, nowMs)
-    const look = { stores, settings, nowMs, knownUntilMs, operator, tookMs: pass.tookMs ?? 0 }
+    const { tookMs = 0, earlier = new EarlierUse() } = pass
+    const look = { stores, settings, nowMs, knownUntilMs, operator, tookMs, earlier }
     const seenBefore =
       operator === undefined
         ? 0n
@@ -111,7 +117,7 @@ async function lookAt(
   }
 }
 
-type PageRead = Pick<AccountFacts, 'before' | 'keys' | 'recent' | 'budget' | 'tier'>
+type PageRead = Pick<AccountFacts, 'before' | 'keys' | 'recent' | 'budget' | 'byokBudget' | 'tier'>
 
 /** What is asked once for all accounts of a page. */
 async function readPage(
@@ -122,7 +128,7 @@ async function readPage(
   const goneSinceMs = nowMs - exposedMs(0, settings.delays, 0)
   const usable = await keys.usable(accounts, goneSinceMs)
   const before = new Map((await runways.of(accounts)).map((one) => [one.account, one]))
-  const budgets = await budgetTerms.budgets(accounts)
+  const budgets = await budgetTerms.budgets([...accounts, ...accounts.map(byokOf)])
   const tiers = await budgetTerms.tiers(accounts)
   const recent = await spending.used(accounts, {
     sinceMs: Math.max(0, knownUntilMs - BURN_WINDOWS_MS.long),
@@ -140,6 +146,7 @@ async function readPage(
       keys: usable.filter((key) => key.account === account),
       recent: recent.filter(({ accountNumber }) => accountNumber === account),
       budget: budgets.get(account),
+      byokBudget: budgets.get(byokOf(account)),
       tier: tiers.get(account),
     }),
   }

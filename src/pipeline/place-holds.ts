@@ -1,3 +1,4 @@
+import { mayOpenByok } from '../domain/byok.js'
 import { iso } from '../domain/instant.js'
 import { formatWad, wad } from '../domain/money.js'
 import { type QuotaLeft, usedUp } from '../domain/quota.js'
@@ -45,6 +46,7 @@ export function verdictOf(
     wanted: [
       ...balanceHold(state),
       ...budgetHold(facts, state, nowMs),
+      ...byokBudgetHolds(facts, state, settings.byokModels, nowMs),
       ...operatorHold(operator, operatorSpent, nowMs),
       ...quotaHolds(facts, state, settings.byokModels),
     ],
@@ -104,31 +106,45 @@ function untilTurn(text: string, budget: Budget, nowMs: number): Wanted {
   return { ...hold('budget', `${text}, until ${iso(untilMs)}`), untilMs }
 }
 
-/** Where keys for models of the client's own provider are keys of their own, those alone are held. */
+function byokBudgetHolds(
+  { byokBudget, keys }: AccountFacts,
+  state: AccountState,
+  byokModels: readonly string[],
+  nowMs: number,
+): Wanted[] {
+  if (byokBudget === undefined || state.byokBudget?.level !== 'hard') return []
+  const { hard, currency, days } = byokBudget
+  const whose = 'models with your own provider’s key'
+  const text = `the budget of ${formatWad(hard)} ${currency} in ${days} days for ${whose} is used up`
+  const one = untilTurn(text, byokBudget, nowMs)
+  return byokKeys(keys, byokModels).map((key) => ({ ...one, key }))
+}
+
 function quotaHolds(
   { keys }: AccountFacts,
   { quota, byokQuota, tier }: AccountState,
   byokModels: readonly string[],
 ): Wanted[] {
   const [own, byok] = [usedUp(quota), usedUp(byokQuota)]
-  const byokKeys = keys.filter((key) => isByokKey(key, byokModels)).map(({ id }) => id)
+  const whose = `tier ${tier}, models with your own provider’s key`
   return [
     ...(own === undefined ? [] : [quotaHold(own, `tier ${tier}`)]),
     ...(byok === undefined
       ? []
-      : (byokKeys.length === 0 ? [undefined] : byokKeys).map((key) =>
-          quotaHold(byok, `tier ${tier}, models with your own provider’s key`, key),
-        )),
+      : byokKeys(keys, byokModels).map((key) => quotaHold(byok, whose, key))),
   ]
 }
 
-function isByokKey({ limits }: StoredKey, patterns: readonly string[]): boolean {
-  const { models } = limits
-  return models.length > 0 && models.every((model) => patterns.some((one) => fits(model, one)))
-}
-
-function fits(model: string, pattern: string): boolean {
-  return pattern.endsWith('*') ? model.startsWith(pattern.slice(0, -1)) : model === pattern
+/**
+ * The keys that may open a model for which clients bring their own provider's key: others go on.
+ * Undefined is the account with all its keys, those to come included: where each of them may.
+ */
+function byokKeys(
+  keys: readonly StoredKey[],
+  byokModels: readonly string[],
+): (KeyId | undefined)[] {
+  const may = keys.filter(({ limits }) => mayOpenByok(limits.models, byokModels))
+  return may.length === keys.length ? [undefined] : may.map(({ id }) => id)
 }
 
 const WORDS = {

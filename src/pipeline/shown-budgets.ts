@@ -1,3 +1,4 @@
+import { accountOfSubject, byokOf } from '../domain/budget-subject.js'
 import type { AccountNumber } from '../domain/ids.js'
 import { iso } from '../domain/instant.js'
 import { customerAccount, formatCredits } from '../domain/ledger.js'
@@ -75,12 +76,16 @@ export interface ShownRunway {
   readonly timeLeftS: number | null
   readonly spentToday: string
   readonly budget: ShownBudget | null
+  /** Of calls with the client's own provider's key. */
+  readonly byokBudget: ShownBudget | null
   readonly tier: string | null
   readonly quota: readonly ShownQuotaLeft[]
   /** Of an account on prepaid credits. */
   readonly credits: string | null
   /** Why keys are blocked. */
   readonly holds: readonly {
+    /** Of one key alone; null: every key of the account. */
+    readonly key: string | null
     readonly reason: Hold['reason']
     readonly text: string
     readonly since: string
@@ -127,11 +132,12 @@ export async function shownRunway(
     timeLeftS: runway.timeLeftMs === undefined ? null : Math.floor(runway.timeLeftMs / 1_000),
     spentToday: formatWad(state.spentToday),
     budget: await shownBudget(account, parts),
+    byokBudget: await shownBudget(byokOf(account), parts),
     tier: tier ?? null,
     quota: [...state.quota.map(quotaShown(false)), ...state.byokQuota.map(quotaShown(true))],
     credits: isOnCredits ? formatCredits(await ledger.balance(customerAccount(account))) : null,
-    holds: (await holds.of(account)).map(({ reason, text, sinceMs, untilMs }) => ({
-      ...{ reason, text, since: iso(sinceMs) },
+    holds: (await holds.of(account)).map(({ key, reason, text, sinceMs, untilMs }) => ({
+      ...{ key: key ?? null, reason, text, since: iso(sinceMs) },
       until: untilMs === undefined ? null : iso(untilMs),
     })),
     problem: problem ?? null,
@@ -235,10 +241,15 @@ async function spentIn(
   fromDay: number,
   { budgetTerms, runways, spending }: ShownBudgetsParts['stores'],
 ): Promise<Wad | undefined> {
-  if (subject === 'operator') return budgetTerms.operatorSpent(fromDay)
-  const [state] = await runways.of([subject])
-  const [mark] = await spending.marks([subject], [fromDay])
-  if (state === undefined || mark === undefined || state.currency !== currency) return undefined
+  const account = accountOfSubject(subject)
+  if (account === undefined) return budgetTerms.operatorSpent(fromDay)
+  const [state] = await runways.of([account])
+  if (state === undefined || state.currency !== currency) return undefined
+  if (subject !== account) {
+    return state.byokBudget?.fromDay === fromDay ? state.byokBudget.spent : undefined
+  }
+  const [mark] = await spending.marks([account], [fromDay])
+  if (mark === undefined) return undefined
   return wad(state.spent > mark.spentBefore ? state.spent - mark.spentBefore : 0n)
 }
 
@@ -248,7 +259,7 @@ async function forecast(
   spent: Wad | undefined,
   { stores, clock }: ShownBudgetsParts,
 ): Promise<ShownBudget['usedUpOn']> {
-  if (subject === 'operator' || spent === undefined) return null
+  if (typeof subject !== 'bigint' || spent === undefined) return null
   const nowMs = clock.now()
   const today = Math.floor(nowMs / DAY_MS)
   const marks = await stores.spending.marksSince(subject, today - DAYS_SEEN)

@@ -1,19 +1,18 @@
+import type { BudgetSubject } from '../domain/budget-subject.js'
 import type { AccountNumber } from '../domain/ids.js'
 import type { Wad } from '../domain/money.js'
 import type { QuotaLeft } from '../domain/quota.js'
 import type { Budget, BudgetState } from '../pricing/budget.js'
 import type { Runway } from '../pricing/runway.js'
 
+export type { BudgetSubject } from '../domain/budget-subject.js'
 export type { Budget } from '../pricing/budget.js'
-
-/** Whose budget: one account's, or all of them together. */
-export type BudgetSubject = AccountNumber | 'operator'
 
 /** What operators have said about money and use. */
 export interface BudgetTerms {
   budget(subject: BudgetSubject): Promise<Budget | undefined>
-  budgets(accounts: readonly AccountNumber[]): Promise<ReadonlyMap<AccountNumber, Budget>>
-  /** In order, the operator's last; from after one. */
+  budgets(subjects: readonly BudgetSubject[]): Promise<ReadonlyMap<BudgetSubject, Budget>>
+  /** In order of their accounts, the operator's last; from after one. */
   list(
     after: BudgetSubject | undefined,
     limit: number,
@@ -69,6 +68,8 @@ export interface AccountState {
   /** In the window of the operator's budget; undefined where it is not of that currency. */
   readonly spentOfOperator: Wad | undefined
   readonly budget: BudgetState | undefined
+  /** Of calls with the client's own provider's key, in the window that begins on a day. */
+  readonly byokBudget: (BudgetState & { readonly fromDay: number }) | undefined
   readonly tier: string | undefined
   readonly quota: readonly QuotaLeft[]
   readonly byokQuota: readonly QuotaLeft[]

@@ -47,6 +47,15 @@ export interface Spending {
     byokModels: readonly string[],
   ): Promise<SplitUse>
   /**
+   * Usage of models that clients bring their own provider's key for, of calls that began in a
+   * stretch of time. @param byokModels see `isByok`
+   */
+  byokUse(
+    account: AccountNumber,
+    span: { readonly sinceMs: number; readonly untilMs: number },
+    byokModels: readonly string[],
+  ): Promise<readonly (EntryKey & UsageTotal)[]>
+  /**
    * Until when all calls that have ended are known, ms: what was read of every source, and of what
    * was read all that was looked at. Undefined while no source was read.
    */

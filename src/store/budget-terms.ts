@@ -1,4 +1,5 @@
 import type { Kysely, Selectable } from 'kysely'
+import { accountOfSubject, byokOf } from '../domain/budget-subject.js'
 import { wad } from '../domain/money.js'
 import type { Budget, BudgetSubject, BudgetTerms } from '../ports/runways.js'
 import type { BudgetsTable } from './budget-tables.js'
@@ -6,6 +7,7 @@ import { accountOf, accountText } from './columns.js'
 import type { Tables } from './tables.js'
 
 const OPERATOR = 'operator'
+const BYOK = '-byok'
 
 export function sqlBudgetTerms(db: Kysely<Tables>): BudgetTerms {
   return {
@@ -18,14 +20,14 @@ export function sqlBudgetTerms(db: Kysely<Tables>): BudgetTerms {
       return row === undefined ? undefined : budget(row)
     },
 
-    async budgets(accounts) {
-      if (accounts.length === 0) return new Map()
+    async budgets(subjects) {
+      if (subjects.length === 0) return new Map()
       const rows = await db
         .selectFrom('budgets')
         .selectAll()
-        .where('subject', 'in', accounts.map(accountText))
+        .where('subject', 'in', subjects.map(subjectText))
         .execute()
-      return new Map(rows.map((row) => [accountOf(row.subject), budget(row)]))
+      return new Map(rows.map((row) => [subjectOf(row.subject), budget(row)]))
     },
 
     async list(after, limit) {
@@ -130,12 +132,16 @@ export function sqlBudgetTerms(db: Kysely<Tables>): BudgetTerms {
   }
 }
 
+/** In the order of accounts: the number has 20 digits, and what is a part of an account comes after it. */
 function subjectText(subject: BudgetSubject): string {
-  return subject === OPERATOR ? subject : accountText(subject)
+  const account = accountOfSubject(subject)
+  if (account === undefined) return OPERATOR
+  return subject === account ? accountText(account) : `${accountText(account)}${BYOK}`
 }
 
 function subjectOf(text: string): BudgetSubject {
-  return text === OPERATOR ? text : accountOf(text)
+  if (text === OPERATOR) return text
+  return text.endsWith(BYOK) ? byokOf(accountOf(text.slice(0, -BYOK.length))) : accountOf(text)
 }
 
 function budget(row: Selectable<BudgetsTable>): Budget {

@@ -5,6 +5,12 @@ import { inTransaction } from './in-transaction.js'
 import { decode, encode } from './json.js'
 import type { Tables } from './tables.js'
 
+/** `soft` where one of its budgets is: of a hard one the holds tell. */
+function budgetLevel({ budget, byokBudget }: AccountState): string {
+  const levels = [budget?.level ?? 'ok', byokBudget?.level ?? 'ok']
+  return ['soft', 'hard'].find((level) => levels.some((one) => one === level)) ?? 'ok'
+}
+
 export function sqlRunways(db: Kysely<Tables>): Runways {
   return {
     save: (states, lookedAtMs) =>
@@ -12,7 +18,7 @@ export function sqlRunways(db: Kysely<Tables>): Runways {
         for (const state of states) {
           const row = {
             level: state.runway.level,
-            budget_level: state.budget?.level ?? 'ok',
+            budget_level: budgetLevel(state),
             looked_at_ms: BigInt(lookedAtMs),
             is_stale: state.problem === undefined ? 0n : 1n,
             runway: encode(state),

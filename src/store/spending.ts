@@ -2,7 +2,7 @@ import { type Kysely, type RawBuilder, sql } from 'kysely'
 import { type AccountNumber, modelId } from '../domain/ids.js'
 import { wad } from '../domain/money.js'
 import type { QuotaUse } from '../domain/quota.js'
-import type { EntryKey } from '../domain/usage-total.js'
+import type { EntryKey, UsageTotal } from '../domain/usage-total.js'
 import type { RecentUse, Spending, SpendMark } from '../ports/spending.js'
 import type { SpendMarksTable } from './budget-tables.js'
 import { accountOf, accountText } from './columns.js'
@@ -51,13 +51,8 @@ export function sqlSpending(db: Kysely<Tables>): Spending {
         group by u.account, u.period_start, u.model_id, newest`.execute(db)
       return rows.map(
         (row): RecentUse => ({
-          ...entryKey(row),
-          modelId: modelId(Number(row.model_id)),
+          ...usageOf(row),
           isNewest: Number(row.newest) === 1,
-          promptTokens: BigInt(row.prompt),
-          cachedPromptTokens: BigInt(row.cached),
-          completionTokens: BigInt(row.completion),
-          requests: BigInt(row.requests),
         }),
       )
     },
@@ -80,6 +75,18 @@ export function sqlSpending(db: Kysely<Tables>): Spending {
         }
       }
       return { own: use(0), byok: use(1) }
+    },
+
+    async byokUse(account, { sinceMs, untilMs }, byokModels) {
+      const { rows } = await sql<UsageRow>`
+        select u.account, u.period_start, u.model_id,
+          sum(${PROMPT}) as prompt, sum(${CACHED}) as cached, sum(${COMPLETION}) as completion,
+          count(*) as requests
+        from usage_records u ${DECISIONS}
+        where ${COUNTED} and u.account = ${accountText(account)} and ${isByok(byokModels)}
+          and u.started_at_ms >= ${BigInt(sinceMs)} and u.started_at_ms < ${BigInt(untilMs)}
+        group by u.account, u.period_start, u.model_id`.execute(db)
+      return rows.map(usageOf)
     },
 
     async knownUntilMs(sourcesRead) {
@@ -157,13 +164,16 @@ interface EntryRow {
 
 type Sum = bigint | string
 
-interface UseRow extends EntryRow {
+interface UsageRow extends EntryRow {
   readonly model_id: bigint
-  readonly newest: bigint
   readonly prompt: Sum
   readonly cached: Sum
   readonly completion: Sum
   readonly requests: Sum
+}
+
+interface UseRow extends UsageRow {
+  readonly newest: bigint
 }
 
 interface QuotaRow {
@@ -175,6 +185,17 @@ interface QuotaRow {
 
 function entryKey({ account, period_start }: EntryRow): EntryKey {
   return { accountNumber: accountOf(account), periodStart: Number(period_start) }
+}
+
+function usageOf(row: UsageRow): EntryKey & UsageTotal {
+  return {
+    ...entryKey(row),
+    modelId: modelId(Number(row.model_id)),
+    promptTokens: BigInt(row.prompt),
+    cachedPromptTokens: BigInt(row.cached),
+    completionTokens: BigInt(row.completion),
+    requests: BigInt(row.requests),
+  }
 }
 
 function spendMark(row: SpendMarksTable): SpendMark {

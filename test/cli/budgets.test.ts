@@ -16,7 +16,12 @@ import { StoreFile } from '../support/store-file.js'
 // store's goes with it.
 
 const NOW_MS = Math.floor(Date.now() / 60_000) * 60_000
-const CONFIG = { budgets: { tiers: { free: { quota: { requestsAnHour: 10 }, rpmLimit: 3 } } } }
+const CONFIG = {
+  budgets: {
+    tiers: { free: { quota: { requestsAnHour: 10 }, rpmLimit: 3 } },
+    byokModels: ['byok/*'],
+  },
+}
 
 let file: StoreFile
 let store: Store
@@ -90,6 +95,20 @@ test('a budget is given, changed and taken away, and its keys follow', async () 
   ])
 })
 
+test('calls with one’s own provider’s key have a budget of their own, which lowers no key at LiteLLM', async () => {
+  const set = 'budgets set 7-byok --hard 3 --soft 2 --reason "platform share" --by ann'
+  expect(await run(set)).toBe('7-byok: 3 USD in 30 days, soft 2; not looked at yet')
+  expect((await store.keys.get(newKey('laptop').id))?.limits).toEqual(newKey('laptop').limits)
+  await world.use(ALICE, { tokens: 200_000, startedAtMs: NOW_MS, model: 'byok/gpt-4' })
+  await world.look()
+  const spent = /3 USD in 30 days, soft 2; 2 spent, 1 to go until .* \(soft limit reached\)/
+  expect(await run('budgets show 7-byok')).toMatch(spent)
+  expect(await run('budgets show 7')).toMatch(new RegExp(`own provider’s keys ${spent.source}`))
+  await run('budgets set 7 --hard 1000 --reason more --by ann')
+  const listed = (await run('budgets list')).split('\n').map((line) => line.split(':')[0])
+  expect(listed).toEqual(['7', '7-byok'])
+})
+
 test('an account shows how it stands, and why its keys are blocked', async () => {
   await expect(run('budgets show 7')).rejects.toThrow('was not looked at')
   await world.use(ALICE, { tokens: 998_000, startedAtMs: NOW_MS })
@@ -110,6 +129,9 @@ test.each([
   ['budgets set 7 --hard 10 --days 367 --reason x', '1 to 366 days'],
   ['budgets set 9 --hard 10 --reason x', 'no vault 9'],
   ['budgets set 7 --hard -1 --reason x', 'an amount'],
+  ['budgets set 9-byok --hard 10 --reason x', 'no vault 9'],
+  ['budgets set byok --hard 10 --reason x', 'an account number'],
+  ['budgets unset 7-byok --reason x', 'account 7-byok has no budget'],
   ['budgets unset 7 --reason x', 'account 7 has no budget'],
   ['quotas set 7 gold --reason x', 'there are free'],
   ['quotas set 9 free --reason x', 'no vault 9'],
@@ -117,6 +139,11 @@ test.each([
 ])('%s is refused: %s', async (line, why) => {
   await expect(run(line)).rejects.toThrow(why)
   expect(await logged()).toEqual([])
+})
+
+test('a budget for own provider’s keys is refused where the settings name no such models', async () => {
+  const set = run('budgets set 7-byok --hard 10 --reason x', { budgets: {} })
+  await expect(set).rejects.toThrow('no byokModels')
 })
 
 test('a tier is given, and its keys follow', async () => {

@@ -66,7 +66,15 @@ test('a customer sees their own runway, and of another account not that there is
     ...{ at: '2026-09-24T20:00:00.000Z', knownUntil: '2026-09-24T20:00:00.000Z' },
     ...{ reserve: body.reserve, exposure: body.exposure, exposureAMinute: body.exposureAMinute },
     ...{ burnPerHour: '0.6', burnWindowS: 3_600, timeLeftS: 56_019, spentToday: '0.6' },
-    ...{ budget: null, tier: null, quota: [], credits: null, holds: [], problem: null },
+    ...{
+      budget: null,
+      byokBudget: null,
+      tier: null,
+      quota: [],
+      credits: null,
+      holds: [],
+      problem: null,
+    },
   })
   expect(await ask('GET', '/vaults/8/runway', alice)).toEqual(
     await ask('GET', '/vaults/99/runway', alice),
@@ -108,7 +116,37 @@ test('nobody but who may configure sees or changes budgets and tiers', async () 
   expect(verbs).toEqual(set2)
 })
 
+test('what calls with one’s own provider’s key may cost is a budget of its own, which its customer sees', async () => {
+  const set = await ask('PUT', '/budgets/7-byok', admin, {
+    hard: '0.3',
+    reason: 'a platform share',
+  })
+  expect(set).toMatchObject({ status: 200, body: { hard: '0.3', spent: null } })
+  await world.use(ALICE, { tokens: 30_000, startedAtMs: EVENING_MS - 60_000, model: 'byok/gpt-4' })
+  await world.look()
+  expect((await ask('GET', '/vaults/7/runway', alice)).body).toMatchObject({
+    budget: null,
+    byokBudget: { hard: '0.3', spent: '0.3', remaining: '0', level: 'hard' },
+    holds: [
+      { key: null, reason: 'budget', text: expect.stringContaining('your own provider’s key') },
+    ],
+  })
+  expect((await ask('GET', '/budgets')).body).toMatchObject({ items: [{ subject: '7-byok' }] })
+  expect((await ask('GET', '/vaults/8/runway', alice)).status).toBe(404)
+  expect((await ask('PUT', '/budgets/7-byok', alice, { hard: '9' })).status).toBe(403)
+  expect((await ask('DELETE', '/budgets/7-byok')).status).toBe(200)
+  const last = (await store.operatorLog.entries(1, 20)).at(-1)
+  expect(last?.arguments).toEqual({
+    subject: '7-byok',
+    before: '0.3 USD in 30 days',
+    after: 'none',
+  })
+})
+
 test.each([
+  ['PUT', '/budgets/99-byok', { hard: '1' }, 404],
+  ['PUT', '/budgets/07-byok', { hard: '1' }, 404],
+  ['PUT', '/budgets/operator-byok', { hard: '1' }, 404],
   ['PUT', '/budgets/7', { hard: 1000 }, 422],
   ['PUT', '/budgets/7', { hard: '1e3' }, 422],
   ['PUT', '/budgets/7', { hard: '1', sfot: '1' }, 422],

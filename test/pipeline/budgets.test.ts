@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber } from '../../src/domain/ids.js'
+import { byokOf } from '../../src/domain/budget-subject.js'
+import { accountNumber, modelId } from '../../src/domain/ids.js'
 import { microdollars } from '../../src/domain/key-limits.js'
 import { millicredits } from '../../src/domain/ledger.js'
 import { parseWad, wad } from '../../src/domain/money.js'
 import { NO_QUOTA } from '../../src/domain/quota.js'
 import { grantCredits } from '../../src/pipeline/charge-credits.js'
-import { BudgetWorld, FREE_TIER, SETTINGS } from '../support/budget-world.js'
+import { BudgetWorld, FLAT_PLAN, FREE_TIER, SETTINGS } from '../support/budget-world.js'
 import { Crash, CrashPlan } from '../support/crash-plan.js'
 import { ALICE, BOB, newKey } from '../support/keys.js'
 import { ManualClock } from '../support/manual-clock.js'
@@ -360,28 +361,147 @@ describe('a tier', () => {
     expect((await world.store.keys.get(key.id))?.limits.models).toEqual(['gpt-4', 'gpt-3.5'])
   })
 
-  test('counts models with a provider’s key of one’s own apart, and holds their keys alone', async () => {
+  test('counts models with a provider’s key of one’s own apart, and lets go on who may open none', async () => {
     const byok = { ...NO_QUOTA, requestsADay: 2n }
     world.settings = { ...SETTINGS, tiers: new Map([['free', { ...FREE_TIER, byok }]]) }
-    const key = newKey('mine')
-    await world.store.keys.add({ ...key, limits: { ...key.limits, models: ['byok/gpt-4'] } })
-    const mine = (id: string) => ({ ...call(0), id, model: 'byok/gpt-4' })
-    await world.use(ALICE, mine('a'), mine('b'), ...[1, 2, 3].map((i) => call(i)))
+    const mine = await addKey('mine', ['byok/gpt-4'])
+    await openOnly('laptop', ['gpt-4'])
+    const own = (id: string) => ({ ...call(0), id, model: 'byok/gpt-4' })
+    await world.use(ALICE, own('a'), own('b'), ...[1, 2, 3].map((i) => call(i)))
     await world.look()
     const { quota, byokQuota } = await world.state(ALICE)
     expect([quota[1]?.used, byokQuota[0]?.used]).toEqual([3n, 2n])
-    expect(await world.store.holds.of(ALICE)).toMatchObject([{ reason: 'quota', key: key.id }])
-    // Without a key of their own, all are held.
-    await world.store.keys.change(key.id, { state: 'deleted' })
-    clock.pass(DAY_MS)
-    await world.store.keys.saveSync(key.id, (await world.store.keys.get(key.id))?.revision ?? 0, {
-      ...{ status: 'synced', seen: undefined, nextTryAtMs: undefined },
-    })
-    clock.pass(HOUR_MS)
-    const now = { startedAtMs: clock.now() }
-    await world.use(ALICE, { ...mine('c'), ...now }, { ...mine('d'), ...now })
+    expect(await world.store.holds.of(ALICE)).toMatchObject([{ reason: 'quota', key: mine }])
+    // A key of every model may open those, too.
+    await openOnly('laptop', [])
     await world.look()
     expect(await world.store.holds.of(ALICE)).toMatchObject([{ reason: 'quota', key: undefined }])
+  })
+})
+
+async function addKey(name: string, models: readonly string[]) {
+  const key = newKey(name)
+  await world.store.keys.add({ ...key, limits: { ...key.limits, models } })
+  return key.id
+}
+
+async function openOnly(name: string, models: readonly string[]): Promise<void> {
+  const { id } = newKey(name)
+  const key = await world.store.keys.get(id)
+  if (key !== undefined) await world.store.keys.change(id, { limits: { ...key.limits, models } })
+}
+
+describe('a budget for calls with a provider’s key of one’s own', () => {
+  const subject = byokOf(ALICE)
+  const byokBudget = {
+    ...{ hard: parseWad('0.3'), soft: parseWad('0.2'), currency: 'USD', days: 30 },
+    fromDay: Math.floor(EVENING_MS / DAY_MS) - 10,
+  }
+  const own = (tokens: number, startedAtMs = EVENING_MS - HOUR_MS) => ({
+    ...{ tokens, startedAtMs },
+    model: 'byok/gpt-4',
+  })
+  beforeEach(() => world.store.budgetTerms.saveBudget(subject, byokBudget))
+
+  // Their platform share: a twentieth of a token, by the row that the plan has for them.
+  test('counts what those calls add to the bill, by the plan, in its window and nothing else', async () => {
+    const rate = { prompt: 500n, cachedPrompt: 500n, completion: 500n, request: 0n }
+    const plan = { ...FLAT_PLAN, rates: new Map([...FLAT_PLAN.rates, [2, rate]]) }
+    await file.remove()
+    file = new StoreFile(clock)
+    world = new BudgetWorld(await file.open(), clock, { plan })
+    world.modelIds.set('byok/gpt-4', modelId(2))
+    await world.store.keys.add(newKey('laptop'))
+    await world.openVault(ALICE, 10n * DOLLAR)
+    await world.store.budgetTerms.saveBudget(subject, byokBudget)
+    await world.use(
+      ALICE,
+      own(900_000, EVENING_MS - 11 * DAY_MS),
+      own(200_000, EVENING_MS - 9 * DAY_MS),
+      own(200_000),
+      { tokens: 70_000, startedAtMs: EVENING_MS - HOUR_MS },
+    )
+    for (const then of [() => world.seal(), () => world.settle()]) {
+      await world.look()
+      expect((await world.state(ALICE)).byokBudget).toEqual({
+        ...{ spent: parseWad('0.2'), remaining: parseWad('0.1'), level: 'soft' },
+        fromDay: byokBudget.fromDay,
+      })
+      await then()
+    }
+    expect((await world.store.runways.counts()).softBudgets).toBe(1)
+    expect(await world.reasons(ALICE)).toEqual([])
+  })
+
+  test('holds the keys that may open such models, until its window turns or it is raised', async () => {
+    const mine = await addKey('mine', ['byok/*'])
+    await openOnly('laptop', ['gpt-4'])
+    await world.use(ALICE, own(29_999))
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual([])
+    await world.use(ALICE, own(1))
+    await world.look()
+    expect(await world.store.holds.of(ALICE)).toMatchObject([
+      {
+        ...{ reason: 'budget', key: mine, untilMs: (byokBudget.fromDay + 30) * DAY_MS },
+        text:
+          'the budget of 0.3 USD in 30 days for models with your own provider’s key is used up, ' +
+          'until 2026-10-14T00:00:00.000Z',
+      },
+    ])
+    await world.store.budgetTerms.saveBudget(subject, { ...byokBudget, hard: parseWad('0.4') })
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual([])
+    await world.store.budgetTerms.saveBudget(subject, byokBudget)
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual(['budget'])
+    clock.pass(20 * DAY_MS)
+    await world.collect([])
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual([])
+    expect((await world.state(ALICE)).byokBudget?.spent).toBe(0n)
+  })
+
+  test('is apart from the account’s, whose hold is of all its keys', async () => {
+    await addKey('mine', ['byok/*'])
+    await openOnly('laptop', ['gpt-4'])
+    const budget = { ...byokBudget, hard: parseWad('3'), soft: undefined }
+    await world.store.budgetTerms.saveBudget(ALICE, budget)
+    await world.use(ALICE, own(40_000))
+    await world.look()
+    const { budget: all, byokBudget: ofThem } = await world.state(ALICE)
+    expect([all?.level, ofThem?.level]).toEqual(['ok', 'hard'])
+    await world.use(ALICE, { tokens: 260_000, startedAtMs: EVENING_MS - HOUR_MS })
+    await world.look()
+    const holds = await world.store.holds.of(ALICE)
+    expect(holds.map(({ key }) => key === undefined).sort()).toEqual([false, true])
+  })
+
+  test('finds calls of days that are over within ten minutes, and after a restart at once', async () => {
+    await world.look()
+    await world.use(ALICE, own(30_000, EVENING_MS - 2 * DAY_MS))
+    clock.pass(9 * MINUTE_MS)
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual([])
+    clock.pass(MINUTE_MS)
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual(['budget'])
+    await world.store.budgetTerms.removeBudget(subject)
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual([])
+    await world.use(ALICE, own(30_000, EVENING_MS - 3 * DAY_MS))
+    await world.store.budgetTerms.saveBudget(subject, { ...byokBudget, hard: parseWad('0.6') })
+    world.restart()
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual(['budget'])
+  })
+
+  test('of another currency than the plan’s counts nothing', async () => {
+    await world.store.budgetTerms.saveBudget(subject, { ...byokBudget, currency: 'EUR' })
+    await world.use(ALICE, own(90_000))
+    await world.look()
+    expect((await world.state(ALICE)).byokBudget).toBeUndefined()
+    expect(await world.reasons(ALICE)).toEqual([])
   })
 })
 

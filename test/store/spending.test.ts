@@ -44,6 +44,10 @@ describe('an index answers', () => {
       ({ spending }) => spending.quotaUse(ALICE, day, ['byok/*', 'mine']),
       /usage_records_by_account_time \(account=\? AND started_at_ms>\?\)/,
     ],
+    'what calls with one’s own provider’s key used': [
+      ({ spending }) => spending.byokUse(ALICE, { sinceMs: 0, untilMs: 1 }, ['byok/*', 'mine']),
+      /usage_records_by_account_time \(account=\? AND started_at_ms>\? AND started_at_ms<\?\)/,
+    ],
     'what was read and not looked at': [
       ({ spending }) => spending.knownUntilMs([SOURCE]),
       /usage_records_fresh/,
@@ -83,6 +87,12 @@ describe('usage', () => {
       own: { requestsThisHour: 1n, requestsToday: 2n, tokensToday: 103n },
       byok: { requestsThisHour: 1n, requestsToday: 1n, tokensToday: 20n },
     })
+    const byok = await store.spending.byokUse(ALICE, { sinceMs: 0, untilMs: EVENING_MS }, [
+      'byok/*',
+    ])
+    expect(byok).toMatchObject([{ accountNumber: ALICE, promptTokens: 20n, requests: 1n }])
+    const later = { sinceMs: EVENING_MS - HOUR_MS + 1, untilMs: EVENING_MS }
+    expect(await store.spending.byokUse(ALICE, later, ['byok/*'])).toEqual([])
     // `*` alone is at the end of a name, and `_` and `%` are letters like others.
     const none = await store.spending.quotaUse(ALICE, windows, ['byok_*', '%', '*/gpt-4'])
     expect(none.byok.requestsToday).toBe(0n)

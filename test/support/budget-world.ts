@@ -4,6 +4,7 @@ import {
   type BatchId,
   batchId,
   batchSeq,
+  type ModelId,
   modelId,
 } from '../../src/domain/ids.js'
 import { parseWad, wad } from '../../src/domain/money.js'
@@ -72,6 +73,8 @@ export class BudgetWorld {
   readonly flow: VaultModel
   readonly plan: Plan
   settings: BudgetSettings
+  /** Of models that are not the usual one, by the name that clients use. */
+  readonly modelIds = new Map<string, ModelId>()
   readonly #vaults: Vault[] = []
   #calls = 0
   #seq = 0n
@@ -153,8 +156,8 @@ export class BudgetWorld {
   async attribute(called: readonly (readonly [AccountNumber, UsageRecord])[]): Promise<void> {
     await this.store.records.saveAttributions(
       'mapping',
-      called.map(([account, { key, startedAtMs }]) => ({
-        ...{ key, account, strategy: 'test', modelId: MODEL_ID },
+      called.map(([account, { key, startedAtMs, model }]) => ({
+        ...{ key, account, strategy: 'test', modelId: this.modelIds.get(model) ?? MODEL_ID },
         periodStart: this.periodOf(startedAtMs),
       })),
     )
