@@ -84,12 +84,13 @@ export function budgetsCommand({ budgets, print }: Parts): Command {
 
 export function budgetLine(budget: ShownBudget): string {
   const { hard, soft, currency, days, spent, remaining, until, level, usedUpOn } = budget
+  const today = budget.spentToday === null ? '' : ` (${budget.spentToday} today)`
   const softly = soft === null ? '' : `, soft ${soft}`
   const terms = `${hard} ${currency} in ${days} days${softly}`
   if (spent === null) return `${terms}; not looked at yet`
   const forecast = usedUpOn === null ? '' : `, used up on ${usedUpOn.expected}`
   const reached = level === 'ok' ? '' : ` (${level} limit reached)`
-  return `${terms}; ${spent} spent, ${remaining} to go until ${until}${forecast}${reached}`
+  return `${terms}; ${spent} spent${today}, ${remaining} to go until ${until}${forecast}${reached}`
 }
 
 function runwayLines(runway: ShownRunway): string[] {

@@ -35,6 +35,8 @@ export interface BudgetsPass {
   earlier?: EarlierUse
   /** By accounts that were looked at, in the window of the operator's budget. */
   operatorSpent?: bigint
+  /** The same, since the day began. */
+  operatorToday?: bigint
 }
 
 /** One script on Flow reads as many. */
@@ -103,6 +105,8 @@ async function lookAt(
       const state = await accountState(facts, page, read.marks, look)
       const spent = (pass.operatorSpent ?? 0n) + (state?.spentOfOperator ?? 0n)
       pass.operatorSpent = spent
+      const isCounted = state?.spentOfOperator !== undefined
+      pass.operatorToday = (pass.operatorToday ?? 0n) + (isCounted ? state.spentToday : 0n)
       const verdict = verdictOf(facts, state, look, spent > seenBefore ? spent : seenBefore)
       all.push([account, await applyVerdict(verdict, facts, stores)])
       await lowerToTerms(facts, settings, stores)
@@ -159,12 +163,21 @@ async function endLook({ store, clock }: BudgetsParts, pass: BudgetsPass): Promi
   if (operator !== undefined) {
     const { fromDay } = budgetWindow(operator, startedAtMs)
     await store.budgetTerms.saveOperatorSpent(fromDay, wad(pass.operatorSpent ?? 0n))
+    const [today, began] = [nowMs, startedAtMs].map((ms) => Math.floor(ms / DAY_MS))
+    // A look over midnight has some accounts of the one day and some of the other.
+    if (today !== undefined && today === began) {
+      const spent = wad(pass.operatorToday ?? 0n)
+      await store.budgetTerms.saveOperatorDay(today, spent, operator.currency)
+    }
   }
   await store.runways.prune(startedAtMs)
   await store.holds.forgetChanges({ beforeMs: nowMs - CHANGES_KEPT_MS })
-  await store.spending.pruneMarks(Math.floor(nowMs / DAY_MS) - MARKS_KEPT_DAYS)
+  const keptSince = Math.floor(nowMs / DAY_MS) - MARKS_KEPT_DAYS
+  await store.spending.pruneMarks(keptSince)
+  await store.budgetTerms.pruneOperatorDays(keptSince)
   pass.tookMs = Math.max(0, nowMs - startedAtMs)
   delete pass.startedAtMs
   delete pass.operatorSpent
+  delete pass.operatorToday
   delete pass.after
 }

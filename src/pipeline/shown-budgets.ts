@@ -34,6 +34,8 @@ export interface ShownBudget {
   /** Null: not looked at yet, or of another currency than the vault's plan. */
   readonly spent: string | null
   readonly remaining: string | null
+  /** Since the day began, UTC; null as above, and of own provider's keys. */
+  readonly spentToday: string | null
   readonly level: BudgetLevel | null
   /** Days in about 80 of 100 cases; `later`: not in this window. Null: too little was seen. */
   readonly usedUpOn: {
@@ -163,6 +165,7 @@ export async function shownBudget(
     until: day(window.untilDay),
     spent: amount(state?.spent),
     remaining: amount(state?.remaining),
+    spentToday: amount(await spentToday(subject, budget, { stores, clock })),
     level: state?.level ?? null,
     usedUpOn: await forecast(subject, budget, spent, { stores, clock }),
   }
@@ -253,27 +256,64 @@ async function spentIn(
   return wad(state.spent > mark.spentBefore ? state.spent - mark.spentBefore : 0n)
 }
 
+/** As of the newest look of this day. */
+async function spentToday(
+  subject: BudgetSubject,
+  { currency }: Budget,
+  { stores, clock }: ShownBudgetsParts,
+): Promise<Wad | undefined> {
+  const today = Math.floor(clock.now() / DAY_MS)
+  if (subject === 'operator') {
+    return (await stores.budgetTerms.operatorDays(today, currency)).get(today)
+  }
+  if (typeof subject !== 'bigint') return undefined
+  const [state] = await stores.runways.of([subject])
+  const isOfToday = state?.currency === currency && Math.floor(state.atMs / DAY_MS) === today
+  return isOfToday ? state.spentToday : undefined
+}
+
 async function forecast(
   subject: BudgetSubject,
   budget: Budget,
   spent: Wad | undefined,
   { stores, clock }: ShownBudgetsParts,
 ): Promise<ShownBudget['usedUpOn']> {
-  if (typeof subject !== 'bigint' || spent === undefined) return null
+  if (spent === undefined) return null
   const nowMs = clock.now()
   const today = Math.floor(nowMs / DAY_MS)
-  const marks = await stores.spending.marksSince(subject, today - DAYS_SEEN)
+  const spentOn = await spentOnDays(subject, budget, today - DAYS_SEEN, stores)
   const days: Wad[] = []
   // Backwards from today, for as long as no day is missing.
   for (let date = today - 1; date >= today - DAYS_SEEN; date -= 1) {
-    const [from, until] = [date, date + 1].map((one) => marks.find((mark) => mark.day === one))
-    if (from === undefined || until === undefined) break
-    const used = until.spentBefore - from.spentBefore
-    days.unshift(wad(used > 0n ? used : 0n))
+    const used = spentOn(date)
+    if (used === undefined) break
+    days.unshift(used)
   }
   const seen = { firstDay: today - days.length, days }
   const window = budgetWindow(budget, nowMs)
   return usedUpOn({ hard: budget.hard, spent }, window, seen, nowMs) ?? null
+}
+
+/** What was spent on a day that is over; undefined where it was not seen. */
+async function spentOnDays(
+  subject: BudgetSubject,
+  { currency }: Budget,
+  since: number,
+  { budgetTerms, spending }: ShownBudgetsParts['stores'],
+): Promise<(date: number) => Wad | undefined> {
+  if (subject === 'operator') {
+    const days = await budgetTerms.operatorDays(since, currency)
+    return (date) => days.get(date)
+  }
+  if (typeof subject !== 'bigint') return () => undefined
+  const marks = new Map(
+    (await spending.marksSince(subject, since)).map(({ day, spentBefore }) => [day, spentBefore]),
+  )
+  return (date) => {
+    const [from, until] = [marks.get(date), marks.get(date + 1)]
+    if (from === undefined || until === undefined) return undefined
+    return wad(until > from ? until - from : 0n)
+  }
 }
 
 function amount(value: Wad | undefined): string | null {

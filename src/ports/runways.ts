@@ -24,6 +24,11 @@ export interface BudgetTerms {
   /** What all accounts have spent in the window from a day on, by the newest look at all of them. */
   operatorSpent(fromDay: number): Promise<Wad>
   saveOperatorSpent(fromDay: number, spent: Wad): Promise<void>
+  /** What they have spent on a day, since 1970, by the newest look at all of them on that day. */
+  saveOperatorDay(day: number, spent: Wad, currency: string): Promise<void>
+  /** In a currency, from a day on. */
+  operatorDays(since: number, currency: string): Promise<ReadonlyMap<number, Wad>>
+  pruneOperatorDays(beforeDay: number): Promise<void>
 
   /** The name of the tier that an account was given; undefined: none. */
   tier(account: AccountNumber): Promise<string | undefined>

@@ -23,6 +23,12 @@ export interface SpendMarksTable {
   spent_before: string
 }
 
+export interface OperatorDaysTable {
+  day: bigint
+  currency: string
+  spent: string
+}
+
 export interface RunwaysTable {
   account: string
   level: string
@@ -38,5 +44,6 @@ export interface BudgetTables {
   budgets: BudgetsTable
   account_tiers: AccountTiersTable
   spend_marks: SpendMarksTable
+  operator_days: OperatorDaysTable
   runways: RunwaysTable
 }

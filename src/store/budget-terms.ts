@@ -84,6 +84,29 @@ export function sqlBudgetTerms(db: Kysely<Tables>): BudgetTerms {
         .execute()
     },
 
+    async saveOperatorDay(day, spent, currency) {
+      const row = { currency, spent: spent.toString() }
+      await db
+        .insertInto('operator_days')
+        .values({ day: BigInt(day), ...row })
+        .onConflict((conflict) => conflict.column('day').doUpdateSet(row))
+        .execute()
+    },
+
+    async operatorDays(since, currency) {
+      const rows = await db
+        .selectFrom('operator_days')
+        .select(['day', 'spent'])
+        .where('day', '>=', BigInt(since))
+        .where('currency', '=', currency)
+        .execute()
+      return new Map(rows.map(({ day, spent }) => [Number(day), wad(BigInt(spent))]))
+    },
+
+    async pruneOperatorDays(beforeDay) {
+      await db.deleteFrom('operator_days').where('day', '<', BigInt(beforeDay)).execute()
+    },
+
     async tier(account) {
       const row = await db
         .selectFrom('account_tiers')

@@ -70,7 +70,7 @@ test('a budget is given, changed and taken away, and its keys follow', async () 
   await world.look()
   await run('budgets set 7 --hard 2 --reason "pays late" --by ann')
   expect(await run('budgets list')).toMatch(
-    /^7: 2 USD in 30 days; 2 spent, 0 to go .*hard limit reached/,
+    /^7: 2 USD in 30 days; 2 spent \(2 today\), 0 to go .*hard limit reached/,
   )
   await run('budgets set operator --hard 5000.50 --days 7 --reason all --by ann')
   expect(await run('budgets list --json')).toMatch(/"subject":"operator","hard":"5000.5"/)

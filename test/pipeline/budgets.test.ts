@@ -6,6 +6,7 @@ import { millicredits } from '../../src/domain/ledger.js'
 import { parseWad, wad } from '../../src/domain/money.js'
 import { NO_QUOTA } from '../../src/domain/quota.js'
 import { grantCredits } from '../../src/pipeline/charge-credits.js'
+import { shownBudget } from '../../src/pipeline/shown-budgets.js'
 import { BudgetWorld, FLAT_PLAN, FREE_TIER, SETTINGS } from '../support/budget-world.js'
 import { Crash, CrashPlan } from '../support/crash-plan.js'
 import { ALICE, BOB, newKey } from '../support/keys.js'
@@ -260,6 +261,38 @@ describe('a budget', () => {
     await world.store.budgetTerms.removeBudget('operator')
     await world.look()
     expect(await world.reasons(ALICE)).toEqual([])
+  })
+
+  // Goal: what all accounts spend together has a day and a forecast as an account's has. Method: a look
+  // on each of four days; the days have 1 dollar, of two accounts; 6 are left of the window's 10.
+  test('of the operator says what is spent today, and on which day it will be used up', async () => {
+    await world.store.keys.add(newKey('laptop', { account: BOB }))
+    await world.openVault(BOB, 10n * DOLLAR)
+    const operator = { ...budget, hard: parseWad('10'), soft: undefined }
+    await world.store.budgetTerms.saveBudget('operator', operator)
+    await world.look()
+    for (let date = 0; date < 4; date += 1) {
+      await world.use(ALICE, { tokens: 60_000, startedAtMs: clock.now() })
+      await world.use(BOB, { tokens: 40_000, startedAtMs: clock.now() })
+      await world.look()
+      if (date < 3) clock.pass(DAY_MS)
+    }
+    const shown = await shownBudget('operator', { stores: world.store, clock })
+    expect(shown).toMatchObject({ spent: '4', spentToday: '1', remaining: '6' })
+    expect(shown?.usedUpOn).toEqual({
+      expected: '2026-10-03',
+      earliest: '2026-10-03',
+      latest: '2026-10-03',
+    })
+    // A day on which nobody looked ends what is known.
+    clock.pass(2 * DAY_MS)
+    await world.look()
+    const later = await shownBudget('operator', { stores: world.store, clock })
+    expect(later).toMatchObject({ spentToday: '0', usedUpOn: null })
+    const inEuro = { ...operator, currency: 'EUR' }
+    await world.store.budgetTerms.saveBudget('operator', inEuro)
+    const other = await shownBudget('operator', { stores: world.store, clock })
+    expect(other).toMatchObject({ spentToday: null, usedUpOn: null })
   })
 
   test('is a brake at the gateway, too, in its dollars, and lowers only', async () => {

@@ -28,6 +28,7 @@ import { workLists } from './0063_work_lists.js'
 import { budgets } from './0064_budgets.js'
 import { budgetLevels } from './0065_budget_levels.js'
 import { holdChanges } from './0066_hold_changes.js'
+import { operatorDays } from './0067_operator_days.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -60,4 +61,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0064_budgets': budgets,
   '0065_budget_levels': budgetLevels,
   '0066_hold_changes': holdChanges,
+  '0067_operator_days': operatorDays,
 }
