@@ -5,6 +5,9 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ConfigError } from '../../src/domain/errors.js'
 import { accountNumber } from '../../src/domain/ids.js'
 import { lockStore, openStore } from '../../src/store/index.js'
+import { encode } from '../../src/store/json.js'
+import { migrations } from '../../src/store/migrations/index.js'
+import { sqlNotices } from '../../src/store/notices.js'
 import { openSqlite } from '../../src/store/sqlite.js'
 import { ChildModules } from '../support/child-process.js'
 import { ManualClock } from '../support/manual-clock.js'
@@ -126,6 +129,29 @@ describe('migrations', () => {
       code: 'store_newer',
     })
     await expect(store.migrate()).rejects.toThrow('9999_later')
+  })
+
+  // Goal: what somebody is to be told outlives the release that tells of holds, too. Method: all
+  // migrations before that one, a notice that waits and one in a message; then it; then ask as ever.
+  test('keep the notices that a store has', async () => {
+    const db = openSqlite(':memory:')
+    try {
+      const names = Object.keys(migrations).sort()
+      const tellsOfHolds = names.indexOf('0066_hold_changes')
+      for (const name of names.slice(0, tellsOfHolds)) await migrations[name]?.up(db)
+      await sql`insert into notice_messages (message_id, target, state, tries, made_at_ms, next_at_ms)
+        values ('msg_1', 'hook', 'due', 0, 1, 1)`.execute(db)
+      const notice = (alarm: string) => encode({ alarm, change: 'raised', raisedAtMs: 5 })
+      await sql`insert into notices (target, alarm, raised_at_ms, change, notice, noted_at_ms, message_id)
+        values ('hook', 'disk_low', 5, 'raised', ${notice('disk_low')}, 6, 'msg_1'),
+          ('hook', 'disk_full', 5, 'raised', ${notice('disk_full')}, 7, null)`.execute(db)
+      for (const name of names.slice(tellsOfHolds)) await migrations[name]?.up(db)
+      const notices = sqlNotices(db, clock)
+      expect(await notices.waiting('hook', 9)).toMatchObject([{ alarm: 'disk_full' }])
+      expect((await notices.message('msg_1'))?.notices).toMatchObject([{ alarm: 'disk_low' }])
+    } finally {
+      await db.destroy()
+    }
   })
 
   function schema(): { name: string; sql: string }[] {
