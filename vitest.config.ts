@@ -1,5 +1,5 @@
 import { configDefaults, defineConfig } from 'vitest/config'
-import { FAULT_SUITES } from './vitest.faults.config.js'
+import { FAULT_SUITES, HANGS_AFTER_MS } from './vitest.faults.config.js'
 
 export default defineConfig({
   test: {
@@ -9,7 +9,7 @@ export default defineConfig({
     globalSetup: ['test/support/emulator-setup.ts'],
     // Engines (anvil, the emulator) share two cores: more workers only make each other late.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: HANGS_AFTER_MS,
+    hookTimeout: HANGS_AFTER_MS,
   },
 })

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { array, string, uint } from '../../devnet/flow/cadence-json.js'
 import { DEFAULT_PLAN } from '../../devnet/flow/plan.js'
 import { eventsNamed } from '../../devnet/flow/results.js'
@@ -19,9 +19,6 @@ import { u64 } from './world.js'
 // Method: each test is named after a hole that contracts of this kind have had, and tries it.
 const DAY = 86_400
 const DAILY = { ...DEFAULT_PLAN, period: 'day' as const }
-
-// Each takes a handful of transactions: on a busy machine more than the usual minute.
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 let settlement: Settlement
 let bob: Customer

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   address,
   array,
@@ -27,9 +27,6 @@ import { u64 } from './world.js'
 // Goal: nobody but a customer moves that customer's free balance, and nobody makes or loses tokens.
 // Method: each test is named after a hole that contracts of this kind have had, and tries it.
 const DAY = 86_400
-
-// Each takes a handful of transactions: on a busy machine more than the usual minute.
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 let settlement: Settlement
 let victim: Customer

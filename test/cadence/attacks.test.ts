@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { array, type CadenceValue, string, uint } from '../../devnet/flow/cadence-json.js'
 import {
   messageHash,
@@ -14,9 +14,6 @@ import { CHAIN_ID, EPOCH, ROUNDS_PER_EPOCH, START_ROUND, startWorld, type World 
 // Goal: nothing but enough signatures of the right voters over the right bytes changes the light
 // client. Method: for policies of Flare's sizes, one change at a time to a call that is right, each
 // refused for the reason of that change; after all of them the call that is right is taken.
-
-// On a machine that is shared, a transaction may take seconds.
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
 const ROOT = 0xabcdefn
 const ROUND = START_ROUND + 7

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   array,
   bool,
@@ -22,8 +22,6 @@ import {
 import { u64 } from './world.js'
 
 // Goal: a correction takes back exactly what a total was too high, and nothing brings it again.
-// Each takes a handful of transactions: on a busy machine more than the usual minute.
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 let settlement: Settlement
 beforeAll(async () => {

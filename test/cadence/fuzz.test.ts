@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { MerkleTree } from '../../devnet/flare/merkle.js'
 import { array, type CadenceValue, string, uint } from '../../devnet/flow/cadence-json.js'
 import { Random } from '../../devnet/litellm/random.js'
@@ -13,9 +13,6 @@ import { EPOCH, START_ROUND, startWorld, type World } from './world.js'
 // come to the same verdict, and none of it stops the contracts in a way that is not theirs.
 // Method: seeded inputs, most of them right but for one thing, many in each script on the contracts'
 // pure functions: an input that made them panic would fail its script. Text is hexadecimal.
-
-// Seconds on a machine of its own; minutes on one that is shared.
-vi.setConfig({ testTimeout: 480_000, hookTimeout: 240_000 })
 
 const SEED = 20_261_129
 const SETS = 15_000

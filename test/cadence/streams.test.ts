@@ -45,10 +45,7 @@ test('a batch counts once, and not below the last 256', async () => {
   expect(await world.refused('anybody/settle_runs', gone)).toMatch('miss the root of batch')
 })
 
-// Some twenty transactions: on a busy machine more than the usual minute.
-test('only what FDC attested of our meter, anchor and target is taken', {
-  timeout: 240_000,
-}, async () => {
+test('only what FDC attested of our meter, anchor and target is taken', async () => {
   const { world } = settlement
   const sealed = settlement.seal([settlement.entry({ number: 1n }, { promptTokens: 10 })])
   const refused = (args: ReturnType<typeof settlement.acceptArgs>) =>

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   address,
   array,
@@ -25,9 +25,6 @@ import { u64 } from './world.js'
 
 const DAY = 86_400
 const DAILY = { ...DEFAULT_PLAN, period: 'day' as const }
-
-// Each takes a handful of transactions: on a busy machine more than the usual minute.
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 let settlement: Settlement
 let stranger: FlowAccount

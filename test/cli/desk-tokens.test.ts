@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { address, string, ufix64 } from '../../devnet/flow/cadence-json.js'
 import { type FlowAccount, flowAccount } from '../../devnet/flow/client.js'
 import { type Provider, setFlowPrice, setUpProvider } from '../../devnet/flow/deploy.js'
@@ -12,8 +12,6 @@ import { type DeskRun, deskEnv, runDesk } from './desk-world.js'
 // Goal: a vault of a stablecoin without any price feed is opened, filled, paid from, emptied and
 // collected with the commands alone; and what one is let do for a provider ends when that says so.
 // Method: the real commands and the real contracts, on the emulator; what happened is read back.
-
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 const METER = `0x${'7e'.repeat(20)}` as const
 const AT = ['--storage', DOLLAR_STORAGE]

@@ -269,7 +269,7 @@ test('two commands with one number put one deposit in', async () => {
 })
 
 // Some thirty transactions, each waited for.
-describe.sequential('what may be paid, and the end', { timeout: 300_000 }, () => {
+describe.sequential('what may be paid, and the end', () => {
   const vault = async (account: string) =>
     json(await asCustomer('vaults', 'show', account, '--json'))
 

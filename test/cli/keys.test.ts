@@ -89,7 +89,7 @@ test('a key from its making to its end, in the words of people', async () => {
     const content = readFileSync(join(cwd, file), 'latin1')
     for (const one of [secret, key]) expect(content.includes(one), file).toBe(false)
   }
-}, 60_000)
+})
 
 test('an account as a whole, keys that were made by hand, and what LiteLLM does not follow', async () => {
   await byHand('/key/generate', { key_alias: 'by-hand', user_id: 'vault_7', max_budget: 5 })
@@ -114,7 +114,7 @@ test('an account as a whole, keys that were made by hand, and what LiteLLM does 
   expect(failed.code).toBe(1)
   expect(JSON.parse(failed.stdout)).toMatchObject({ failed: 1, failing: [{ alias: 'by-hand' }] })
   expect((await run('show', 'by-hand')).stdout).toContain('somebody deleted it at the gateway')
-}, 60_000)
+})
 
 describe('what cannot be done', () => {
   test.each([

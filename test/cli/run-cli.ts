@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { PATIENCE_MS } from '../support/patience.js'
 
 export interface Ran {
   readonly code: number | null
@@ -18,9 +19,6 @@ export interface RunParts {
   /** Started as a supervisor such as PM2 does: with a channel to its parent. */
   readonly hasChannel?: boolean
 }
-
-/** Far above what any of these commands takes; a command that hangs is killed and fails its test. */
-const RUN_MS_MAX = 30_000
 
 export const root = resolve(import.meta.dirname, '../..')
 export const mainFile = join(root, 'dist/src/main.js')
@@ -50,7 +48,7 @@ export function spawnNode(
     cwd,
     env: { PATH, HOME, ...env },
     stdio: hasChannel ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['pipe', 'pipe', 'pipe'],
-    timeout: RUN_MS_MAX,
+    timeout: PATIENCE_MS, // A command that hangs is killed and fails its test.
     killSignal: 'SIGKILL',
   })
 }

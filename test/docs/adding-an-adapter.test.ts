@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { PATIENCE_MS } from '../support/patience.js'
 
 // Goal: the page proves itself. Method: put its blocks into a copy of the tree, where they touch one
 // folder and one line of what was there; then compile it, and run its contract tests and the rules
@@ -46,7 +47,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 /** Runs a tool of the tree in the copy; its output where it fails. */
 async function failureOf(tool: string, ...args: string[]): Promise<string> {
-  const options = { cwd: folder, timeout: 240_000, maxBuffer: 16 * 1024 * 1024 }
+  const options = { cwd: folder, timeout: PATIENCE_MS, maxBuffer: 16 * 1024 * 1024 }
   const script = join(ROOT, 'node_modules', tool)
   return run(process.execPath, [script, ...args], options).then(
     () => '',
@@ -69,14 +70,14 @@ test('is one folder or file, one line of a registry, and one test, for each', ()
   expect(tests).toEqual(['test/sources/tollgate.test.ts', 'test/mapping/mail-domain.test.ts'])
 })
 
-test('compiles under the strict settings', { timeout: 240_000 }, async () => {
+test('compiles under the strict settings', async () => {
   const files = ['src/sources/index.ts', 'src/mapping/index.ts', ...blocks.map(({ path }) => path)]
   const config = { extends: './tsconfig.json', include: [], files: [...new Set(files)] }
   writeFileSync(join(folder, 'tsconfig.example.json'), JSON.stringify(config))
   expect(await failureOf('typescript/bin/tsc', '-p', 'tsconfig.example.json')).toBe('')
 })
 
-test('passes its tests, the contract of a source among them', { timeout: 240_000 }, async () => {
+test('passes its tests, the contract of a source among them', async () => {
   const tests = blocks.filter(({ path }) => path.endsWith('.test.ts')).map(({ path }) => path)
   const { output, numPassedTests, numTotalTests } = await testsIn(tests)
   expect(output).toBe('')
@@ -84,7 +85,7 @@ test('passes its tests, the contract of a source among them', { timeout: 240_000
   expect(numTotalTests).toBeGreaterThan(10)
 })
 
-test('follows the rules of the house', { timeout: 240_000 }, async () => {
+test('follows the rules of the house', async () => {
   const { numTotalTests, failures } = await testsIn(['test/tidy.test.ts'])
   expect(numTotalTests).toBeGreaterThan(5)
   // What others leave lying about is for the house's own test to say.
@@ -105,7 +106,7 @@ async function testsIn(files: readonly string[]) {
   const output = await failureOf(
     'vitest/vitest.mjs',
     'run',
-    '--testTimeout=60000',
+    `--testTimeout=${PATIENCE_MS}`,
     '--root',
     folder,
     ...reporting,

@@ -11,6 +11,7 @@ import { reckon } from '../../devnet/reckoning.js'
 import { DEVNET_USERS } from '../../devnet/users.js'
 import type { Status } from '../../src/pipeline/status.js'
 import { DaemonProcess } from '../support/daemon-process.js'
+import { PATIENCE_MS } from '../support/patience.js'
 
 const POLL_MS = 50
 /** A case waits for whole batches: what lies between their steps is kept short. */
@@ -20,7 +21,6 @@ export const QUICK = {
   SEAL_INTERVAL: '1000',
   WORKER_INTERVAL: '100',
 }
-const WAITED_MS_MAX = 240_000
 
 /** What the test does to a request: nothing, or hold it until `release`. */
 export interface Hold {
@@ -89,7 +89,7 @@ export class EngineWorld {
     what: string,
     holds: (status: Status) => boolean | Promise<boolean>,
   ): Promise<Status> {
-    const deadline = performance.now() + WAITED_MS_MAX
+    const deadline = performance.now() + PATIENCE_MS
     let last: Status | undefined
     while (performance.now() < deadline) {
       const status = await this.daemon.status()

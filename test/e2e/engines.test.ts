@@ -20,10 +20,9 @@ let world: EngineWorld
 beforeAll(async () => {
   world = await EngineWorld.start()
   expect(await world.differences()).toEqual({})
-}, 240_000)
-afterAll(() => world?.stop(), 60_000)
+})
+afterAll(() => world?.stop())
 
-const CASE = { timeout: 400_000 }
 const isSentToFlare = ({ body }: Proxied) => body.includes('eth_sendRawTransaction')
 const isSentToFlow = ({ method, path }: Proxied) => method === 'POST' && path === '/v1/transactions'
 
@@ -32,7 +31,7 @@ const isSentToFlow = ({ method, path }: Proxied) => method === 'POST' && path ==
 test.each([
   ['Flare', () => world.flare, isSentToFlare],
   ['Flow', () => world.flow, isSentToFlow],
-] as const)('kill -9 between save and send to %s', CASE, async (_, proxyOf, isMeant) => {
+] as const)('kill -9 between save and send to %s', async (_, proxyOf, isMeant) => {
   const held = world.hold(proxyOf(), isMeant)
   world.use()
   await held.caught
@@ -50,7 +49,7 @@ test.each([
   for (const { id } of open) expect(transactions.map((tx) => tx.id)).toContain(id)
 })
 
-test('the store is locked by another process', CASE, async () => {
+test('the store is locked by another process', async () => {
   const file = join(world.dir, 'flowmeter.sqlite')
   const code = `
     import Database from 'better-sqlite3'
@@ -71,7 +70,7 @@ test('the store is locked by another process', CASE, async () => {
 
 // Goal: a full disk undoes what was being written, and all goes on when there is space. Method: the
 // system lets no file of the process grow beyond what the store's log has, and later does again.
-test('the disk is full', CASE, async () => {
+test('the disk is full', async () => {
   const log = statSync(join(world.dir, 'flowmeter.sqlite-wal')).size
   const limit = (soft: string) =>
     run('prlimit', ['--pid', `${world.daemon.pid}`, `--fsize=${soft}:`])
@@ -86,7 +85,7 @@ test('the disk is full', CASE, async () => {
 
 // Goal: the machine's clock is no witness. Method: a process whose `Date` is moved by a file, two
 // hours back and two hours on, while usage comes in.
-test('the clock jumps', CASE, async () => {
+test('the clock jumps', async () => {
   const [offset, preload] = [join(world.dir, 'clock.txt'), join(world.dir, 'clock.mjs')]
   writeFileSync(offset, '0')
   writeFileSync(preload, clockOf(offset))
@@ -119,7 +118,7 @@ function clockOf(file: string): string {
     }`
 }
 
-test('the emulator dies while a batch is settled, and begins again', CASE, async () => {
+test('the emulator dies while a batch is settled, and begins again', async () => {
   const held = world.hold(world.flow, isSentToFlow)
   world.use()
   await held.caught
@@ -130,7 +129,7 @@ test('the emulator dies while a batch is settled, and begins again', CASE, async
 
 // Goal: what a node took and lost is sent to it again. Method: nothing but the anchor waits for a block
 // when the node dies, and it begins again with the blocks it had.
-test('the EVM node dies while a batch is anchored, and begins again', CASE, async () => {
+test('the EVM node dies while a batch is anchored, and begins again', async () => {
   const sent = world.seen(world.flare, isSentToFlare)
   const restarted = world.network.flare.restartNode(sent)
   world.use()
@@ -138,7 +137,7 @@ test('the EVM node dies while a batch is anchored, and begins again', CASE, asyn
   expect(await world.differences()).toEqual({})
 })
 
-test('the EVM node hangs while a batch is anchored, and comes back', CASE, async () => {
+test('the EVM node hangs while a batch is anchored, and comes back', async () => {
   const anchor = world.hold(world.flare, isSentToFlare)
   world.use()
   await anchor.caught
@@ -151,7 +150,7 @@ test('the EVM node hangs while a batch is anchored, and comes back', CASE, async
   expect(await world.differences()).toEqual({})
 })
 
-test('the nodes of both chains misbehave all the time', CASE, async () => {
+test('the nodes of both chains misbehave all the time', async () => {
   followPlan(world.flare, { seed: 7, rate: 0.05 })
   followPlan(world.flow, { seed: 8, rate: 0.05 })
   world.use()

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Digests } from '../../devnet/flare/formats.js'
 import { array, string, uint } from '../../devnet/flow/cadence-json.js'
 import { sendFile } from '../../devnet/flow/deploy.js'
@@ -25,8 +25,6 @@ const OLDER_RELAY_EPOCHS = 12
 const EPOCHS_AWAY = 10
 const CHECKPOINT_DELAY_SECONDS = 3
 const MAIN = resolve(import.meta.dirname, '../../dist/src/main.js')
-// On a machine that is shared, a policy may take ten seconds to reach Flow.
-vi.setConfig({ testTimeout: 480_000, hookTimeout: 480_000 })
 
 const ANY_ROOT = keccak('0x0bad')
 let world: FlareWorld

@@ -9,12 +9,11 @@ import { callAgain } from '../../devnet/more-calls.js'
 import { reckon } from '../../devnet/reckoning.js'
 import { DEVNET_USERS } from '../../devnet/users.js'
 import { DaemonProcess } from '../support/daemon-process.js'
+import { PATIENCE_MS } from '../support/patience.js'
 import { QUICK } from './engine-world.js'
 
 const MAIN = resolve(import.meta.dirname, '../../dist/src/main.js')
 const POLL_MS = 100
-const SETTLED_MS_MAX = 240_000
-const COMMAND_MS_MAX = 120_000
 
 let dir: string
 let network: Devnet
@@ -24,7 +23,7 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'flowmeter-recovery-'))
   network = await startDevnet({ dir, progress: () => {}, calls: 40, roundSeconds: 2 })
   env = { ...network.env, ...QUICK }
-}, 240_000)
+})
 
 afterAll(async () => {
   await network?.stop()
@@ -38,7 +37,7 @@ function run(
   const { PATH = '', HOME = '' } = process.env
   const whole = { PATH, HOME, ...env, HOST: '127.0.0.1', PORT: '0' }
   return new Promise((done) => {
-    const options = { cwd: dir, env: whole, timeout: COMMAND_MS_MAX }
+    const options = { cwd: dir, env: whole, timeout: PATIENCE_MS }
     execFile(process.execPath, [MAIN, ...args], options, (error, stdout, stderr) => {
       const code = typeof error?.code === 'number' ? error.code : error === null ? 0 : -1
       done({ code, stdout, stderr })
@@ -56,7 +55,7 @@ function useMore(): void {
 
 /** Everything that LiteLLM has logged is charged. */
 async function untilSettled(daemon: DaemonProcess): Promise<void> {
-  const deadline = performance.now() + SETTLED_MS_MAX
+  const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     const status = await daemon.status()
     const { billableRows } = await reckon(network)
@@ -72,9 +71,7 @@ async function untilSettled(daemon: DaemonProcess): Promise<void> {
 // Goal: yesterday's backup is enough to go on from: nothing is charged twice, and no row is lost.
 // Method: copy the store of a running daemon, let it settle more, put the copy in its place, and
 // compare the bills on Flow with LiteLLM's rows after a start that stops, an adoption, and more usage.
-test('a store restored from a backup stops, adopts, and goes on to the unit', {
-  timeout: 300_000,
-}, async () => {
+test('a store restored from a backup stops, adopts, and goes on to the unit', async () => {
   const { DATABASE_URL = '', LOG_FILE = '' } = env
   const store = DATABASE_URL.slice('sqlite:'.length)
   const copy = join(dir, 'backup.sqlite')

@@ -9,9 +9,9 @@ import { type Devnet, startDevnet } from '../../devnet/index.js'
 import { startLitellm } from '../../devnet/litellm/index.js'
 import { reckon } from '../../devnet/reckoning.js'
 import { DaemonProcess } from '../support/daemon-process.js'
+import { PATIENCE_MS } from '../support/patience.js'
 
 const HOUR_MS = 3_600_000
-const DEADLINE_MS = 150_000
 const EVENT_TOKEN = 'the-token-of-the-ocr-meter'
 const HINT_TOKEN = 'the-token-of-the-east-hint'
 
@@ -22,7 +22,7 @@ const stops: (() => Promise<void>)[] = []
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'flowmeter-sources-'))
   network = await startDevnet({ dir, progress: () => {}, calls: 60 })
-}, 300_000)
+})
 
 afterAll(async () => {
   for (const stop of stops.reverse()) await stop()
@@ -33,7 +33,7 @@ afterAll(async () => {
 // Goal: sources of every kind at once are billed like one. Method: the real daemon beside two LiteLLMs,
 // a gateway that sums and a meter that sends, all for one vault; until every record is in a batch
 // that is settled, with all checks at 0.
-test('two LiteLLMs, a gateway’s sums and a sending meter', { timeout: 300_000 }, async () => {
+test('two LiteLLMs, a gateway’s sums and a sending meter', async () => {
   const nowMs = Date.now()
   const use = { user: 'vault_7', promptTokens: 500, completionTokens: 80 }
   const east = await startLitellm()
@@ -92,7 +92,7 @@ test('two LiteLLMs, a gateway’s sums and a sending meter', { timeout: 300_000 
 
   const { billableRows } = await reckon(network)
   const expected = billableRows + 5 + 2 + 3
-  const deadline = performance.now() + DEADLINE_MS
+  const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     const status = await daemon.status()
     if (status?.records.sealed === expected && status.lastBatch?.state === 'settled') break

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { RetryableError } from '../../src/domain/errors.js'
 import type { Call, Fate, Lane, SignedTx } from '../../src/ports/lane.js'
+import { PATIENCE_MS } from '../support/patience.js'
 
 /** A lane of a key that nobody else uses, on a chain where every call can be seen to take effect. */
 export interface LaneWorld {
@@ -19,7 +20,6 @@ export interface LaneWorld {
   end(): Promise<void>
 }
 
-const FATE_MS_MAX = 30_000
 const POLL_MS = 20
 
 /** What every lane promises. Call it once per adapter. */
@@ -34,7 +34,7 @@ export function laneContract(start: () => Promise<LaneWorld>): void {
 
   /** The lane's word once it is no longer `open`. */
   async function fateOf(tx: SignedTx, lane = world.lane): Promise<Fate> {
-    const deadlineMs = performance.now() + FATE_MS_MAX
+    const deadlineMs = performance.now() + PATIENCE_MS
     for (;;) {
       const fate = await lane.fate(tx, signal)
       if (fate !== 'open' || performance.now() > deadlineMs) return fate

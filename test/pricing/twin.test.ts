@@ -40,9 +40,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.stop())
 
-test('weight, price and hash are the same in TypeScript and Cadence', {
-  timeout: 180_000,
-}, async () => {
+test('weight, price and hash are the same in TypeScript and Cadence', async () => {
   let vectors = 0
   const seen = {
     ...{ graduated: 0, volume: 0, atBound: 0, atBoundOfVolume: 0, crossedBound: 0 },

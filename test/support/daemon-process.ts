@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { freePorts } from '../../devnet/ports.js'
 import type { Status } from '../../src/pipeline/status.js'
+import { PATIENCE_MS } from './patience.js'
 
 const MAIN = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url))
-const READY_MS_MAX = 60_000
 const POLL_MS = 50
 
 type Environment = Readonly<Record<string, string>>
@@ -38,7 +38,7 @@ export class DaemonProcess {
       stdio: 'ignore',
     })
     const daemon = new DaemonProcess(child, `http://127.0.0.1:${port}`, whole, dir)
-    const deadline = performance.now() + READY_MS_MAX
+    const deadline = performance.now() + PATIENCE_MS
     while ((await daemon.status()) === undefined) {
       if (child.exitCode !== null || performance.now() > deadline) {
         throw new Error(`the daemon did not start; see ${join(dir, 'connector.log')}`)
@@ -67,7 +67,7 @@ export class DaemonProcess {
 
   /** The status once its checks are newer than its last settled batch. */
   async untilChecked(): Promise<Status> {
-    const deadline = performance.now() + READY_MS_MAX
+    const deadline = performance.now() + PATIENCE_MS
     for (;;) {
       const status = await this.status()
       const settledAt = status?.lastSettled?.at ?? ''

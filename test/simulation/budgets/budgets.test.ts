@@ -18,9 +18,7 @@ import { attack } from './stragglers.js'
 const REMEMBERED = [2, 50, 62]
 const SEEDS = [...REMEMBERED, ...Array.from({ length: 37 }, (_, i) => 1_001 + i)]
 
-test('the seeds: nobody overspends, is blocked or let go on wrongly, and the ledger is 0', {
-  timeout: 300_000,
-}, async () => {
+test('the seeds: nobody overspends, is blocked or let go on wrongly, and the ledger is 0', async () => {
   let [calls, blocks] = [0, 0]
   for (const seed of SEEDS) {
     const { calls: made, blocks: held, ...outcome } = await runSeed(seed, () => {})
@@ -37,9 +35,7 @@ test('the seeds: nobody overspends, is blocked or let go on wrongly, and the led
 })
 
 // Goal: the exposure is a bound, and no more than one. Method: a client who knows everything.
-test('attacks reach the worst case that was stated, and never go beyond', {
-  timeout: 120_000,
-}, () => {
+test('attacks reach the worst case that was stated, and never go beyond', () => {
   // 444 and 987 come nearest of the first thousand.
   const attacks = [444, 987, ...Array.from({ length: 300 }, (_, i) => i + 1)].map(attack)
   const shares = attacks.map(({ used, worst }) => used / Number(worst))
@@ -48,9 +44,7 @@ test('attacks reach the worst case that was stated, and never go beyond', {
 })
 
 // All of them are found by `npm run sim:budgets -- --planted --seeds 150`.
-test('bugs that are planted fit the program, and the first of them is found', {
-  timeout: 300_000,
-}, async () => {
+test('bugs that are planted fit the program, and the first of them is found', async () => {
   const [reserveIgnored] = PLANTED_BUGS
   if (reserveIgnored === undefined) throw new Error('no bug is planted')
   await inSimulationBuild(async (dist) => {

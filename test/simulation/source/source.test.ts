@@ -33,9 +33,7 @@ test('those were not empty schedules', () => {
 })
 
 // All of them are found by `npm run sim:source -- --planted --seeds 24`.
-test('bugs that are planted fit the program, and the first of them is found', {
-  timeout: 300_000,
-}, async () => {
+test('bugs that are planted fit the program, and the first of them is found', async () => {
   const [cursorFirst] = PLANTED_BUGS
   if (cursorFirst === undefined) throw new Error('no bug is planted')
   await inSimulationBuild(async (dist) => {
