@@ -36,7 +36,7 @@ interface Call {
   readonly params: readonly unknown[]
 }
 
-const CALL_MS_MAX = 10_000
+const CALL_MS_MAX = 60_000
 const relay = new Interface([
   'function isFinalized(uint256, uint256) view returns (bool)',
   'function merkleRoots(uint256, uint256) view returns (bytes32)',

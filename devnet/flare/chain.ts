@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const CALL_MS_MAX = 10_000
+/** Of a node on this machine, which may be busy. */
+const CALL_MS_MAX = 60_000
 const RECEIPT_POLL_MS = 50
 /** A node that mines every second needs one; a loaded machine more. */
-const RECEIPT_MS_MAX = 30_000
+const RECEIPT_MS_MAX = 120_000
 /** Above what any of our transactions needs, below anvil's limit of a block. */
 const GAS = 6_000_000
 

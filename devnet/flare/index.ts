@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Account, type Anvil, CHAIN_ID, startAnvil } from './anvil.js'
+import { compiledContracts } from './artifacts.js'
 import { Chain } from './chain.js'
 import { startDaServer } from './da-server.js'
 import { deployContracts, REGISTRY_ADDRESS, replaceRelay } from './deploy.js'
@@ -110,6 +111,7 @@ async function assemble(options: FlareOptions, anvil: Anvil, life: Life): Promis
   const [governance, finalizer, neighbour, ...accounts] = anvil.accounts
   if (!governance || !finalizer || !neighbour) throw new Error('anvil has too few accounts')
   const chain = new Chain(anvil.rpcUrl, life.signal)
+  await compiledContracts() // Before the clock is set: it may take longer than an epoch.
   const params = await paramsFrom(chain, options.roundSeconds ?? 3)
   const initial = firstPolicy()
   const contracts = await deployContracts({

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 import { computeAddress, hashMessage } from 'ethers'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { startRpcProxy } from '../../devnet/faults.js'
 import { Chain } from '../../devnet/flare/chain.js'
 import { boundHash, messageBytes } from '../../devnet/flare/formats.js'
@@ -24,6 +24,7 @@ import type { PolicySignature } from '../../src/domain/proof.js'
 import type { Store } from '../../src/ports/stores.js'
 import { systemClock } from '../../src/runtime/clock.js'
 import { type AttestorWorld, attestorContract } from '../ports/attestor-contract.js'
+import { PATIENTLY } from '../support/patience.js'
 import { StoreFile } from '../support/store-file.js'
 import { evmKeyOf, meterKeyOf } from '../support/test-keys.js'
 
@@ -75,7 +76,8 @@ async function startWorld(): Promise<AttestorWorld> {
     gasKey: gas.privateKey,
     meterKey: `0x${'07'.repeat(32)}`,
     daRequestsPerMinute: 100_000,
-    missedAfterRounds: 2,
+    missedAfterRounds: 10_000,
+    requestTimeoutMs: 60_000,
   })
   const attestor = new FlareAttestor(config, store, evmKeyOf(config.gasKey))
   const nowhere = `http://127.0.0.1:${closedPort}`
@@ -83,6 +85,7 @@ async function startWorld(): Promise<AttestorWorld> {
   let meters = 0
   return {
     attestor,
+    impatient: attestorOf({ missedAfterRounds: 2 }),
     cutOff: new FlareAttestor(
       { ...config, rpcUrls: [nowhere], daUrl: nowhere },
       store,
@@ -139,20 +142,18 @@ describe('on the local Flare', () => {
   test('proves a batch though the relayer encoded the signatures', async () => {
     const { signal } = new AbortController()
     const { meter, header } = await anchorFirst('0c')
-    const attestor = attestorOf({ missedAfterRounds: 1_000 })
+    const attestor = attestorOf({})
     const anchor = await attestor.findAnchor(meter, header, signal)
     if (anchor === undefined) throw new Error('not anchored')
-    const lift = flare.faults.add({ kind: 'encodedRelay', times: Number.POSITIVE_INFINITY })
+    onTestFinished(flare.faults.add({ kind: 'encodedRelay', times: Number.POSITIVE_INFINITY }))
     const call = await attestor.requestCall(anchor, signal)
     const tx = await attestor.lane.sign(call, signal)
     await attestor.lane.send(tx, signal)
-    const wait = { timeout: 20_000 }
-    const round = await vi.waitUntil(() => attestor.findRequest(anchor, [], signal), wait)
+    const round = await vi.waitUntil(() => attestor.findRequest(anchor, [], signal), PATIENTLY)
     const answer = await vi.waitUntil(async () => {
       const now = await attestor.fetchProof(meter, header, anchor, round, signal)
       return now.outcome === 'pending' ? undefined : now
-    }, wait)
-    lift()
+    }, PATIENTLY)
     if (answer.outcome !== 'proven') throw new Error(`expected a proof, got ${answer.outcome}`)
     const { rootProof } = answer.proof
     const relayed = await relayedInput(round)
@@ -315,9 +316,7 @@ describe('on the local Flare', () => {
     const blind = attestorOf({ logSearchBlocks: -1 })
     expect(await blind.findRequest(anchor, [], signal, own)).toBeUndefined() // Not sent yet.
     await attestor.lane.send(own, signal)
-    const round = await vi.waitUntil(() => attestor.findRequest(anchor, [], signal), {
-      timeout: 20_000,
-    })
+    const round = await vi.waitUntil(() => attestor.findRequest(anchor, [], signal), PATIENTLY)
     expect(await blind.findRequest(anchor, [], signal)).toBeUndefined()
     expect(await blind.findRequest(anchor, [], signal, own)).toBe(round)
     expect(await blind.findRequest(anchor, [round], signal, own)).toBeUndefined()

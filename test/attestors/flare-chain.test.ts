@@ -55,6 +55,7 @@ function chainOf(rpcUrls: string, more: Record<string, unknown> = {}): FlareChai
   const config = flareConfig.parse({
     ...{ rpcUrls, anchorAddress: `0x${'11'.repeat(20)}` },
     ...{ gasKey: `0x${'01'.repeat(32)}`, meterKey: `0x${'02'.repeat(32)}` },
+    requestTimeoutMs: 600_000, // Nothing here is about silence, and some answers are long.
     ...more,
   })
   return new FlareChain(new RpcClient(config), config.logWindowBlocks)

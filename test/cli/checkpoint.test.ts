@@ -1,16 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { policyBytes } from '../../devnet/flare/formats.js'
 import { type LocalFlare, startFlare } from '../../devnet/flare/index.js'
+import { PATIENTLY } from '../support/patience.js'
 import { type DeskRun, runDesk } from './desk-world.js'
 
 // Goal: what a deployment is started from is the policy that Flare's own contracts know.
 // Method: the command against the local Flare, whose keys and policies the test knows itself.
-
-const WAIT_MS_MAX = 90_000
 
 let dir: string
 let flare: LocalFlare
@@ -33,26 +31,23 @@ function checkpoint(...args: string[]): Promise<DeskRun> {
   })
 }
 
-test('the policy in the making, once it is signed', { timeout: 120_000 }, async () => {
+test('the policy in the making, once it is signed', async () => {
   // The first policy is there from the start, without the event that shows all later ones.
   const rewardEpoch = flare.checkpoint.rewardEpochId + 2
-  const deadline = performance.now() + WAIT_MS_MAX
-  const made = new Map<number, string>()
-  let run = await checkpoint(`${rewardEpoch}`, '--json')
-  while (run.code !== 0 && performance.now() < deadline) {
-    await sleep(500) // Polled: the next policy is signed when the providers get to it.
-    const policy = flare.lastPolicy()
-    made.set(policy.rewardEpochId, policyBytes(policy))
-    run = await checkpoint(`${rewardEpoch}`, '--json')
-  }
+  const made = await vi.waitUntil(() => {
+    const last = flare.lastPolicy()
+    return last.rewardEpochId === rewardEpoch ? policyBytes(last) : undefined
+  }, PATIENTLY)
+  const run = await vi.waitUntil(async () => {
+    const now = await checkpoint(`${rewardEpoch}`, '--json')
+    return now.code === 0 ? now : undefined
+  }, PATIENTLY)
   expect(run.told).toEqual([])
-  const last = flare.lastPolicy()
-  made.set(last.rewardEpochId, policyBytes(last))
   expect(JSON.parse(run.out[0] ?? '')).toEqual({
     rewardEpoch,
     flareChainId: flare.chainId,
     anchor: flare.anchorAddress.toLowerCase(),
-    checkpoint: made.get(rewardEpoch),
+    checkpoint: made,
   })
 })
 

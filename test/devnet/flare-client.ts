@@ -19,9 +19,9 @@ import {
   relayAbi,
   usageAnchorAbi,
 } from '../../src/attestors/flare/abi.js'
+import { PATIENCE_MS } from '../support/patience.js'
 
 const POLL_MS = 100
-const PATIENCE_MS = 40_000
 
 /** Asks until there is an answer. */
 export async function until<Answer>(

@@ -8,10 +8,16 @@ import type { BatchProof, PolicyProof } from '../../src/domain/proof.js'
 import type { AnchorHistory, Attestor, ProofAnswer } from '../../src/ports/attestor.js'
 import type { Call } from '../../src/ports/lane.js'
 import type { MeterKey } from '../../src/ports/meter-key.js'
+import { PATIENCE_MS } from '../support/patience.js'
 
 /** An attestor on a network whose rounds and policies go on by themselves, some seconds each. */
 export interface AttestorWorld {
   readonly attestor: Attestor & AnchorHistory
+  /**
+   * The attestor that takes a round without a root for missed soon after its end. For the others none
+   * is, however slow the machine is on which the network works.
+   */
+  readonly impatient: Attestor
   /** The attestor with nothing it depends on in reach. */
   readonly cutOff: Attestor
   /** A meter that signed nothing yet; its memory is thrown away with it. */
@@ -45,7 +51,6 @@ interface Anchored {
   readonly anchor: Anchor
 }
 
-const WAIT_MS_MAX = 60_000
 const POLL_MS = 100
 
 /** What every attestor promises. Call it once per adapter. */
@@ -59,7 +64,7 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
   afterAll(() => world?.end())
 
   async function until<Value>(what: string, ask: () => Promise<Value | undefined>): Promise<Value> {
-    const deadlineMs = performance.now() + WAIT_MS_MAX
+    const deadlineMs = performance.now() + PATIENCE_MS
     for (;;) {
       const value = await ask()
       if (value !== undefined) return value
@@ -93,13 +98,21 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
     return until('the request', () => world.attestor.findRequest(anchor, missed, signal))
   }
 
-  function ask({ meterKey, header, anchor }: Anchored, round: number): Promise<ProofAnswer> {
-    return world.attestor.fetchProof(meterKey.address, header, anchor, round, signal)
+  function ask(
+    { meterKey, header, anchor }: Anchored,
+    round: number,
+    attestor: Attestor = world.attestor,
+  ): Promise<ProofAnswer> {
+    return attestor.fetchProof(meterKey.address, header, anchor, round, signal)
   }
 
-  async function answered(batch: Anchored, round: number): Promise<ProofAnswer> {
+  async function answered(
+    batch: Anchored,
+    round: number,
+    attestor?: Attestor,
+  ): Promise<ProofAnswer> {
     return until('an answer', async () => {
-      const answer = await ask(batch, round)
+      const answer = await ask(batch, round, attestor)
       return answer.outcome === 'pending' ? undefined : answer
     })
   }
@@ -232,14 +245,19 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
 
     test('says that a round missed it, and proves it in a later one', async () => {
       const batch = await anchored()
-      world.dropNextRequest()
-      const round = await requested(batch)
-      expect(await answered(batch, round)).toEqual({ outcome: 'missed' })
-      expect(await world.attestor.isFinalised(round, signal)).toBe(true)
+      const missed: number[] = []
+      const last = () => missed.at(-1) ?? 0
+      do {
+        world.dropNextRequest()
+        missed.push(await requested(batch, missed))
+        expect(await answered(batch, last(), world.impatient)).toEqual({ outcome: 'missed' })
+        // A round in which nobody else asked for anything has no root: then it is done again.
+      } while (!(await world.attestor.isFinalised(last(), signal)))
+      expect(await ask(batch, last())).toEqual({ outcome: 'missed' })
       // The old request is known, and cannot serve any more.
-      expect(await world.attestor.findRequest(batch.anchor, [round], signal)).toBeUndefined()
-      const later = await requested(batch, [round])
-      expect(later).toBeGreaterThan(round)
+      expect(await world.attestor.findRequest(batch.anchor, missed, signal)).toBeUndefined()
+      const later = await requested(batch, missed)
+      expect(later).toBeGreaterThan(last())
       await checkProven(batch, later)
     })
 
@@ -263,7 +281,7 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
       world.failNextRound()
       const round = await requested(batch)
       expect(await ask(batch, round)).toMatchObject({ outcome: 'pending' })
-      expect(await answered(batch, round)).toEqual({ outcome: 'missed' })
+      expect(await answered(batch, round, world.impatient)).toEqual({ outcome: 'missed' })
       expect(await world.attestor.isFinalised(round, signal)).toBe(false)
     })
 

@@ -104,6 +104,7 @@ export async function modelFlare(): Promise<AttestorWorld> {
   let meters = 0
   return {
     attestor: ticking(attestor, tick),
+    impatient: ticking(attestor, tick),
     cutOff: world.attestorOn(downWire('attestor', random)),
     newMeter() {
       meters += 1
