@@ -62,13 +62,14 @@ export function addReports(server: FastifyInstance, parts: ReportsParts): void {
     const gone = new AbortController()
     // Nobody waits for it any more.
     reply.raw.once('close', () => gone.abort())
+    let report: Report
     try {
-      const report = await parts.make(question, gone.signal)
-      if (asked.format === 'json') return await reply.send(plainReport(report))
-      return await reply.type('text/csv; charset=utf-8').send(formatReport(report, 'csv'))
+      report = await parts.make(question, gone.signal)
     } finally {
-      isBusy = false
+      isBusy = false // Before it is sent: whoever has it may ask for the next one at once.
     }
+    if (asked.format === 'json') return plainReport(report)
+    return reply.type('text/csv; charset=utf-8').send(formatReport(report, 'csv'))
   })
 }
 

@@ -1,11 +1,12 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { accountNumber } from '../../src/domain/ids.js'
 import type { Server } from '../../src/http/server.js'
 import { createToken } from '../../src/pipeline/access-tokens.js'
 import { HOSTILE_MODEL, HOSTILE_USER, PageWorld } from '../support/page-world.js'
+import { PATIENCE_MS, PATIENTLY } from '../support/patience.js'
 
 // Goal: an operator sees how it stands, on a screen and on a phone, and nobody's name runs as code.
 // Method: a real Chromium at the real server, over a store that the pipeline itself has filled.
@@ -32,7 +33,11 @@ beforeAll(async () => {
   await world.trouble()
   await world.manageKeys()
   server = await world.serve()
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: PATIENCE_MS })
+})
+// Also of a test that failed: its page would complain into the next one.
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close()
 })
 afterAll(async () => {
   await browser?.close()
@@ -41,6 +46,7 @@ afterAll(async () => {
 
 async function open(options: BrowserContextOptions, url = server.url): Promise<Page> {
   const page = await browser.newPage(options)
+  page.setDefaultTimeout(PATIENCE_MS)
   page.on('request', (request) => asked.push(request.url()))
   page.on('pageerror', (error) => complaints.push(String(error)))
   page.on('console', (message) => {
@@ -85,7 +91,6 @@ describe.each([
       mkdirSync(shots, { recursive: true })
       await page.screenshot({ path: join(shots, `page-${name}.png`) })
     }
-    await page.close()
   })
 })
 
@@ -100,7 +105,6 @@ describe('what it shows', () => {
     const table = await page.locator('#vaults').textContent()
     for (const { charged } of items) expect(table).toContain(`$${charged}`)
     expect(table).toContain(`$${items[2]?.owed}`)
-    await page.close()
   })
 
   test('one vault’s periods with their tiers, by the keyboard', async () => {
@@ -110,7 +114,6 @@ describe('what it shows', () => {
     await page.keyboard.press('Enter')
     await page.getByText('Vault 42, period by period').waitFor()
     expect(await page.locator('.detail').textContent()).toMatch(/2026-09-01.*\d\/4/s)
-    await page.close()
   })
 
   test('every report, with its numbers as the server has them', async () => {
@@ -135,18 +138,15 @@ describe('what it shows', () => {
       const column = (columns[0]?.name ?? '').replaceAll('_', ' ')
       const most = kind === 'peak-hours' ? 10 : 50
       // What the report before has left goes when this one comes.
-      await vi.waitFor(
-        async () => {
-          const text = (await page.locator('#reports .body').textContent()) ?? ''
-          for (const wanted of [column, ...notes]) {
-            expect([kind, text]).toEqual([kind, expect.stringContaining(wanted)])
-          }
-          expect(text).not.toContain('3,110,863') // The number of an account is a name.
-          const shown = await page.locator('#reports tbody tr').count()
-          expect([kind, shown]).toEqual([kind, Math.min(rows.length, most)])
-        },
-        { timeout: 20_000 },
-      )
+      await vi.waitFor(async () => {
+        const text = (await page.locator('#reports .body').textContent()) ?? ''
+        for (const wanted of [column, ...notes]) {
+          expect([kind, text]).toEqual([kind, expect.stringContaining(wanted)])
+        }
+        expect(text).not.toContain('3,110,863') // The number of an account is a name.
+        const shown = await page.locator('#reports tbody tr').count()
+        expect([kind, shown]).toEqual([kind, Math.min(rows.length, most)])
+      }, PATIENTLY)
     }
     expect(await page.locator('#reports .hour').count()).toBe(0)
     await page.locator('#report-kind').selectOption('peak-hours')
@@ -154,7 +154,6 @@ describe('what it shows', () => {
     await page.locator('#reports .hour').first().waitFor()
     expect(await page.locator('#reports .hour').count()).toBe(7 * 24)
     expect(complaints).toEqual([])
-    await page.close()
   })
 
   test('a report of one vault, and what is wrong with a question', async () => {
@@ -170,7 +169,6 @@ describe('what it shows', () => {
     await page.locator('#report-vault').fill('no number')
     await page.getByRole('button', { name: 'Show' }).click()
     expect(await page.locator('#reports .problem').textContent()).toContain('expected a number')
-    await page.close()
   })
 
   test('keys with what pays for them: how long it lasts, and why one is blocked', async () => {
@@ -188,7 +186,6 @@ describe('what it shows', () => {
     expect(detail).toMatch(/available\$?[\d,.]+.*kept back.*at risk/s)
     expect(detail).toMatch(/budget until 2026-10-22[\d,.]+ left of 1,000 USD/)
     expect(detail).toMatch(/requests a day left\d+ of 1,000/)
-    await page.close()
   })
 
   test('another length of time', async () => {
@@ -197,7 +194,6 @@ describe('what it shows', () => {
     await page.getByRole('button', { name: '7 days' }).click()
     await page.waitForFunction(`document.querySelectorAll('#usage rect').length !== ${before}`)
     expect(await page.locator('[data-span="week"]').getAttribute('aria-pressed')).toBe('true')
-    await page.close()
   })
 
   test('an alarm’s way to what is to be done', async () => {
@@ -205,17 +201,18 @@ describe('what it shows', () => {
     await page.getByRole('link', { name: 'what to do' }).first().click()
     await page.waitForURL('**/runbooks/batch_parked')
     expect(await page.locator('body').textContent()).toContain('flowmeter parked')
-    await page.close()
   })
 
   test('news without being asked', async () => {
     const page = await openWhole(DESKTOP)
     const { running } = world
+    onTestFinished(() => {
+      world.running = running
+    })
     world.running = { ...running, storage: { freeBytes: 1, storeBytes: 1 } }
     await page.getByText('disk full').waitFor()
     world.running = running
     await page.getByText('disk full').waitFor({ state: 'detached' })
-    await page.close()
   })
 })
 
@@ -230,7 +227,6 @@ test('hostile names are text, and nothing of them runs', async () => {
     expect.stringMatching(/Flowmeter$/),
     [],
   ])
-  await page.close()
 })
 
 test('no code runs that is not a file of ours, even if it got into the page', async () => {
@@ -242,10 +238,9 @@ test('no code runs that is not a file of ours, even if it got into the page', as
     script.textContent = 'document.title = 2'
     document.body.append(script)
   }`)
-  await expect.poll(() => complaints.length).toBeGreaterThanOrEqual(2)
+  await expect.poll(() => complaints.length, PATIENTLY).toBeGreaterThanOrEqual(2)
   expect(complaints.every((one) => /Content Security Policy/.test(one))).toBe(true)
   expect(await page.title()).toMatch(/Flowmeter$/)
-  await page.close()
 })
 
 describe('with tokens', () => {
@@ -285,6 +280,5 @@ describe('with tokens', () => {
       expect(await page.locator(`#${id}`).isHidden(), id).toBe(true)
     }
     expect(page.url()).not.toContain('fm_')
-    await page.close()
   })
 })
