@@ -2,10 +2,10 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Status } from '../../src/pipeline/status.js'
+import { PATIENTLY } from '../support/patience.js'
 import { mainFile, root, runCli, runNode, spawnNode, tempFolder } from './run-cli.js'
 import { COMPLETE_ENV } from './settings.js'
 
@@ -70,10 +70,10 @@ describe('when nothing answers', () => {
     const cwd = tempFolder()
     const daemon = await startDaemon(cwd)
     expect((await fetch(`${daemon.url}/health`)).status).toBe(200)
-    const problem = await pollFor(async () => {
+    const problem = await vi.waitUntil(async () => {
       const status = (await (await fetch(`${daemon.url}/status`)).json()) as Status
       return status.sources[0]?.problem
-    })
+    }, PATIENTLY)
     expect(problem).toMatchObject({ code: 'source_unreachable' })
     expect((await fetch(`${daemon.url}/ready`)).status).toBe(503)
     const status = await runCli(['status'], { cwd, env: settings(cwd) })
@@ -106,17 +106,6 @@ async function startDaemon(cwd: string): Promise<Daemon> {
   })
   const ended = exited.then(([code]) => Promise.reject(new Error(`it ended with ${code}`)))
   return { child, url: await Promise.race([url, ended]), exited }
-}
-
-const POLLS_MAX = 100
-
-async function pollFor<T>(look: () => Promise<T | undefined>): Promise<T | undefined> {
-  for (let polls = 0; polls < POLLS_MAX; polls += 1) {
-    const seen = await look()
-    if (seen !== undefined) return seen
-    await sleep(100)
-  }
-  return undefined
 }
 
 describe('no secret in what the daemon writes', () => {

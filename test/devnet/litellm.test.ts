@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Litellm, type LitellmOptions, startLitellm } from '../../devnet/litellm/index.js'
+import { PATIENTLY } from '../support/patience.js'
 
 // Goal: the stand-in answers as the genuine proxy was recorded to, oddities included, so that what
 // reads it here also reads the real one.
@@ -423,7 +424,7 @@ describe('faults', () => {
     const litellm = await startLitellm()
     litellm.addFault({ kind: 'slow', delayMs: Number.POSITIVE_INFINITY })
     const asked = logs(litellm).catch((error: unknown) => error)
-    await expect.poll(() => litellm.requests()).toMatchObject([{ status: 0 }])
+    await expect.poll(() => litellm.requests(), PATIENTLY).toMatchObject([{ status: 0 }])
     await litellm.stop()
     expect(await asked).toBeInstanceOf(TypeError)
   })

@@ -41,7 +41,7 @@ async function start(options: LitellmOptions = {}): Promise<void> {
   gateway = gatewayWith(litellm.masterKey)
 }
 
-function gatewayWith(adminKey: string, timeoutMs = 5_000): LitellmGateway {
+function gatewayWith(adminKey: string, timeoutMs = 60_000): LitellmGateway {
   const breaker = new Breaker(() => nowMs, FAILURES_TOLERATED)
   return new LitellmGateway({ name: 'main', apiUrl: proxy.url, adminKey, timeoutMs, breaker })
 }
@@ -266,7 +266,7 @@ describe('what goes wrong is told apart', () => {
   test('a question that is refused is asked again, whatever the refusal', async () => {
     const refuser = new TestReceiver()
     const apiUrl = await refuser.start()
-    const asked = new LitellmGateway({ name: 'x', apiUrl, adminKey: SECRET, timeoutMs: 5_000 })
+    const asked = new LitellmGateway({ name: 'x', apiUrl, adminKey: SECRET, timeoutMs: 60_000 })
     for (const status of [400, 404, 409, 422, 500]) {
       for (const ask of [() => asked.check(signal), () => asked.listOfUser('vault_7', 1, signal)]) {
         refuser.answers.push({ status, body: '{"detail":"no"}' })

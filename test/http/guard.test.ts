@@ -545,5 +545,5 @@ describe('limits', () => {
     socket.on('data', (chunk) => said.push(String(chunk)))
     await new Promise((done) => socket.once('close', done))
     expect(said.join('')).toMatch(/^HTTP\/1\.1 408 /)
-  }, 20_000)
+  })
 })

@@ -41,13 +41,13 @@ test('answers, refusals and silence are told apart, with the host and nothing el
   const client = new HttpClient({
     baseUrl: `http://127.0.0.1:${port}/canary-path`,
     codePrefix: 'source',
-    timeoutMs: 5_000,
+    timeoutMs: 60_000,
     responseBytesMax: 1_000,
   })
   const direct = new HttpClient({
     baseUrl: `http://127.0.0.1:${port}`,
     codePrefix: 'source',
-    timeoutMs: 5_000,
+    timeoutMs: 60_000,
     responseBytesMax: 1_000,
   })
   const { signal } = new AbortController()

@@ -14,6 +14,9 @@ beforeEach(async () => {
 })
 afterEach(() => metering.remove())
 
+/** Of one answer: after one that took longer, a thread is started, too. */
+const LIMIT_MS = 3_000
+
 const RULE = `export function decide(record) {
   if (record.model === 'free') return { exclude: true, reason: 'the free model' }
   if (record.promptTokens > 1000) return { cap: { promptTokens: 1000 }, reason: 'one prompt' }
@@ -25,7 +28,7 @@ const RULE = `export function decide(record) {
 
 async function ruleOf(source: string) {
   metering.file('rule.mjs', source)
-  const rule = await createRecordRule({ path: 'rule.mjs', timeoutMs: 200 }, metering.folder)
+  const rule = await createRecordRule({ path: 'rule.mjs', timeoutMs: LIMIT_MS }, metering.folder)
   if (rule === undefined) throw new Error('no rule')
   let asked = 0
   const counted: typeof rule = {
@@ -84,7 +87,7 @@ test('excludes, caps and holds, each with its reason; batch, totals and checks a
     free: 'exclude: the free model',
     capped: 'cap: one prompt',
     throws: 'hold: Error: no idea',
-    loops: 'hold: no answer within 200 ms',
+    loops: `hold: no answer within ${LIMIT_MS} ms`,
     odd: 'hold: it returned neither nothing, nor { exclude } nor { cap }',
   })
   expect((await metering.waiting())['2']).toBe('aggregation rule: Error: no idea')

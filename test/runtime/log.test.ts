@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createLogger } from '../../src/runtime/log.js'
 import { learnSecret } from '../../src/runtime/redaction.js'
+import { PATIENTLY } from '../support/patience.js'
 
 describe('the log', () => {
   let folder: string
@@ -28,7 +29,7 @@ describe('the log', () => {
     log.info({ key: 'canary-of-the-log' }, 'told')
     log.error({ err: new Error('because of canary-of-the-log') }, 'failed')
     const kept = () => readFileSync(file, 'utf8')
-    await vi.waitFor(() => expect(kept().split('\n')).toHaveLength(3), { timeout: 20_000 })
+    await vi.waitFor(() => expect(kept().split('\n')).toHaveLength(3), PATIENTLY)
     expect(kept()).toBe(shown.join(''))
     const lines = shown.map((line) => JSON.parse(line))
     expect(lines.map(({ msg }) => msg)).toEqual(['told', 'failed'])
@@ -44,11 +45,11 @@ describe('the log', () => {
     createLogger({ level: 'info', file }).info('first of the next file')
     const rotated = () =>
       readdirSync(folder).filter((name) => /^\d{8}-.*-connector\.log$/.test(name))
-    await vi.waitUntil(() => rotated().length === 1 && statSync(file).size < 1_024, {
-      timeout: 20_000,
-    })
-    await vi.waitUntil(() => statSync(file).size > 0, { timeout: 20_000 })
-    expect(readFileSync(file, 'utf8')).toMatch(/^\{.*first of the next file.*\}\n$/)
+    // In between there is no file of that name.
+    await vi.waitFor(() => {
+      expect(rotated()).toHaveLength(1)
+      expect(readFileSync(file, 'utf8')).toMatch(/^\{.*first of the next file.*\}\n$/)
+    }, PATIENTLY)
     expect(statSync(join(folder, rotated()[0] ?? '')).size).toBe(10 * 1_024 * 1_024)
   })
 })

@@ -11,6 +11,7 @@ import { listenToMeasures } from '../../src/runtime/measures.js'
 import { AwsKmsSigner } from '../../src/signers/aws-kms/signer.js'
 import { openSigner } from '../../src/signers/index.js'
 import { useAwsEnv } from '../support/aws-env.js'
+import { PATIENTLY } from '../support/patience.js'
 
 // Goal: keys in AWS KMS sign for the chains as local ones do, and what KMS says no to is told in a
 // way that can be acted on. Method: the real client of AWS against a stand-in that checks what AWS
@@ -219,15 +220,16 @@ describe('what may pass is tried again by whoever asked', () => {
     useAwsEnv(kms)
     kms.makeKey('ECC_NIST_P256', 'alias/flow')
     kms.failNext('silence')
-    const hasty = new AwsKmsSigner('alias/flow', SETTING, 100)
+    const hasty = new AwsKmsSigner('alias/flow', SETTING, 1_000)
     expect(await hasty.publicKey('p256').catch(codeOf)).toBe('RetryableError key_unreachable')
     kms.failNext('silence')
     const stop = new AbortController()
-    const tried = openSigner('aws-kms:alias/flow', SETTING).publicKey('p256', stop.signal)
-    await vi.waitFor(() => expect(kms.calls).toHaveLength(2), { timeout: 20_000 })
+    const patient = openSigner('aws-kms:alias/flow', SETTING)
+    const tried = patient.publicKey('p256', stop.signal)
+    await vi.waitFor(() => expect(kms.calls).toHaveLength(2), PATIENTLY)
     stop.abort(new Error('stopping'))
     await expect(tried).rejects.toThrow('stopping')
-    expect(await hasty.publicKey('p256')).toHaveLength(64)
+    expect(await patient.publicKey('p256')).toHaveLength(64)
   })
 
   test('nobody there', async () => {

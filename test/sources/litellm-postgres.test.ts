@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createSource, examineSource, sourceConfig } from '../../src/sources/index.js'
 import { readAll, type SourceFailure, usageSourceContract } from '../ports/usage-source-contract.js'
+import { PATIENTLY } from '../support/patience.js'
 import { startPostgres, type TestPostgres } from '../support/test-postgres.js'
 
 const HOUR_MS = 3_600_000
@@ -236,20 +237,20 @@ test('a standby is believed up to what it has replayed', async () => {
     const ids = async () =>
       (await readAll(source, RANGE)).records.map(({ key }) => key.requestId).sort()
     await insert(database, [{ id: 'before', atMs: FROM_MS }])
-    await expect.poll(ids, { timeout: 30_000 }).toEqual(['before'])
+    await expect.poll(ids, PATIENTLY).toEqual(['before'])
     expect((await source.probe(signal)).warnings).toEqual([expect.stringContaining('standby')])
 
     await standby.query(database, 'SELECT pg_wal_replay_pause()')
     const state = async () =>
       (await standby.query(database, 'SELECT pg_get_wal_replay_pause_state() AS state')).rows[0]
-    await expect.poll(state, { timeout: 30_000 }).toEqual({ state: 'paused' })
+    await expect.poll(state, PATIENTLY).toEqual({ state: 'paused' })
     const pausedMs = await source.now(signal)
     await insert(database, [{ id: 'unseen', atMs: FROM_MS }])
     expect([await source.now(signal), await ids()]).toEqual([pausedMs, ['before']])
 
     await standby.query(database, 'SELECT pg_wal_replay_resume()')
-    await expect.poll(() => source.now(signal), { timeout: 30_000 }).toBeGreaterThan(pausedMs)
-    expect(await ids()).toEqual(['before', 'unseen'])
+    await expect.poll(() => source.now(signal), PATIENTLY).toBeGreaterThan(pausedMs)
+    await expect.poll(ids, PATIENTLY).toEqual(['before', 'unseen'])
   } finally {
     await standby.stop()
   }
@@ -297,7 +298,7 @@ describe('who reads', () => {
     const source = await sourceOf(database).source
     const blocked = postgres.query(
       database,
-      'BEGIN; LOCK TABLE "LiteLLM_SpendLogs"; SELECT pg_sleep(30)',
+      'BEGIN; LOCK TABLE "LiteLLM_SpendLogs"; SELECT pg_sleep(3600)',
     )
     const ended = blocked.catch((error: unknown) => String(error))
     const connections = async () => {
@@ -313,17 +314,17 @@ describe('who reads', () => {
         WHERE c.relname = 'LiteLLM_SpendLogs' AND l.mode = 'AccessExclusiveLock' AND l.granted`,
         )
       ).rowCount
-    await expect.poll(locked, { timeout: 10_000 }).toBe(1)
+    await expect.poll(locked, PATIENTLY).toBe(1)
     const stop = new AbortController()
     const asked = source.fetchSlice(RANGE, stop.signal).catch(String)
-    await expect.poll(connections, { timeout: 10_000 }).toMatchObject({ waiting: 1 })
+    await expect.poll(connections, PATIENTLY).toMatchObject({ waiting: 1 })
     stop.abort()
     expect(await asked).toContain('AbortError')
     await postgres.query(
       'postgres',
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()`,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3600)%' AND pid <> pg_backend_pid()`,
     )
     expect(await ended).toContain('terminat')
-    await expect.poll(connections, { timeout: 10_000 }).toMatchObject({ n: 0 })
+    await expect.poll(connections, PATIENTLY).toMatchObject({ n: 0 })
   })
 })

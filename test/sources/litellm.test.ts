@@ -259,11 +259,14 @@ describe('answers that are none', () => {
     ],
   ])('%s', async (_, fault, code) => {
     const litellm = await start({ traffic: TRAFFIC })
-    const limits = { responseBytesMax: 1_999_999, requestTimeoutMs: 500 }
-    const source = await sourceOf(litellm, { ...limits, pageSize: 100 })
+    const limits = { responseBytesMax: 1_999_999, pageSize: 100, requestTimeoutMs: 60_000 }
+    const source = await sourceOf(litellm, limits)
+    // Nothing but silence is waited for.
+    const hasty = await sourceOf(litellm, { ...limits, requestTimeoutMs: 2_000 })
     litellm.addFault({ ...fault, path: '/spend' })
     const error = { name: 'RetryableError', code }
-    await expect(readAll(source, RANGE)).rejects.toMatchObject(error)
+    const failing = fault.kind === 'slow' ? hasty : source
+    await expect(readAll(failing, RANGE)).rejects.toMatchObject(error)
     expect(sumsOf((await readAll(source, RANGE)).records)).toEqual(truthOf(litellm))
   })
 

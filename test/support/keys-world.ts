@@ -60,7 +60,7 @@ export class KeysWorld {
       name: 'main',
       apiUrl: this.proxy.url,
       adminKey: this.litellm.masterKey,
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
       breaker: new Breaker(() => clock.now(), FAILURES_TOLERATED),
     })
     const settings = attributionSettings({

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { freePorts } from '../../devnet/ports.js'
 
 const run = promisify(execFile)
 
@@ -36,12 +36,12 @@ async function start(tool: string, fill: (data: string) => string[]): Promise<Te
   const options = { ...user, cwd: folder }
   const bin = binaries()
   await run(join(bin, tool), fill(data), options)
-  const port = await freePort()
+  const [port = 0] = await freePorts(1)
   const settings =
     `-c listen_addresses=127.0.0.1 -p ${port} -k ${folder} -c fsync=off ` +
     '-c timezone=Europe/Berlin'
   const log = join(folder, 'log')
-  const starting = ['-D', data, '-w', '-l', log, '-o', settings, 'start']
+  const starting = ['-D', data, '-w', '-t', '600', '-l', log, '-o', settings, 'start']
   await run(join(bin, 'pg_ctl'), starting, options)
 
   const url = (database: string, role = 'postgres') =>
@@ -93,15 +93,4 @@ async function unprivileged(): Promise<{ uid: number; gid: number } | undefined>
     () => 'nobody',
   )
   return { uid: await id('-u', name), gid: await id('-g', name) }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }

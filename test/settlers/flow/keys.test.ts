@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FaultProxy, startFaultProxy } from '../../../devnet/fault-proxy.js'
 import { uint } from '../../../devnet/flow/cadence-json.js'
 import type { FlowAccount } from '../../../devnet/flow/client.js'
@@ -18,13 +18,12 @@ import { FlowLane } from '../../../src/settlers/flow/lane.js'
 import { FlowSettler } from '../../../src/settlers/flow/settler.js'
 import { openSigner } from '../../../src/signers/index.js'
 import { runCli, tempFolder } from '../../cli/run-cli.js'
+import { PATIENCE_MS } from '../../support/patience.js'
 import { StoreFile } from '../../support/store-file.js'
 import { type Chain, configOf, startChain } from './world.js'
 
 /* The keys of the daemon's account on a real chain: added, used side by side, and disturbed. */
 
-const HEALED_MS_MAX = 60_000
-vi.setConfig({ testTimeout: 180_000 })
 const { signal } = new AbortController()
 const signerOf = ({ privateKey }: { privateKey: string }) =>
   openSigner(privateKey, 'FLOW_PRIVATE_KEY')
@@ -48,7 +47,7 @@ afterAll(async () => {
 })
 
 function configFor(more: Record<string, unknown> = {}) {
-  return configOf(chain.emulator, account, { requestTimeoutMs: 5_000, ...more })
+  return configOf(chain.emulator, account, { requestTimeoutMs: 60_000, ...more })
 }
 
 function ensure(count: number, more: Record<string, unknown> = {}) {
@@ -75,7 +74,7 @@ function laneOf(keyIndex: number, more: Record<string, unknown> = {}): FlowLane 
 
 /** Delivers again and again, as a worker does, until it is done. What may pass is tried again. */
 async function delivered(send: () => Promise<Delivery>): Promise<Delivery> {
-  const deadline = performance.now() + HEALED_MS_MAX
+  const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     const sent = await send().catch((error: unknown) => {
       if (!(error instanceof RetryableError) || performance.now() > deadline) throw error

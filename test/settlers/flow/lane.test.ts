@@ -12,10 +12,10 @@ import { FlowLane } from '../../../src/settlers/flow/lane.js'
 import { signerFor } from '../../../src/settlers/flow/signing.js'
 import { signTransaction } from '../../../src/settlers/flow/transaction.js'
 import { openSigner } from '../../../src/signers/index.js'
+import { PATIENCE_MS } from '../../support/patience.js'
 import { type FaultProxy, startFaultProxy } from './fault-proxy.js'
 import { type Chain, configOf, startChain, startShortLivedChain } from './world.js'
 
-const FATE_MS_MAX = 30_000
 const EXPIRY_BLOCKS = 10
 const MARGIN_BLOCKS = 30
 
@@ -60,7 +60,7 @@ function deployCall(name: string): Call {
 }
 
 async function decidedFate(tx: SignedTx, lane = laneOf()): Promise<Fate> {
-  const deadline = performance.now() + FATE_MS_MAX
+  const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     const fate = await lane.fate(tx, signal)
     if (fate !== 'open') return fate
@@ -151,7 +151,7 @@ test('what was never sent is open until its expiry, and gone after it', async ()
   try {
     const owner = await short.client.createAccount()
     const config = configOf(short, owner, { transactionExpiryBlocks: EXPIRY_BLOCKS })
-    const client = new FlowClient({ accessNodes: [short.restUrl], requestTimeoutMs: 10_000 })
+    const client = new FlowClient({ accessNodes: [short.restUrl], requestTimeoutMs: 60_000 })
     const lane = new FlowLane({
       client,
       files: new CadenceFiles(config),
@@ -167,7 +167,6 @@ test('what was never sent is open until its expiry, and gone after it', async ()
     while (height < decidedAt) {
       const fate = await lane.fate(tx, signal)
       height = (await short.client.makeBlock()).height
-      // Blocks go on by themselves: only what is surely before the end is checked.
       if (height < decidedAt) expect(fate).toBe('open')
     }
     await lane.send(tx, signal) // The node refuses it; the fate has the say.
@@ -225,7 +224,7 @@ transaction(publicKey: String) {
 
 test('signing the same draft again gives the same id', async () => {
   const config = configOf(chain.emulator, account)
-  const client = new FlowClient({ accessNodes: [chain.emulator.restUrl], requestTimeoutMs: 10_000 })
+  const client = new FlowClient({ accessNodes: [chain.emulator.restUrl], requestTimeoutMs: 60_000 })
   const key = await client.accountKey(account.address, 0, signal)
   const draft = {
     cadence: new CadenceFiles(config).transaction('governor/deploy_contract'),
