@@ -208,11 +208,11 @@ describe('a block', () => {
   test('of a key that is not there is told', async () => {
     const unknown = idOf('unknown')
     for (const change of [
-      gateway.block(unknown, 'm', signal),
-      gateway.unblock(unknown, signal),
-      gateway.update(unknown, { rpmLimit: 1 }, signal),
+      () => gateway.block(unknown, 'm', signal),
+      () => gateway.unblock(unknown, signal),
+      () => gateway.update(unknown, { rpmLimit: 1 }, signal),
     ]) {
-      await expect(change).rejects.toMatchObject({ name: 'TerminalError', code: 'key_unknown' })
+      await expect(change()).rejects.toMatchObject({ name: 'TerminalError', code: 'key_unknown' })
     }
     await gateway.delete(unknown, signal)
   })

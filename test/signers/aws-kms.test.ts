@@ -134,8 +134,8 @@ describe('a no that somebody has to mend names the setting and the fix', () => {
     const key = kms.makeKey('ECC_NIST_P256', 'alias/flow')
     kms.deny(key, action)
     const signer = openSigner('aws-kms:alias/flow', SETTING)
-    for (const tried of [signer.sign('p256', digest()), signer.check('p256')]) {
-      expect(await tried.catch(codeOf)).toBe('ConfigError key_denied')
+    for (const attempt of [() => signer.sign('p256', digest()), () => signer.check('p256')]) {
+      expect(await attempt().catch(codeOf)).toBe('ConfigError key_denied')
     }
     const said = signer.check('p256')
     await expect(said).rejects.toThrow(/METER_KEY, AWS KMS, alias\/flow: AccessDeniedException/)
