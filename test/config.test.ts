@@ -201,6 +201,15 @@ describe('where settings come from', () => {
     expect(problems.join()).not.toContain('canary')
   })
 
+  test('NAME_FILE: an empty file is no secret, whatever names it', () => {
+    // Anybody can sign what is signed with nothing.
+    const folder = folderWith({ empty: ' \n' })
+    const credits = { credits: { stripeSecretEnv: 'STRIPE_SECRET' } }
+    writeFileSync(join(folder, 'flowmeter.config.json'), JSON.stringify(credits))
+    const env = { ...COMPLETE_ENV, STRIPE_SECRET_FILE: join(folder, 'empty') }
+    expect(() => loadConfig(env, folder)).toThrow('STRIPE_SECRET_FILE: the file is empty')
+  })
+
   test('NAME_FILE is for secrets alone, and the variable itself wins', () => {
     const files = { port: '1', meter: `0x${'dd'.repeat(32)}` }
     const folder = folderWith(files)
