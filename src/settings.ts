@@ -322,6 +322,6 @@ function readDotenv(folder: string): Record<string, string> {
 
 /** An empty variable is an unset one: supervisors and compose files set them so. */
 function withoutEmpty(env: Environment): Record<string, string> {
-  const entries = Object.entries(env).filter(([, value]) => value !== undefined && value !== '')
+  const entries = Object.entries(env).filter(([, value]) => (value ?? '').trim() !== '')
   return Object.fromEntries(entries) as Record<string, string>
 }

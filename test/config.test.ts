@@ -208,6 +208,8 @@ describe('where settings come from', () => {
     writeFileSync(join(folder, 'flowmeter.config.json'), JSON.stringify(credits))
     const env = { ...COMPLETE_ENV, STRIPE_SECRET_FILE: join(folder, 'empty') }
     expect(() => loadConfig(env, folder)).toThrow('STRIPE_SECRET_FILE: the file is empty')
+    const blank = { ...COMPLETE_ENV, STRIPE_SECRET: ' ' }
+    expect(() => loadConfig(blank, folder)).toThrow('STRIPE_SECRET: is missing')
   })
 
   test('NAME_FILE is for secrets alone, and the variable itself wins', () => {
@@ -490,5 +492,23 @@ describe('budgets', () => {
     expect(refusal(env, withBudgets({ tiers: { 'No Tier': {} } }))).toContain('budgets.tiers')
     const none = { maxBudget: null, budgetDuration: null, rpmLimit: null, tpmLimit: null }
     expect(load(env, withBudgets({ keys: none })).budgets?.keys).toMatchObject(none)
+  })
+})
+
+describe('prepaid credits', () => {
+  const withPackage = (price: string, currency: string) => ({
+    'flowmeter.config.json': JSON.stringify({
+      credits: { packages: [{ credits: 1000, price, currency }] },
+    }),
+  })
+
+  test('are sold for something, in currencies that have hundredths', () => {
+    const sold = load(COMPLETE_ENV, withPackage('0.01', 'EUR')).credits?.packages
+    expect(sold).toEqual([{ credits: 1_000n, price: 1n, currency: 'EUR' }])
+    expect(refusal(COMPLETE_ENV, withPackage('0.00', 'USD'))).toContain('above 0')
+    // A provider counts a dinar in thousandths and a yen as one: 1.00 would be a tenth, or a hundred.
+    for (const currency of ['KWD', 'JPY', 'CLF']) {
+      expect(refusal(COMPLETE_ENV, withPackage('1.00', currency))).toContain('no hundredths')
+    }
   })
 })

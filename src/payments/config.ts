@@ -9,11 +9,24 @@ const price = z
   .string()
   .regex(/^\d{1,9}\.\d{2}$/, 'expected an amount with two places, such as 4.50')
   .transform((text) => BigInt(text.replace('.', '')))
+  .refine((minor) => minor > 0n, 'expected an amount above 0')
+
+/** Of amounts in a currency; providers tell them in units of the last one. */
+function decimalsOf(currency: string): number | undefined {
+  const format = new Intl.NumberFormat('en', { style: 'currency', currency })
+  return format.resolvedOptions().maximumFractionDigits
+}
 
 const creditPackage = z.strictObject({
   credits: z.coerce.bigint().min(1n).max(1_000_000_000n),
   price,
-  currency: z.string().regex(/^[A-Z]{3}$/, 'expected an ISO 4217 code, such as USD'),
+  currency: z
+    .string()
+    .regex(/^[A-Z]{3}$/, 'expected an ISO 4217 code, such as USD')
+    .refine(
+      (code) => !/^[A-Z]{3}$/.test(code) || decimalsOf(code) === 2,
+      'has no hundredths, in which prices and payments are counted here',
+    ),
 })
 
 /**

@@ -18,7 +18,7 @@ const refund = z.object({
   transaction_reference: z.string().min(1).max(255),
   refund_reference: z.string().min(1).max(255),
   // Recorded as text and as a number.
-  amount: z.coerce.bigint().nonnegative(),
+  amount: z.coerce.bigint().nonnegative().max(BigInt(Number.MAX_SAFE_INTEGER)),
   currency: z.string().length(3),
 })
 

@@ -9,24 +9,33 @@ import { isHmacOf } from './signature.js'
 const TOLERANCE_MS = 300_000
 
 const envelope = z.object({ type: z.string(), data: z.object({ object: z.unknown() }) })
+/** Of a session that takes no money, such as one that only keeps a card, the amounts are null. */
+const anySession = z.object({ payment_status: z.string() })
 const session = z.object({
   id: z.string().min(1).max(255),
-  payment_status: z.string(),
   amount_total: z.number().int().nonnegative(),
   currency: z.string().length(3),
   payment_intent: z.string().max(255).nullish(),
   client_reference_id: z.string().nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
 })
+/** A charge that is no payment intent's was made by no checkout. */
+const anyCharge = z.object({ payment_intent: z.string().nullish() })
 const charge = z.object({
   payment_intent: z.string().min(1).max(255),
   amount_refunded: z.number().int().nonnegative(),
   currency: z.string().length(3),
 })
+const dispute = z.object({
+  id: z.string().min(1).max(255),
+  payment_intent: z.string().min(1).max(255),
+  amount: z.number().int().nonnegative(),
+  currency: z.string().length(3),
+})
 
 /**
  * Stripe Checkout: `checkout.session.completed` and `.async_payment_succeeded` buy, `charge.refunded`
- * gives back. The account is `client_reference_id`, or `metadata.flowmeter_account`.
+ * and `charge.dispute.funds_withdrawn` (a bank took the money back) give back. The account is `client_reference_id`, or `metadata.flowmeter_account`.
  */
 export function stripe(secret: string): PaymentProvider {
   return {
@@ -61,9 +70,9 @@ function eventOf(body: Buffer): PaymentEvent {
   switch (type) {
     case 'checkout.session.completed':
     case 'checkout.session.async_payment_succeeded': {
-      const paid = jsonOf(session, data.object)
       // Completed and not yet paid: the money, and the other event, come later.
-      if (paid.payment_status !== 'paid') return { kind: 'other', type }
+      if (jsonOf(anySession, data.object).payment_status !== 'paid') return { kind: 'other', type }
+      const paid = jsonOf(session, data.object)
       const account = accountOf(paid.client_reference_id ?? paid.metadata?.flowmeter_account)
       return {
         kind: 'paid',
@@ -77,6 +86,7 @@ function eventOf(body: Buffer): PaymentEvent {
       }
     }
     case 'charge.refunded': {
+      if (!jsonOf(anyCharge, data.object).payment_intent) return { kind: 'other', type }
       const { payment_intent, amount_refunded, currency } = jsonOf(charge, data.object)
       return {
         kind: 'refunded',
@@ -85,6 +95,19 @@ function eventOf(body: Buffer): PaymentEvent {
           // Of the charge: all its refunds together.
           id: 'all',
           amountMinor: BigInt(amount_refunded),
+          currency: currency.toUpperCase(),
+        },
+      }
+    }
+    case 'charge.dispute.funds_withdrawn': {
+      if (!jsonOf(anyCharge, data.object).payment_intent) return { kind: 'other', type }
+      const { id, payment_intent, amount, currency } = jsonOf(dispute, data.object)
+      return {
+        kind: 'refunded',
+        refund: {
+          payment: `stripe/${payment_intent}`,
+          id: `dispute/${id}`,
+          amountMinor: BigInt(amount),
           currency: currency.toUpperCase(),
         },
       }

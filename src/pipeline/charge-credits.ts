@@ -1,7 +1,9 @@
+import { TerminalError } from '../domain/errors.js'
 import type { AccountNumber } from '../domain/ids.js'
 import {
   chargeInMillicredits,
   customerAccount,
+  formatCredits,
   type Millicredits,
   millicredits,
   transfer,
@@ -57,7 +59,11 @@ function factOf({ accountNumber, periodStart, meterEpoch, lastSeq, charged }: Ap
   } as const
 }
 
-/** Gives credits, once for each reason. False, and nothing, where that was done. */
+/**
+ * Gives credits, once for each reason. False, and nothing, where that was done.
+ *
+ * @throws TerminalError `granted_before` where other credits were given for this reason
+ */
 export async function grantCredits(
   { store, clock }: ChargeCreditsParts,
   { account, amount, reason }: { account: AccountNumber; amount: Millicredits; reason: string },
@@ -69,5 +75,12 @@ export async function grantCredits(
     memo: `granted: ${reason}`,
   } as const
   const to = customerAccount(account)
-  return store.ledger.post(transfer(fact, { from: 'grants', to, amount }))
+  const grant = transfer(fact, { from: 'grants', to, amount })
+  return store.transaction(async ({ ledger }) => {
+    const before = await ledger.transaction(fact.id)
+    const given = before?.postings.find((posting) => posting.account === to)?.amount
+    if (given === undefined || given === amount) return ledger.post(grant)
+    const was = `account ${account} was given ${formatCredits(given)} credits for this reason before`
+    throw new TerminalError('granted_before', `${was}: say another reason to give more`)
+  })
 }

@@ -27,8 +27,8 @@ export interface Payments {
   /** Set aside, oldest first. */
   setAside(limit: number): Promise<readonly StoredPayment[]>
 
-  /** Keeps the highest amount told of a refund. */
+  /** Keeps the highest amount told of a refund, for each currency that was told. */
   saveRefund(refund: Refund): Promise<void>
-  /** What went back of a payment in all, whichever of its names the refunds used. */
+  /** What went back of a payment in its currency, whichever of its names the refunds used. */
   refunded(payment: Payment): Promise<bigint>
 }

@@ -33,6 +33,8 @@ export interface PaymentRefundsTable {
   payment: string
   refund_id: string
   amount_minor: bigint
+  /** Empty for one that was told before currencies were kept. */
+  currency: string
 }
 
 export interface LedgerTables {

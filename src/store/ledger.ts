@@ -25,7 +25,7 @@ export function sqlLedger(db: Kysely<Tables>): Ledger {
       return postedTo(db, 'usage', `charge/${customer}/${periodStart}`)
     },
 
-    refunded: (paymentId) => postedTo(db, 'sales', `refund/${paymentId}`),
+    refunded: (paymentId) => postedTo(db, 'sales', `refund/${paymentId}`, true),
 
     async statement(account, afterLine, limit) {
       const rows = await db
@@ -49,15 +49,20 @@ export function sqlLedger(db: Kysely<Tables>): Ledger {
   }
 }
 
-/** What transactions under one name brought to an account, and none whose name merely begins so. */
-async function postedTo(db: Kysely<Tables>, account: LedgerAccount, name: string) {
-  const { sum } = await db
+/**
+ * What transactions under one name brought to an account, and none whose name merely begins so.
+ *
+ * @param isAlone one more part follows the name: providers' names of payments may have slashes
+ */
+async function postedTo(db: Kysely<Tables>, account: LedgerAccount, name: string, isAlone = false) {
+  const posted = db
     .selectFrom('ledger_postings')
     .select(sql<bigint | null>`sum(amount)`.as('sum'))
     .where('ledger_account', '=', account)
     .where('posted_by', '>=', `${name}/`)
     .where('posted_by', '<', `${name}0`) // The character after the slash.
-    .executeTakeFirstOrThrow()
+  const more = sql<boolean>`instr(substr(posted_by, length(${name}) + 2), '/') = 0`
+  const { sum } = await (isAlone ? posted.where(more) : posted).executeTakeFirstOrThrow()
   return millicredits(BigInt(sum ?? 0))
 }
 

@@ -82,23 +82,24 @@ export function sqlPayments(db: Kysely<Tables>, clock: Clock): Payments {
       return rows.map(storedPayment)
     },
 
-    async saveRefund({ payment, id, amountMinor }) {
+    async saveRefund({ payment, id, amountMinor, currency }) {
       await db
         .insertInto('payment_refunds')
-        .values({ payment, refund_id: id, amount_minor: amountMinor })
+        .values({ payment, refund_id: id, amount_minor: amountMinor, currency })
         .onConflict((conflict) =>
-          conflict.columns(['payment', 'refund_id']).doUpdateSet({
+          conflict.columns(['payment', 'refund_id', 'currency']).doUpdateSet({
             amount_minor: sql<bigint>`case when excluded.amount_minor > payment_refunds.amount_minor then excluded.amount_minor else payment_refunds.amount_minor end`,
           }),
         )
         .execute()
     },
 
-    async refunded({ id, alias }) {
+    async refunded({ id, alias, currency }) {
       const { sum } = await db
         .selectFrom('payment_refunds')
         .select(sql<bigint | null>`sum(amount_minor)`.as('sum'))
         .where('payment', 'in', alias === undefined ? [id] : [id, alias])
+        .where('currency', 'in', [currency, '']) // Empty: told before currencies were kept.
         .executeTakeFirstOrThrow()
       return BigInt(sum ?? 0)
     },

@@ -57,9 +57,28 @@ describe('stripe', () => {
     })
   })
 
+  test('money that a bank took back is a refund of its own', () => {
+    const object = { id: 'dp_1', payment_intent: 'pi_1', amount: 450, currency: 'usd' }
+    const type = 'charge.dispute.funds_withdrawn'
+    expect(read(stripeEvent({ type, data: { object } }))).toEqual({
+      kind: 'refunded',
+      refund: { payment: 'stripe/pi_1', id: 'dispute/dp_1', amountMinor: 450n, currency: 'USD' },
+    })
+    const other = { ...object, payment_intent: null }
+    expect(read(stripeEvent({ type, data: { object: other } })).kind).toBe('other')
+  })
+
   test('any other event is read and means nothing', () => {
     const event = { type: 'customer.created', data: { object: {} } }
     expect(read(stripeEvent(event))).toEqual({ kind: 'other', type: 'customer.created' })
+  })
+
+  test('what takes no money, or is of no checkout, means nothing: it is not sent again', () => {
+    const session = { id: 'cs_2', payment_status: 'no_payment_required', amount_total: null }
+    const setup = { ...paid, data: { object: { ...session, currency: null, mode: 'setup' } } }
+    expect(read(stripeEvent(setup)).kind).toBe('other')
+    const object = { payment_intent: null, amount_refunded: 150, currency: 'usd' }
+    expect(read(stripeEvent({ type: 'charge.refunded', data: { object } })).kind).toBe('other')
   })
 
   test('a new secret and the old one sign side by side', () => {
@@ -167,6 +186,13 @@ describe('paystack', () => {
       kind: 'refunded',
       refund: { payment: 'paystack/q', id: 'r1', amountMinor: 50n, currency: 'USD' },
     })
+  })
+
+  test.each(['9'.repeat(30), '-1', '1.5', 'many'])('a refund of %j is none', (amount) => {
+    const data = { transaction_reference: 'q', refund_reference: 'r1', amount, currency: 'USD' }
+    expect(() => read(sign({ event: 'refund.processed', data }))).toThrow(
+      expect.objectContaining({ code: 'payment_event' }),
+    )
   })
 
   test('refuses what it did not sign', () => {

@@ -90,6 +90,34 @@ describe('a refund', () => {
     expect(await balance()).toBe(0n)
   })
 
+  test('in another currency takes nothing back, told before or after its payment', async () => {
+    const inNaira = (amountMinor: bigint): PaymentEvent => ({
+      kind: 'refunded',
+      refund: { payment: 'stripe/pi_1', id: 'all', amountMinor, currency: 'NGN' },
+    })
+    await takePayment(parts(), inNaira(300n))
+    await takePayment(parts(), paid(450n))
+    await takePayment(parts(), refunded(450n))
+    expect(await balance()).toBe(0n)
+    await takePayment(parts(), inNaira(450n))
+    expect(await balance()).toBe(0n)
+    const other = { id: 'stripe/cs_2', alias: 'stripe/pi_2' }
+    await takePayment(parts(), paid(450n, other))
+    const event = inNaira(450n)
+    if (event.kind !== 'refunded') throw new Error('a refund')
+    await takePayment(parts(), { ...event, refund: { ...event.refund, payment: 'stripe/pi_2' } })
+    expect(await balance()).toBe(5_000_000n)
+  })
+
+  // Goal: whoever may choose a payment's name makes no refund of theirs pass for another's.
+  test('of a payment whose name begins as another’s is not taken for the other’s', async () => {
+    await takePayment(parts(), paid(450n, { id: 'paystack/a', alias: undefined }))
+    await takePayment(parts(), paid(450n, { id: 'paystack/a/450', alias: undefined }))
+    await takePayment(parts(), refunded(450n, 'r1', 'paystack/a/450'))
+    await takePayment(parts(), refunded(450n, 'r2', 'paystack/a'))
+    expect(await balance()).toBe(0n)
+  })
+
   test('any order and repetition of the same events comes to the same balance', async () => {
     const events = [
       paid(450n, { id: 'paystack/q', alias: undefined }),
@@ -161,5 +189,8 @@ test('a grant is given once for its reason', async () => {
   const grant = { account: SEVEN, amount: millicredits(500_000n), reason: 'sign-up' }
   expect(await grantCredits(parts(), grant)).toBe(true)
   expect(await grantCredits(parts(), grant)).toBe(false)
+  await expect(
+    grantCredits(parts(), { ...grant, amount: millicredits(600_000n) }),
+  ).rejects.toMatchObject({ code: 'granted_before' })
   expect(await balance()).toBe(500_000n)
 })

@@ -29,6 +29,7 @@ import { budgets } from './0064_budgets.js'
 import { budgetLevels } from './0065_budget_levels.js'
 import { holdChanges } from './0066_hold_changes.js'
 import { operatorDays } from './0067_operator_days.js'
+import { refundCurrency } from './0068_refund_currency.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -62,4 +63,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0065_budget_levels': budgetLevels,
   '0066_hold_changes': holdChanges,
   '0067_operator_days': operatorDays,
+  '0068_refund_currency': refundCurrency,
 }
