@@ -1,10 +1,16 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
+import { isInForce } from '../pipeline/access-tokens.js'
 import type { Status } from '../pipeline/status.js'
+import type { AccessTokens } from '../ports/access-tokens.js'
+import type { Clock } from '../ports/clock.js'
 import { answer } from './answers.js'
+import { callerOf } from './guard.js'
 
 export interface EventsParts {
   readonly status: () => Promise<Status>
+  readonly accessTokens: Pick<AccessTokens, 'find'>
+  readonly clock: Clock
   /** Told what went wrong inside. */
   readonly onBug?: (error: unknown, route: string) => void
   /** From one look at the store to the next, ms, while anybody listens. */
@@ -25,7 +31,7 @@ const UNREAD_BYTES_MAX = 1024 * 1024
  * GET /v1/events  server-sent events: `status`, the same as GET /status, when it has changed
  *
  * 503 when too many listen. One look at the store serves them all; there is none while nobody
- * listens. A comment comes every 15 s. Ends when the server does.
+ * listens. A comment comes every 15 s. Ends when the server does, or the caller's token.
  */
 export function addEvents(server: FastifyInstance, parts: EventsParts): void {
   const listeners = new Listeners(parts)
@@ -41,14 +47,15 @@ export function addEvents(server: FastifyInstance, parts: EventsParts): void {
     reply.hijack()
     reply.raw.writeHead(200)
     request.raw.setTimeout(0)
-    listeners.add(reply.raw)
+    listeners.add(reply.raw, callerOf(request).tokenId)
     return reply
   })
 }
 
 class Listeners {
   readonly #parts: EventsParts
-  readonly #clients = new Set<ServerResponse>()
+  /** With the access token that each has shown, if it was one. */
+  readonly #clients = new Map<ServerResponse, string | undefined>()
   #last: { readonly facts: string; readonly text: string } | undefined
   #look: NodeJS.Timeout | undefined
   #heartbeat: NodeJS.Timeout | undefined
@@ -63,10 +70,10 @@ class Listeners {
     return this.#hasEnded || this.#clients.size >= CLIENTS_MAX
   }
 
-  add(client: ServerResponse): void {
+  add(client: ServerResponse, tokenId: string | undefined): void {
     client.on('error', () => {}) // It closes next.
     client.on('close', () => this.#remove(client))
-    this.#clients.add(client)
+    this.#clients.set(client, tokenId)
     client.write('retry: 3000\n\n')
     if (this.#last !== undefined) client.write(this.#last.text)
     this.#heartbeat ??= setInterval(() => this.#send(': still here\n\n'), HEARTBEAT_MS)
@@ -75,7 +82,7 @@ class Listeners {
 
   end(): void {
     this.#hasEnded = true
-    for (const client of this.#clients) client.end()
+    for (const client of this.#clients.keys()) client.end()
     this.#rest()
   }
 
@@ -98,8 +105,9 @@ class Listeners {
     this.#isLooking = true
     try {
       const { at, ...facts } = await this.#parts.status()
+      await this.#dismiss()
       const text = JSON.stringify(facts)
-      if (text !== this.#last?.facts) {
+      if (this.#clients.size > 0 && text !== this.#last?.facts) {
         this.#last = {
           facts: text,
           text: `event: status\ndata: ${JSON.stringify({ at, ...facts })}\n\n`,
@@ -117,8 +125,20 @@ class Listeners {
     this.#look = setTimeout(() => void this.#lookNow(), nextMs)
   }
 
+  /** Whose token was revoked or has expired hears nothing more. */
+  async #dismiss(): Promise<void> {
+    const { accessTokens, clock } = this.#parts
+    for (const [client, tokenId] of this.#clients) {
+      if (tokenId === undefined) continue
+      const token = await accessTokens.find(tokenId)
+      if (token !== undefined && isInForce(token, clock.now())) continue
+      this.#remove(client)
+      client.end()
+    }
+  }
+
   #send(text: string): void {
-    for (const client of this.#clients) {
+    for (const client of this.#clients.keys()) {
       if (client.writableLength > UNREAD_BYTES_MAX) client.destroy()
       else client.write(text)
     }

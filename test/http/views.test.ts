@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { accountNumber } from '../../src/domain/ids.js'
 import type { Server } from '../../src/http/server.js'
-import { createToken } from '../../src/pipeline/access-tokens.js'
+import { createToken, revokeToken } from '../../src/pipeline/access-tokens.js'
 import type { ShownBatch, ShownUsage, ShownVault } from '../../src/pipeline/shown.js'
 import { PageWorld } from '../support/page-world.js'
 
@@ -158,8 +158,8 @@ describe('a customer’s token', () => {
 })
 
 describe('events', () => {
-  const listen = (signal: AbortSignal) =>
-    fetch(`${server.url}/v1/events`, { headers: { authorization: `Bearer ${everybody}` }, signal })
+  const listen = (signal: AbortSignal, token = everybody) =>
+    fetch(`${server.url}/v1/events`, { headers: { authorization: `Bearer ${token}` }, signal })
 
   test('the status comes at once, and again when it changes', async () => {
     const over = new AbortController()
@@ -174,6 +174,21 @@ describe('events', () => {
     await until('event: status')
     world.running = { ...world.running, storage: { freeBytes: 77, storeBytes: 1 } }
     await until('"freeBytes":77')
+    over.abort()
+  })
+
+  test('end with the token: who is revoked hears nothing more', async () => {
+    const wish = { label: 'gone', role: 'read', scope: 'all', expiresAtMs: undefined } as const
+    const parts = { store: world.store, clock: world.world.clock }
+    const { id, token } = await createToken(parts, wish, { by: 'ops', reason: 'asked for' })
+    const over = new AbortController()
+    const [gone, stays] = [await listen(over.signal, token), await listen(over.signal)]
+    await revokeToken(world.store, id, { by: 'ops', reason: 'left us' })
+    expect(await gone.text()).toMatch(/^retry:/) // To its end.
+    const reader = stays.body?.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    world.running = { ...world.running, storage: { freeBytes: 78, storeBytes: 1 } }
+    while (!text.includes('"freeBytes":78')) text += (await reader?.read())?.value ?? ''
     over.abort()
   })
 
