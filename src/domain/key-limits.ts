@@ -42,20 +42,22 @@ export function formatDollars(value: Microdollars): string {
   return `${text.slice(0, -DECIMALS)}${fraction === '' ? '' : `.${fraction}`}`
 }
 
-/** Seconds of `90s`, `12h`, `30d` and the like; a month counts as 30 days. Undefined for others. */
+/**
+ * Seconds of `90s`, `12h`, `30d` and `1mo`, which counts as 30 days. Undefined for others, and for more
+ * than a day in other units than days: LiteLLM takes of such a time what is left after whole days, so
+ * that a budget for 720h would start anew at every midnight. It fails at more months than one.
+ */
 export function durationSeconds(text: string): number | undefined {
-  const [, count, unit = ''] = /^([1-9]\d{0,5})(s|m|h|d|w|mo)$/.exec(text) ?? []
-  return count === undefined ? undefined : Number(count) * (SECONDS_OF[unit] ?? 0)
+  if (text === '1mo') return DAYS_OF_MONTH * DAY_S
+  const [, count, unit = ''] = /^([1-9]\d{0,4})(s|m|h|d)$/.exec(text) ?? []
+  const seconds = Number(count) * (SECONDS_OF[unit] ?? 0)
+  return seconds <= (unit === 'd' ? DURATION_DAYS_MAX * DAY_S : DAY_S) ? seconds : undefined
 }
 
-const SECONDS_OF: Readonly<Record<string, number>> = {
-  s: 1,
-  m: 60,
-  h: 3_600,
-  d: 86_400,
-  w: 7 * 86_400,
-  mo: 30 * 86_400,
-}
+const DAY_S = 86_400
+const DAYS_OF_MONTH = 30
+const DURATION_DAYS_MAX = 3_660
+const SECONDS_OF: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: DAY_S }
 
 /** What is wrong with limits that somebody wrote, in words for them; undefined for nothing. */
 export function limitsProblem(limits: KeyLimits): string | undefined {
@@ -64,7 +66,7 @@ export function limitsProblem(limits: KeyLimits): string | undefined {
     return `a budget goes from 0 to ${formatDollars(BUDGET_MAX)} dollars`
   }
   if (budgetDuration !== null && durationSeconds(budgetDuration) === undefined) {
-    return 'a budget lasts a number and s, m, h, d, w or mo, such as 30d'
+    return 'a budget lasts up to 24h, a number of days such as 30d, or 1mo'
   }
   for (const rate of [rpmLimit, tpmLimit]) {
     if (rate === null || (Number.isInteger(rate) && rate >= 0 && rate <= RATE_MAX)) continue

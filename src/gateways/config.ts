@@ -10,7 +10,10 @@ const dollars = z
 
 const duration = z
   .string()
-  .refine((text) => durationSeconds(text) !== undefined, 'expected such as 30d, 12h or 1mo')
+  .refine(
+    (text) => durationSeconds(text) !== undefined,
+    'expected up to 24h, a number of days such as 30d, or 1mo',
+  )
 
 const rate = z.int().min(0).max(RATE_MAX)
 

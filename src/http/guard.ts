@@ -182,7 +182,7 @@ function unauthorized(reply: FastifyReply): FastifyReply {
   return answer(reply, 401, 'unauthorized', 'Authorization: Bearer and a token')
 }
 
-function tooMany(reply: FastifyReply, seconds: number): FastifyReply {
+export function tooMany(reply: FastifyReply, seconds: number): FastifyReply {
   reply.header('retry-after', seconds)
   return answer(reply, 429, 'too_many_requests', `ask again in ${seconds} s`)
 }

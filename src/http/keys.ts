@@ -10,8 +10,9 @@ import { askedAccount, PAGE_MAX } from '../pipeline/shown.js'
 import { shownKey, shownKeys, shownSync } from '../pipeline/shown-keys.js'
 import type { StoredKey } from '../ports/keys.js'
 import { answer, bad, limitOf, notFound } from './answers.js'
-import { callerOf } from './guard.js'
+import { callerOf, tooMany } from './guard.js'
 import { changeBody, createBody, type Read, reasonOf } from './key-bodies.js'
+import { RateLimit } from './rate-limit.js'
 
 export type KeyRoutesParts = KeysParts & {
   /** Ends what is under way when the process ends. */
@@ -28,7 +29,11 @@ const STATUS_OF: Readonly<Record<string, number>> = {
   key_alias_taken: 409,
   not_held: 409,
   key_took_too_long: 503,
+  made_too_often: 429,
 }
+
+/** By customers, for one account: each is kept for ever in the operators' log. */
+const ORDERS_A_MINUTE = 20
 
 /**
  * Keys of the gateway, as JSON: see ShownKey. `read` sees, `execute` acts for accounts of the token
@@ -47,7 +52,7 @@ const STATUS_OF: Readonly<Record<string, number>> = {
  *
  * Every body may have a `reason`, for the operators' log. 403 what is not the caller's to order ·
  * 404 what is not there, or another's; `no_budgets` where the settings manage no keys · 409 ·
- * 422 what makes no sense · 503 the gateway does not answer
+ * 422 what makes no sense · 429 too often for one account · 503 the gateway does not answer
  */
 export function addKeys(server: FastifyInstance, parts: KeyRoutesParts | undefined): void {
   const read = { config: { access: { role: 'read', accounts: 'own' } } } as const
@@ -57,6 +62,7 @@ export function addKeys(server: FastifyInstance, parts: KeyRoutesParts | undefin
     return
   }
   const { store, signal } = parts
+  const orders = new RateLimit(ORDERS_A_MINUTE, parts.clock)
 
   server.get('/v1/keys', read, async (request, reply) => {
     const { account, after, limit } = request.query as Query
@@ -84,7 +90,7 @@ export function addKeys(server: FastifyInstance, parts: KeyRoutesParts | undefin
     const { account = onlyAccount(callerOf(request)), ...wish } = body.value
     if (account === undefined) return nonsense(reply, 'account: say which, as a number in text')
     if (!sees(callerOf(request), account)) return notFound(reply)
-    return ordered(request, reply, async (order) =>
+    return ordered(request, reply, account, async (order) =>
       made(reply, await createKey(parts, { ...wish, account }, order, signal)),
     )
   })
@@ -104,7 +110,7 @@ export function addKeys(server: FastifyInstance, parts: KeyRoutesParts | undefin
   server.post('/v1/keys/:id/rotate', execute, async (request, reply) => {
     const key = await ownKey(request, parts)
     if (key === undefined) return notFound(reply)
-    return ordered(request, reply, async (order) =>
+    return ordered(request, reply, key.account, async (order) =>
       made(reply, await rotateKey(parts, key.id, order, signal)),
     )
   })
@@ -120,7 +126,10 @@ export function addKeys(server: FastifyInstance, parts: KeyRoutesParts | undefin
 
   server.post('/v1/keys/:id/sync', execute, async (request, reply) => {
     const key = await ownKey(request, parts)
-    return key === undefined ? notFound(reply) : shown(await followed(parts, key, signal))
+    if (key === undefined) return notFound(reply)
+    return ordered(request, reply, key.account, async () =>
+      shown(await followed(parts, key, signal)),
+    )
   })
 
   const shown = async (key: StoredKey) => shownKey(key, await store.holds.of(key.account))
@@ -136,7 +145,28 @@ export function addKeys(server: FastifyInstance, parts: KeyRoutesParts | undefin
   ) => {
     const key = await ownKey(request, parts)
     if (key === undefined) return notFound(reply)
-    return ordered(request, reply, async (order) => shown(await change(key.id, order)))
+    return ordered(request, reply, key.account, async (order) => shown(await change(key.id, order)))
+  }
+
+  const ordered = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    account: AccountNumber,
+    work: (order: KeyOrder) => Promise<unknown>,
+  ): Promise<unknown> => {
+    const reason: Read<string | undefined> = reasonOf(request.body)
+    if ('problem' in reason) return nonsense(reply, reason.problem)
+    const { name, role } = callerOf(request)
+    const isCustomer = role !== 'configure'
+    const wait = isCustomer ? orders.take(`${account}`) : undefined
+    if (wait !== undefined) return tooMany(reply, wait)
+    try {
+      return await work({ by: name, reason: reason.value ?? 'over HTTP', isCustomer })
+    } catch (error) {
+      if (!(error instanceof TerminalError)) throw error
+      if (error.code === 'no_key') return notFound(reply)
+      return answer(reply, STATUS_OF[error.code] ?? 422, error.code, error.message)
+    }
   }
 }
 
@@ -169,24 +199,6 @@ async function ownKey(
 /** Where a token is for one account, that is the account meant. */
 function onlyAccount({ scope }: Caller): AccountNumber | undefined {
   return scope !== 'all' && scope.length === 1 ? scope[0] : undefined
-}
-
-async function ordered(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  work: (order: KeyOrder) => Promise<unknown>,
-): Promise<unknown> {
-  const reason: Read<string | undefined> = reasonOf(request.body)
-  if ('problem' in reason) return nonsense(reply, reason.problem)
-  const { name, role } = callerOf(request)
-  const isCustomer = role !== 'configure'
-  try {
-    return await work({ by: name, reason: reason.value ?? 'over HTTP', isCustomer })
-  } catch (error) {
-    if (!(error instanceof TerminalError)) throw error
-    if (error.code === 'no_key') return notFound(reply)
-    return answer(reply, STATUS_OF[error.code] ?? 422, error.code, error.message)
-  }
 }
 
 function nonsense(reply: FastifyReply, message: string): FastifyReply {

@@ -166,7 +166,7 @@ export function holdAccount(
  * block that it has stays.
  *
  * @param named its SHA-256 or its alias
- * @throws TerminalError `key_unknown`, `key_exists`, `bad_key`, `wrong_account`
+ * @throws TerminalError `key_unknown`, `key_exists`, `key_alias_taken`, `bad_key`, `wrong_account`
  * @throws RetryableError where the gateway does not answer
  */
 export async function adoptKey(
@@ -193,6 +193,10 @@ export async function adoptKey(
   const key = await store.transaction(async (stores) => {
     if ((await stores.keys.get(id)) !== undefined) {
       throw new TerminalError('key_exists', `key ${id} is managed already`)
+    }
+    if (alias !== '' && (await stores.keys.findByAlias(alias)) !== undefined) {
+      const how = 'give it another alias in LiteLLM'
+      throw new TerminalError('key_alias_taken', `another key had the alias ${alias}: ${how}`)
     }
     await stores.keys.add({
       ...{ id, alias, account, userId, limits, gateway: gateway.name },

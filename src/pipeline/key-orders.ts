@@ -47,10 +47,18 @@ export function allowedLimits(
   const problem = limitsProblem(limits)
   if (problem !== undefined) throw new TerminalError('bad_key', problem)
   if (!order.isCustomer) return limits
-  // What an operator gave and the customer does not touch may be above.
-  const beyond = beyondCeiling({ ...most, ...wish }, most)
+  // What an operator gave and the customer does not touch may be above. A budget and its time are one
+  // thing: of an operator's, either alone could be taken for a part of another.
+  const budget = budgetOf(limits)
+  const isLower = beyondCeiling({ ...before, ...budget }, before) === undefined
+  const asked = { ...most, ...wish, ...(isLower ? budgetOf(most) : budget) }
+  const beyond = beyondCeiling(asked, most)
   if (beyond === undefined) return limits
   throw new TerminalError('above_ceiling', `${beyond}: the operator can give more`)
+}
+
+function budgetOf({ maxBudget, budgetDuration }: KeyLimits) {
+  return { maxBudget, budgetDuration }
 }
 
 /**

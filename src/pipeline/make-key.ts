@@ -39,6 +39,9 @@ const USER_CHARACTERS_MAX = 256
 /** Then a key that is still being made was given up: longer than all its requests may take. */
 const MAKING_MS_MAX = 120_000
 const TRIES_MAX = 2
+/** By a customer, for an account that may not have more: each begins its minutes of limits anew. */
+const MADE_AN_HOUR = 10
+const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
 /** How long a deleted key counts where its budget never starts anew. */
 const WINDOW_DAYS = 30
@@ -48,10 +51,10 @@ const WINDOW_DAYS = 30
  * fails on the way leaves a key that nobody has the secret of, and the sync step deletes it.
  *
  * A customer stays below the account's ceiling and gets so many keys, deleted ones included until
- * their budget's time is over; none while the operator has blocked the account or a key of it.
+ * the time of a budget has passed since; none while the operator has blocked the account or a key of it.
  *
  * @throws TerminalError `bad_key`, `above_ceiling`, `wrong_account`, `key_exists`, `too_many_keys`,
- *   `account_blocked`, and what the gateway refuses
+ *   `made_too_often`, `account_blocked`, and what the gateway refuses
  * @throws RetryableError where the gateway does not answer: nothing was made
  */
 export async function createKey(
@@ -71,10 +74,9 @@ export async function createKey(
   await checkOwner(parts, { id, gateway: gateway.name, userId, account }, order)
   await store.transaction(async (stores) => {
     await checkRoom(stores, wish, order, { ...parts, most })
-    const generation = (await stores.keys.generations(account, name)) + 1
     await stores.keys.add({
       ...{ id, account, name, userId, limits, gateway: gateway.name },
-      alias: keyAlias(account, name, generation),
+      alias: await freeAlias(stores, { account, name, alias: '' }),
       replaces: undefined,
       isCustomers: order.isCustomer,
       ...beingMade(parts),
@@ -94,7 +96,7 @@ export async function createKey(
  * no budget starts anew by it. The old one is deleted once the new one is there.
  *
  * @throws TerminalError `no_key`; `key_blocked` where the operator has blocked it, here or at the
- *   gateway; and what the gateway refuses
+ *   gateway; `made_too_often`; and what the gateway refuses
  * @throws RetryableError where the gateway does not answer: the old key stays
  */
 export async function rotateKey(
@@ -106,34 +108,35 @@ export async function rotateKey(
   const { store, gateway } = parts
   const old = await knownKey(store, oldId)
   const shown = await gateway.find(oldId, signal)
-  const holds = await holdsOn(old, store)
-  const isBlocked = holds.some(({ reason }) => reason === 'operator')
-  if (isBlocked || (shown !== undefined && isForeignBlock(shown, old))) {
-    const how = 'unblock it first, or delete it and make another'
-    throw new TerminalError('key_blocked', `the operator has blocked this key: ${how}`)
-  }
+  if (shown !== undefined && isForeignBlock(shown, old)) throw blockedByOperator()
+  await checkNotBlocked(old, store)
   const secret = `sk-${randomBytes(SECRET_BYTES).toString('base64url')}`
   const id = keyIdOf(secret)
   await checkOwner(parts, { ...old, id }, order)
   await store.transaction(async (stores) => {
     const { account, name, userId, limits, isCustomers } = await knownKey(stores, oldId)
-    const generation = (await stores.keys.generations(account, name)) + 1
+    if (order.isCustomer) await checkPace(stores, account, parts)
     await stores.keys.add({
       ...{ id, account, name, userId, limits, isCustomers, gateway: gateway.name },
-      alias: aliasAfter(old, generation),
+      alias: await freeAlias(stores, old),
       replaces: oldId,
       ...beingMade(parts),
     })
   })
   await makeAtGateway(parts, { id, secret, spend: shown?.spend ?? old.seen?.spend }, signal)
-  const key = await store.transaction(async (stores) => {
-    const before = await knownKey(stores, oldId)
-    const made = await handOver(stores, id)
-    await stores.keys.change(oldId, { state: 'deleted' })
-    const names = { before: `key ${before.id}`, after: `key ${made.id}` }
-    await noteKey(stores, 'rotate', { key: before, ...names }, order)
-    return made
-  })
+  const key = await orGone(store, id, () =>
+    store.transaction(async (stores) => {
+      const before = await knownKey(stores, oldId)
+      // Again: making took its time, and what holds the old key is to hold the new one.
+      await checkNotBlocked(before, stores)
+      const made = await handOver(stores, id)
+      await passOnHolds(before, made, stores)
+      await stores.keys.change(oldId, { state: 'deleted' })
+      const names = { before: `key ${before.id}`, after: `key ${made.id}` }
+      await noteKey(stores, 'rotate', { key: before, ...names }, order)
+      return knownKey(stores, id)
+    }),
+  )
   const replaced = await store.keys.get(oldId)
   if (replaced !== undefined) await followed(parts, replaced, signal)
   return { key: await followed(parts, key, signal), secret }
@@ -189,6 +192,7 @@ async function checkRoom(
     throw new TerminalError('key_exists', `account ${account} has a key "${name}": ${how}`)
   }
   if (!isCustomer) return
+  await checkPace(stores, account, { perCustomer, clock })
   if (await isBlockedByOperator(stores, account)) {
     const why = 'the operator has blocked this account or a key of it'
     throw new TerminalError('account_blocked', `${why}: no key is made until that ends`)
@@ -202,20 +206,62 @@ async function checkRoom(
   throw new TerminalError('too_many_keys', `an account gets ${perCustomer} keys, and ${counted}`)
 }
 
+/** @throws TerminalError `made_too_often` */
+async function checkPace(
+  { keys }: Pick<Stores, 'keys'>,
+  account: AccountNumber,
+  { perCustomer, clock }: Pick<KeysParts, 'perCustomer' | 'clock'>,
+): Promise<void> {
+  const most = Math.max(MADE_AN_HOUR, perCustomer)
+  if ((await keys.madeSince(account, clock.now() - HOUR_MS)) < most) return
+  const what = `an account gets ${most} new keys an hour, rotations included`
+  throw new TerminalError('made_too_often', what)
+}
+
 interface Making {
   readonly id: KeyId
   readonly secret: string
   readonly spend: string | undefined
 }
 
+function makeAtGateway(parts: KeysParts, making: Making, signal: AbortSignal): Promise<void> {
+  return orGone(parts.store, making.id, () => tryToMake(parts, making, signal))
+}
+
 /** Whatever fails here, the key is to be gone: its secret is handed to nobody. */
-async function makeAtGateway(parts: KeysParts, making: Making, signal: AbortSignal): Promise<void> {
-  const { store } = parts
+async function orGone<Result>(
+  { keys }: Pick<Stores, 'keys'>,
+  id: KeyId,
+  work: () => Promise<Result>,
+): Promise<Result> {
   try {
-    await tryToMake(parts, making, signal)
+    return await work()
   } catch (error) {
-    await store.keys.change(making.id, { state: 'deleted' })
+    await keys.change(id, { state: 'deleted' })
     throw error
+  }
+}
+
+/** @throws TerminalError `key_blocked` */
+async function checkNotBlocked(key: StoredKey, stores: Pick<Stores, 'holds'>): Promise<void> {
+  const holds = await holdsOn(key, stores)
+  if (holds.some(({ reason }) => reason === 'operator')) throw blockedByOperator()
+}
+
+function blockedByOperator(): TerminalError {
+  const how = 'unblock it first, or delete it and make another'
+  return new TerminalError('key_blocked', `the operator has blocked this key: ${how}`)
+}
+
+/** The owner's own is not among them: a new secret is what they rotate a key for that leaked. */
+async function passOnHolds(
+  old: StoredKey,
+  { id }: StoredKey,
+  { holds }: Pick<Stores, 'holds'>,
+): Promise<void> {
+  for (const { account, key, reason, text, untilMs } of await holds.of(old.account)) {
+    if (key !== old.id || reason === 'owner') continue
+    await holds.place({ account, key: id, reason, text, untilMs })
   }
 }
 
@@ -249,11 +295,18 @@ async function handOver({ keys }: Pick<Stores, 'keys'>, id: KeyId): Promise<Stor
   return knownKey({ keys }, id)
 }
 
-function aliasAfter({ account, name, alias }: StoredKey, generation: number): string {
-  // An adopted key keeps the name that it had, as far as there can be two of it.
-  return KEY_NAME.test(name)
-    ? keyAlias(account, name, generation)
-    : `${alias === '' ? name : alias}.${generation}`
+/** The next that was never given; one of ours may stand on a key that was adopted. */
+async function freeAlias(
+  { keys }: Pick<Stores, 'keys'>,
+  { account, name, alias }: Pick<StoredKey, 'account' | 'name' | 'alias'>,
+): Promise<string> {
+  for (let generation = (await keys.generations(account, name)) + 1; ; generation += 1) {
+    // An adopted key keeps the name that it had, as far as there can be two of it.
+    const free = KEY_NAME.test(name)
+      ? keyAlias(account, name, generation)
+      : `${alias === '' ? name : alias}.${generation}`
+    if ((await keys.findByAlias(free)) === undefined) return free
+  }
 }
 
 function problemOf({ name, userId }: NewKeyWish): string | undefined {

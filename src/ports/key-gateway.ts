@@ -54,6 +54,7 @@ export interface KeyGateway {
   create(secret: string, wish: KeyWish, signal: AbortSignal): Promise<void>
   /** As it is now; undefined where there is none. */
   find(id: KeyId, signal: AbortSignal): Promise<GatewayKey | undefined>
+  /** @throws TerminalError `key_alias_taken` where several have it */
   findByAlias(alias: string, signal: AbortSignal): Promise<GatewayKey | undefined>
   /** In the gateway's order; `page` from 1. */
   listOfUser(

@@ -96,16 +96,22 @@ export interface Keys {
    * the gateway, and those that went since.
    */
   usable(accounts: readonly AccountNumber[], goneSinceMs: number): Promise<readonly StoredKey[]>
-  /** Those with a key that is not deleted, in order, from after one. */
-  accounts(after: AccountNumber | undefined, limit: number): Promise<readonly AccountNumber[]>
+  /** Those with a key that is not deleted, or was deleted since an instant; in order, from after one. */
+  accounts(
+    after: AccountNumber | undefined,
+    limit: number,
+    deletedSinceMs?: number,
+  ): Promise<readonly AccountNumber[]>
   /** How many keys of an account had this name so far: the next generation is one more. */
   generations(account: AccountNumber, name: string): Promise<number>
   /**
-   * Keys that customers made for an account: those that stand, and those handed over since an instant
-   * that are deleted by now without another in their place. So a key that is deleted and made again
-   * does not start with a new budget.
+   * Keys that customers made for an account: those that stand, and those handed over that were deleted
+   * since an instant without another in their place. So a key that is deleted and made again does not
+   * start with a new budget.
    */
   customersSince(account: AccountNumber, sinceMs: number): Promise<number>
+  /** How many keys were made for an account since, or were begun, whoever made them. */
+  madeSince(account: AccountNumber, sinceMs: number): Promise<number>
   /**
    * Changes what is wanted: due at once, without failures. From `making` to `wanted` its secret is
    * handed over.
@@ -113,7 +119,10 @@ export interface Keys {
   change(id: KeyId, change: Partial<Pick<StoredKey, 'limits' | 'state' | 'userId'>>): Promise<void>
   /** Has the gateway compared again at once. */
   touch(id: KeyId): Promise<void>
-  /** To be looked at now: changes first, then what is only compared again; oldest first. */
+  /**
+   * To be looked at now: changes first, then what failed before, then what is only compared again; oldest
+   * first. So a block waits for nothing that has long been refused.
+   */
   due(nowMs: number, limit: number): Promise<readonly StoredKey[]>
   /**
    * Keeps what came of a look at a revision. False, and the key stays due, where something else is

@@ -76,12 +76,19 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
       return rows.map(storedKey)
     },
 
-    async accounts(after, limit) {
+    async accounts(after, limit, deletedSinceMs) {
       const rows = await db
         .selectFrom('virtual_keys')
         .select('account')
         .distinct()
-        .where('state', '!=', 'deleted')
+        .where(({ or, eb }) =>
+          or([
+            eb('state', '!=', 'deleted'),
+            ...(deletedSinceMs === undefined
+              ? []
+              : [eb('changed_at_ms', '>=', BigInt(deletedSinceMs))]),
+          ]),
+        )
         .where('account', '>', after === undefined ? '' : accountText(after))
         .orderBy('account')
         .limit(limit)
@@ -106,7 +113,7 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
         .where('account', '=', accountText(account))
         .where('is_customers', '=', 1n)
         .where(({ or, eb }) =>
-          or([eb('state', '!=', 'deleted'), eb('created_at_ms', '>=', BigInt(sinceMs))]),
+          or([eb('state', '!=', 'deleted'), eb('changed_at_ms', '>=', BigInt(sinceMs))]),
         )
         .where(({ or, and, eb, not, exists, selectFrom }) => {
           const successor = selectFrom('virtual_keys as next')
@@ -116,6 +123,16 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
           const isOwn = and([eb('is_handed_over', '=', 1n), not(exists(successor))])
           return or([eb('state', '!=', 'deleted'), isOwn])
         })
+        .executeTakeFirstOrThrow()
+      return count(row.count)
+    },
+
+    async madeSince(account, sinceMs) {
+      const row = await db
+        .selectFrom('virtual_keys')
+        .select(({ fn }) => fn.countAll().as('count'))
+        .where('account', '=', accountText(account))
+        .where('created_at_ms', '>=', BigInt(sinceMs))
         .executeTakeFirstOrThrow()
       return count(row.count)
     },
@@ -144,7 +161,7 @@ export function sqlKeys(db: Kysely<Tables>, clock: Clock): Keys {
         .selectFrom('virtual_keys')
         .selectAll()
         .where('next_try_at_ms', '<=', BigInt(nowMs))
-        .orderBy(sql`case sync_status when 'synced' then 1 else 0 end`)
+        .orderBy(sql`case sync_status when 'pending' then 0 when 'failed' then 1 else 2 end`)
         .orderBy('next_try_at_ms')
         .orderBy('key_id')
         .limit(limit)

@@ -276,6 +276,32 @@ describe('what goes wrong is told apart', () => {
     await refuser.stop()
   })
 
+  test('an alias that several keys have names none of them', async () => {
+    const keys = ['a', 'b'].map((name) => ({ token: idOf(name), key_alias: 'same', metadata: {} }))
+    const body = { keys, current_page: 1, total_pages: 1 }
+    litellm.addFault({ kind: 'answer', status: 200, body })
+    const found = gateway.findByAlias('same', signal)
+    await expect(found).rejects.toMatchObject({ code: 'key_alias_taken' })
+  })
+
+  // Goal: no customer keeps blocks of others from LiteLLM by wishes that it fails at.
+  test('a LiteLLM that fails at orders is asked all the same, and not one that fails at questions', async () => {
+    const failing = new TestReceiver()
+    const apiUrl = await failing.start()
+    const breaker = new Breaker(() => nowMs, FAILURES_TOLERATED)
+    const parts = { name: 'x', apiUrl, adminKey: SECRET, timeoutMs: 5_000, breaker }
+    const asked = new LitellmGateway(parts)
+    failing.answers.push(...Array.from({ length: 20 }, () => ({ status: 500 })))
+    for (let i = 0; i < 10; i += 1) {
+      const making = asked.create(SECRET, WISH, signal)
+      await expect(making).rejects.toMatchObject({ code: 'keys_failing' })
+    }
+    expect(breaker.isOpen).toBe(false)
+    for (let i = 0; i < 5; i += 1) await expect(asked.find(ID, signal)).rejects.toThrow()
+    expect(breaker.isOpen).toBe(true)
+    await failing.stop()
+  })
+
   test('a LiteLLM that does not answer is left alone for a while', async () => {
     proxy.faultOf = () => ({ kind: 'lostRequest' })
     for (let i = 0; i < 5; i += 1) {

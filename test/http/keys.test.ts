@@ -147,6 +147,25 @@ describe('a customer', () => {
     })
   })
 
+  // Goal: whoever may order for an account fills neither the log nor LiteLLM; others go on.
+  test('orders so often in a minute, with however many tokens', async () => {
+    const { id } = (await create()).body
+    const other = await tokenOf('execute', [ALICE])
+    const answers: number[] = []
+    for (let i = 0; i < 25; i += 1) {
+      const token = i % 2 === 0 ? alice : other
+      answers.push((await ask('POST', `/${id}/sync`, { token })).status)
+    }
+    expect(answers.filter((status) => status === 200)).toHaveLength(19)
+    expect(answers.at(-1)).toBe(429)
+    expect((await ask('POST', `/${id}/sync`, { token: admin })).status).toBe(200)
+    const bob = await tokenOf('execute', [BOB])
+    expect((await create(bob, { userId: 'vault_8' })).status).toBe(201)
+    expect((await ask('GET', `/${id}`)).status).toBe(200)
+    world.clock.pass(60_000)
+    expect((await ask('POST', `/${id}/sync`)).status).toBe(200)
+  })
+
   test('does not lift what the operator placed', async () => {
     const { id } = (await create()).body
     await blockKey(world.parts(), id as never, OPERATOR, world.signal)

@@ -106,6 +106,10 @@ describe('making a key', () => {
     for (const limits of [
       ...[{ rpmLimit: -1 }, { tpmLimit: 1.5 }, { budgetDuration: '30 days' }],
       ...[{ maxBudget: microdollars(-1n) }, { models: ['a', 'a'] }, { models: ['a b'] }],
+      // LiteLLM fails at the first two, and starts the others anew at midnight.
+      ...['2mo', '99999d', '720h', '2592000s', '43200m', '25h'].map((budgetDuration) => ({
+        budgetDuration,
+      })),
     ]) {
       expect(await refusalOf(world.create('laptop', { limits }))).toBe('bad_key')
     }
@@ -271,6 +275,39 @@ describe('rotating', () => {
     await world.hold()
     expect(await world.call((await rotate(key.id)).secret)).toBe(401)
   })
+
+  test('is no way out of a block that comes while the new key is being made', async () => {
+    const { key } = await world.create('laptop')
+    const parts = world.parts()
+    const gateway = new Proxy(parts.gateway, {
+      get(target, name) {
+        const method: unknown = Reflect.get(target, name)
+        if (typeof method !== 'function') return method
+        return async (...asked: unknown[]) => {
+          if (name === 'create') await change(blockKey, key.id)
+          return Reflect.apply(method, target, asked)
+        }
+      },
+    })
+    const rotated = rotateKey({ ...parts, gateway }, key.id, CUSTOMER, world.signal)
+    expect(await refusalOf(rotated)).toBe('key_blocked')
+    await world.sync()
+    expect(await world.idsThere()).toEqual([key.id])
+    expect(await world.isBlocked(key.id)).toBe(true)
+  })
+
+  test('takes along what holds this key alone, but for what its owner said', async () => {
+    const { key } = await world.create('laptop')
+    const untilMs = world.clock.now() + 5 * MINUTE_MS
+    const used = { account: ALICE, key: key.id, reason: 'quota', text: 'used up', untilMs } as const
+    await world.store.holds.place(used)
+    await change(blockKey, key.id, CUSTOMER)
+    const next = await rotate(key.id, CUSTOMER)
+    expect(await world.call(next.secret)).toBe(401)
+    const holds = await world.store.holds.of(ALICE)
+    const ofNext = holds.filter((hold) => hold.key === next.key.id)
+    expect(ofNext).toEqual([{ ...used, key: next.key.id, sinceMs: world.clock.now() }])
+  })
 })
 
 describe('a hostile customer', () => {
@@ -280,7 +317,7 @@ describe('a hostile customer', () => {
     ['a higher budget', { maxBudget: microdollars(10_000_001n) }],
     ['no budget', { maxBudget: null }],
     ['a budget of a second', { budgetDuration: '1s' }],
-    ['a budget that is an hour shorter', { budgetDuration: '719h' }],
+    ['a budget that is a day shorter', { budgetDuration: '29d' }],
     ['more requests', { rpmLimit: 101 }],
     ['any requests', { rpmLimit: null }],
     ['more tokens', { tpmLimit: 10_001 }],
@@ -316,20 +353,49 @@ describe('a hostile customer', () => {
     expect(await refusalOf(update(key.id, { rpmLimit: 500 }, CUSTOMER))).toBe('above_ceiling')
   })
 
+  test('gets no budget that is made of an operator’s and their own', async () => {
+    const budget = (dollars: bigint) => microdollars(dollars * 1_000_000n)
+    const { key } = await create('laptop')
+    await update(key.id, { maxBudget: budget(1n), budgetDuration: '1d' })
+    const tenADay = update(key.id, { maxBudget: budget(10n) }, CUSTOMER)
+    expect(await refusalOf(tenADay)).toBe('above_ceiling')
+    await update(key.id, { maxBudget: budget(100n), budgetDuration: '365d' })
+    const hundredAMonth = update(key.id, { budgetDuration: '30d' }, CUSTOMER)
+    expect(await refusalOf(hundredAMonth)).toBe('above_ceiling')
+    const half = { maxBudget: budget(50n) }
+    expect(await update(key.id, half, CUSTOMER)).toMatchObject({ limits: half })
+    const own = { maxBudget: budget(10n), budgetDuration: '30d' }
+    expect(await update(key.id, own, CUSTOMER)).toMatchObject({ limits: own })
+  })
+
   test('gets no fresh budget by deleting and making again, nor by asking at once', async () => {
     const asked = await Promise.allSettled(['a', 'b', 'c', 'd', 'e'].map((name) => create(name)))
     expect(asked.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
     const [key] = await world.store.keys.list({ accounts: [ALICE], limit: 1 })
     if (key === undefined) throw new Error('there is no key')
+    // In the middle of the second time of its budget: the time counts from here.
+    world.clock.pass(45 * DAY_MS)
     await change(deleteKey, key.id, CUSTOMER)
+    world.clock.pass(30 * DAY_MS)
     expect(await refusalOf(create('f'))).toBe('too_many_keys')
-    world.clock.pass(30 * DAY_MS + 1)
+    world.clock.pass(1)
     await create('f')
     expect(await refusalOf(create('g'))).toBe('too_many_keys')
     await world.create('operators')
   })
 
-  test('rotates as often as they like, and stays where they are', async () => {
+  test('makes and rotates so often in an hour, and no more: limits a minute begin anew by it', async () => {
+    let { key } = await create('laptop')
+    for (let made = 1; made < 10; made += 1) ({ key } = await rotate(key.id, CUSTOMER))
+    expect(await refusalOf(rotate(key.id, CUSTOMER))).toBe('made_too_often')
+    expect(await refusalOf(create('other'))).toBe('made_too_often')
+    await rotate(key.id)
+    await world.create('laptop', { account: BOB, order: CUSTOMER })
+    world.clock.pass(60 * MINUTE_MS + 1)
+    await create('other')
+  })
+
+  test('rotates, and stays where they are', async () => {
     let { key } = await create('laptop')
     for (let times = 0; times < 5; times += 1) ({ key } = await rotate(key.id, CUSTOMER))
     expect(await world.store.keys.customersSince(ALICE, 0)).toBe(1)
@@ -396,6 +462,21 @@ describe('blocking', () => {
 })
 
 describe('adopting', () => {
+  test('a key with the alias of one that was managed before is refused, in words', async () => {
+    await byHand({ key_alias: 'bobs' })
+    const { id } = await adopt('bobs')
+    await change(deleteKey, id)
+    await byHand({ key_alias: 'bobs' })
+    expect(await refusalOf(adopt('bobs'))).toBe('key_alias_taken')
+  })
+
+  test('a key that has the name of ours takes it, and the next gets another', async () => {
+    await byHand({ key_alias: 'fm-7-laptop' })
+    await adopt('fm-7-laptop')
+    const { key } = await world.create('laptop')
+    expect(key.alias).toBe('fm-7-laptop.2')
+  })
+
   const byHand = async (more: object) =>
     (await world.byHand('/key/generate', { user_id: 'vault_7', ...more })) as {
       token_id: string

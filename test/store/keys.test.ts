@@ -89,6 +89,16 @@ describe('keys', () => {
     expect(rest).toEqual(all.slice(1))
   })
 
+  test('what is wanted anew is due before what has long been refused', async () => {
+    const [refused, fresh] = [await syncedKey('refused'), await syncedKey('fresh')]
+    await store.keys.touch(refused)
+    const failed = { status: 'failed', problem: 'x', seen: undefined, nextTryAtMs: 0 } as const
+    await store.keys.saveSync(refused, 2, failed)
+    clock.pass(MINUTE_MS)
+    await store.keys.touch(fresh)
+    expect(await dueIds()).toEqual([fresh, refused])
+  })
+
   test('a name is never given twice', async () => {
     expect(await store.keys.generations(ALICE, 'a')).toBe(0)
     await store.keys.add(newKey('a'))
@@ -111,9 +121,10 @@ describe('keys', () => {
     await store.keys.change(idOf('7/b2'), { state: 'wanted' })
     await store.keys.change(idOf('7/b'), { state: 'deleted' })
     expect(await store.keys.customersSince(ALICE, EVENING_MS)).toBe(2)
+    clock.pass(MINUTE_MS)
     await store.keys.change(idOf('7/a'), { state: 'deleted' })
-    expect(await store.keys.customersSince(ALICE, EVENING_MS)).toBe(2)
-    expect(await store.keys.customersSince(ALICE, EVENING_MS + 1)).toBe(1)
+    expect(await store.keys.customersSince(ALICE, clock.now())).toBe(2)
+    expect(await store.keys.customersSince(ALICE, clock.now() + 1)).toBe(1)
   })
 
   test('a change is due at once, before what is only compared again', async () => {

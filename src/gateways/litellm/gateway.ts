@@ -88,7 +88,9 @@ export class LitellmGateway implements KeyGateway {
   async findByAlias(alias: string, signal: AbortSignal): Promise<GatewayKey | undefined> {
     const answer = await this.#ask(listRequest({ key_alias: alias }), signal)
     // Newer releases may match a part of it.
-    return keysOf(read(answer, keyList)).find((key) => key.alias === alias)
+    const [key, other] = keysOf(read(answer, keyList)).filter((one) => one.alias === alias)
+    if (other === undefined) return key
+    throw new TerminalError('key_alias_taken', 'LiteLLM has several keys of this alias: say an id')
   }
 
   async listOfUser(userId: string, page: number, signal: AbortSignal) {
@@ -149,8 +151,11 @@ export class LitellmGateway implements KeyGateway {
     }
     try {
       const answer = await this.#http.request(request, signal)
-      if (answer.status >= 500) this.#breaker.noteFailure()
-      else this.#breaker.noteSuccess()
+      // LiteLLM may fail at what was ordered: a customer's wish, again and again, must not keep blocks
+      // of others from it.
+      const isOrder = request.method === 'POST'
+      if (answer.status < 500) this.#breaker.noteSuccess()
+      else if (!isOrder) this.#breaker.noteFailure()
       return answer
     } catch (error) {
       if (error instanceof RetryableError) this.#breaker.noteFailure()
