@@ -70,7 +70,12 @@ export function usedUp(limits: readonly QuotaLeft[]): QuotaLeft | undefined {
   return limits
     .filter(({ left }) => left === 0n)
     .reduce<QuotaLeft | undefined>(
-      (last, one) => (last === undefined || one.turnsAtMs > last.turnsAtMs ? one : last),
+      (last, one) => (last === undefined || lastsUntil(one) > lastsUntil(last) ? one : last),
       undefined,
     )
+}
+
+/** Of nothing there is nothing in the next hour either. */
+function lastsUntil({ allowed, turnsAtMs }: QuotaLeft): number {
+  return allowed === 0n ? Number.POSITIVE_INFINITY : turnsAtMs
 }

@@ -82,13 +82,16 @@ function problemOf(before: AccountState | undefined, { seen }: AccountFacts): st
   return `neither the vault nor the value of its tokens could be read on Flow since ${since}`
 }
 
-/** The tier's terms; undefined where the account has none, or one that the settings no longer name. */
+/**
+ * The tier's terms; undefined where the account has none. A tier that the settings no longer name is the
+ * one of all: a name that was changed is no end of all limits.
+ */
 export function tierOf(
-  { tier }: Pick<AccountFacts, 'tier'>,
+  { tier }: { readonly tier: string | undefined },
   { tiers, defaultTier }: Pick<BudgetSettings, 'tiers' | 'defaultTier'>,
-) {
-  const name = tier ?? defaultTier
-  return name === undefined ? undefined : tiers.get(name)
+): Tier | undefined {
+  const ofAll = defaultTier === undefined ? undefined : tiers.get(defaultTier)
+  return (tier === undefined ? undefined : tiers.get(tier)) ?? ofAll
 }
 
 const NO_LIMITS: { quota: readonly QuotaLeft[]; byokQuota: readonly QuotaLeft[] } = {

@@ -2,15 +2,17 @@ import { accountOfSubject } from '../domain/budget-subject.js'
 import { TerminalError } from '../domain/errors.js'
 import type { AccountNumber } from '../domain/ids.js'
 import { formatWad, type Wad } from '../domain/money.js'
+import { periodAt } from '../domain/period.js'
 import type { Tier } from '../domain/quota.js'
 import type { Clock } from '../ports/clock.js'
 import type { BudgetSubject } from '../ports/runways.js'
 import type { Store, Stores } from '../ports/stores.js'
-import { type Budget, DAY_MS } from '../pricing/budget.js'
+import { type Budget, budgetWindow, DAY_MS } from '../pricing/budget.js'
 import { tierOf } from './account-state.js'
 import type { BudgetSettings } from './budget-settings.js'
 import { limitsUnder } from './key-ceilings.js'
 import { note } from './operator-log.js'
+import { planOf } from './plan-of.js'
 import type { Ordered } from './record-correction.js'
 
 export interface BudgetOrderParts {
@@ -42,11 +44,18 @@ export function setBudget(
   const today = Math.floor(clock.now() / DAY_MS)
   return store.transaction(async (stores) => {
     await checkVault(stores, subject)
+    await checkCurrency(stores, subject, wish, clock.now())
     const before = await stores.budgetTerms.budget(subject)
     // Other amounts are no new beginning: what was spent since the window began counts.
     const isSameWindow = before?.days === wish.days && before.currency === wish.currency
     const budget = { ...wish, fromDay: isSameWindow ? before.fromDay : today }
+    const { fromDay } = budgetWindow(budget, clock.now())
+    const spent = await stores.budgetTerms.operatorSpent(fromDay)
     await stores.budgetTerms.saveBudget(subject, budget)
+    // Else all would go on until the next look at all accounts has ended.
+    if (subject === 'operator' && isSameWindow) {
+      await stores.budgetTerms.saveOperatorSpent(fromDay, spent)
+    }
     await giveLimits(stores, subject, terms)
     await note(
       stores,
@@ -152,6 +161,24 @@ async function checkVault({ books }: Pick<Stores, 'books'>, subject: BudgetSubje
   if (account === undefined || (await books.version()) === '') return
   if ((await books.vaults([account])).length > 0) return
   throw new TerminalError('no_vault', `the provider has no vault ${account} on Flow`)
+}
+
+/** A budget counts what is charged in its currency: in another it would never hold anybody. */
+async function checkCurrency(
+  { books }: Pick<Stores, 'books'>,
+  subject: BudgetSubject,
+  { currency }: BudgetWish,
+  nowMs: number,
+): Promise<void> {
+  const plans = await books.plans()
+  const account = accountOfSubject(subject)
+  const [vault] = account === undefined ? [] : await books.vaults([account])
+  const ofVault = vault && planOf(vault, periodAt(nowMs, vault.periodKind).startsAt, plans)
+  const counted = account === undefined ? [...plans.values()] : ofVault ? [ofVault] : []
+  const currencies = [...new Set(counted.map((plan) => plan.currency))]
+  if (currencies.length === 0 || currencies.includes(currency)) return
+  const what = `${nameOf(subject)} is charged in ${currencies.join(', ')}`
+  throw new TerminalError('bad_budget', `${what}: a budget in another currency would count nothing`)
 }
 
 /**

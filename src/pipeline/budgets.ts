@@ -64,7 +64,10 @@ export async function budgetsNext(
   const { store, clock } = parts
   pass.startedAtMs ??= clock.now()
   pass.earlier ??= new EarlierUse()
-  const accounts = await store.keys.accounts(pass.after, ACCOUNTS_A_PAGE)
+  // What was spent counts against the operator's budget, also of whoever has no key any more.
+  const operator = await store.budgetTerms.budget('operator')
+  const sinceMs = operator && budgetWindow(operator, pass.startedAtMs).fromDay * DAY_MS
+  const accounts = await store.keys.accounts(pass.after, ACCOUNTS_A_PAGE, sinceMs)
   if (accounts.length > 0) await lookAt(accounts, parts, pass, signal)
   pass.after = accounts.at(-1)
   if (accounts.length === ACCOUNTS_A_PAGE) return 'advanced'
@@ -107,6 +110,7 @@ async function lookAt(
       pass.operatorSpent = spent
       const isCounted = state?.spentOfOperator !== undefined
       pass.operatorToday = (pass.operatorToday ?? 0n) + (isCounted ? state.spentToday : 0n)
+      if (!facts.keys.some((key) => key.state !== 'deleted')) continue
       const verdict = verdictOf(facts, state, look, spent > seenBefore ? spent : seenBefore)
       all.push([account, await applyVerdict(verdict, facts, stores)])
       await lowerToTerms(facts, settings, stores)

@@ -5,6 +5,7 @@ import type { Store } from '../ports/stores.js'
 import { Bell } from '../runtime/bell.js'
 import type { Logger } from '../runtime/log.js'
 import type { Worker } from '../runtime/worker.js'
+import { tierOf } from './account-state.js'
 import type { AttributeSettings } from './attribute.js'
 import type { BudgetSettings } from './budget-settings.js'
 import { limitsUnder } from './key-ceilings.js'
@@ -36,8 +37,7 @@ export function keysOf(parts: KeysOfParts): KeysParts {
     ...{ store, gateway, clock, perCustomer, checkEveryMs },
     whyNotCharged: (key) => whyNotCharged(key, { ...store, settings: attribution }),
     async ceiling(account) {
-      const name = (await store.budgetTerms.tier(account)) ?? terms.defaultTier
-      const tier = name === undefined ? undefined : terms.tiers.get(name)
+      const tier = tierOf({ tier: await store.budgetTerms.tier(account) }, terms)
       return limitsUnder(limits, tier, await store.budgetTerms.budget(account))
     },
     tell: ({ id, alias, account }, what) =>

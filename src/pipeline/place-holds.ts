@@ -154,6 +154,10 @@ const WORDS = {
 } as const
 
 function quotaHold({ limit, allowed, turnsAtMs }: QuotaLeft, whose: string, key?: KeyId): Wanted {
+  if (allowed === 0n) {
+    const text = `no ${WORDS[limit]} (${whose}) are allowed`
+    return { reason: 'quota', text, key, untilMs: undefined }
+  }
   const text = `${allowed} ${WORDS[limit]} (${whose}) are used up, until ${iso(turnsAtMs)}`
   return { reason: 'quota', text, key, untilMs: turnsAtMs }
 }

@@ -30,6 +30,11 @@ describe('a quota', () => {
     expect(usedUp(quotaLeft(FREE, use, NOON))?.limit).toBe(limit)
   })
 
+  test('of nothing is used up for good', () => {
+    const none = { ...FREE, requestsAnHour: 0n }
+    expect(usedUp(quotaLeft(none, used(0n, 50n, 0n), NOON))?.limit).toBe('requests_an_hour')
+  })
+
   test('says what is left, and never less than nothing', () => {
     const left = quotaLeft(FREE, used(3n, 60n, 4_000n), NOON).map(({ left: rest }) => rest)
     expect(left).toEqual([7n, 0n, 6_000n])

@@ -5,6 +5,7 @@ import { microdollars } from '../../src/domain/key-limits.js'
 import { millicredits } from '../../src/domain/ledger.js'
 import { parseWad, wad } from '../../src/domain/money.js'
 import { NO_QUOTA } from '../../src/domain/quota.js'
+import { setBudget } from '../../src/pipeline/budget-orders.js'
 import { grantCredits } from '../../src/pipeline/charge-credits.js'
 import { shownBudget } from '../../src/pipeline/shown-budgets.js'
 import { BudgetWorld, FLAT_PLAN, FREE_TIER, SETTINGS } from '../support/budget-world.js'
@@ -295,6 +296,54 @@ describe('a budget', () => {
     expect(other).toMatchObject({ spentToday: null, usedUpOn: null })
   })
 
+  test('of the operator that is changed holds on, before all accounts were looked at again', async () => {
+    await world.store.keys.add(newKey('laptop', { account: BOB }))
+    await world.openVault(BOB, 10n * DOLLAR)
+    const orders = { store: world.store, clock, terms: SETTINGS }
+    const { hard, soft, currency, days } = budget
+    const ordered = { by: 'ops', reason: 'a test' }
+    await setBudget(orders, 'operator', { hard, soft, currency, days }, ordered)
+    await world.use(BOB, { tokens: 300_000, startedAtMs: EVENING_MS - 2 * HOUR_MS })
+    await world.look()
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual(['budget'])
+    const lower = { hard: parseWad('2.9'), soft, currency, days }
+    await setBudget(orders, 'operator', lower, ordered)
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual(['budget'])
+  })
+
+  test('of the operator counts what accounts without keys have spent, and does not show them', async () => {
+    const bobs = newKey('laptop', { account: BOB })
+    await world.store.keys.add(bobs)
+    await world.openVault(BOB, 10n * DOLLAR)
+    await world.store.budgetTerms.saveBudget('operator', budget)
+    await world.use(BOB, { tokens: 200_000, startedAtMs: EVENING_MS - 2 * HOUR_MS })
+    await world.look()
+    await world.store.keys.change(bobs.id, { state: 'deleted' })
+    const gone = { status: 'synced', seen: undefined, nextTryAtMs: undefined } as const
+    await world.store.keys.saveSync(bobs.id, 2, gone)
+    clock.pass(DAY_MS)
+    await world.use(ALICE, { tokens: 100_000, startedAtMs: clock.now() - 2 * HOUR_MS })
+    await world.look()
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual(['budget'])
+    expect(await world.store.runways.of([BOB])).toEqual([])
+  })
+
+  test('in a currency that nothing is charged in is refused: it would hold nobody', async () => {
+    const orders = { store: world.store, clock, terms: SETTINGS }
+    const ordered = { by: 'ops', reason: 'a test' }
+    for (const subject of [ALICE, 'operator'] as const) {
+      for (const currency of ['usd', 'EUR']) {
+        const wish = { hard: parseWad('1'), soft: undefined, currency, days: 30 }
+        const set = setBudget(orders, subject, wish, ordered)
+        await expect(set).rejects.toMatchObject({ code: 'bad_budget' })
+      }
+    }
+    expect(await world.store.budgetTerms.list(undefined, 10)).toEqual([])
+  })
+
   test('is a brake at the gateway, too, in its dollars, and lowers only', async () => {
     const key = newKey('laptop')
     await world.store.keys.change(key.id, { limits: { ...key.limits, maxBudget: null } })
@@ -372,6 +421,25 @@ describe('a tier', () => {
     world.settings = { ...SETTINGS, defaultTier: 'free' }
     await world.look()
     expect(await world.reasons(ALICE)).toEqual(['quota'])
+  })
+
+  test('that the settings no longer name is the one of all', async () => {
+    world.settings = { ...SETTINGS, tiers: new Map([['starter', FREE_TIER]]) }
+    await world.use(ALICE, { tokens: 10_000 })
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual([])
+    world.settings = { ...world.settings, defaultTier: 'starter' }
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual(['quota'])
+  })
+
+  test('of nothing holds for good: no turn of the hour lets go on', async () => {
+    const quota = { ...NO_QUOTA, requestsAnHour: 0n }
+    world.settings = { ...SETTINGS, tiers: new Map([['free', { ...FREE_TIER, quota }]]) }
+    await world.look()
+    expect(await world.store.holds.of(ALICE)).toMatchObject([
+      { text: 'no requests an hour (tier free) are allowed', untilMs: undefined },
+    ])
   })
 
   test('lowers its keys’ limits at the gateway', async () => {
