@@ -3,7 +3,7 @@ import { ConfigError, TerminalError } from '../domain/errors.js'
 import type { AccountNumber } from '../domain/ids.js'
 import { customerAccount, type Millicredits, millicredits } from '../domain/ledger.js'
 import { packagesOf } from '../payments/index.js'
-import { grantCredits } from '../pipeline/charge-credits.js'
+import { grantCredits, takeBackGrant } from '../pipeline/charge-credits.js'
 import { note } from '../pipeline/operator-log.js'
 import type { Ordered } from '../pipeline/record-correction.js'
 import { applyPayment } from '../pipeline/take-payment.js'
@@ -19,6 +19,8 @@ export interface CreditsTools {
   open(account: AccountNumber, ordered: Ordered): Promise<boolean>
   /** False where this grant was given before. */
   grant(account: AccountNumber, credits: bigint, ordered: Ordered): Promise<boolean>
+  /** False where it was taken back before. */
+  takeBack(account: AccountNumber, grant: string, ordered: Ordered): Promise<boolean>
   balance(account: AccountNumber): Promise<Millicredits>
   statement(account: AccountNumber): AsyncIterable<StatementLine>
   payments(limit: number): Promise<readonly StoredPayment[]>
@@ -83,6 +85,11 @@ export function creditsTools(env: Environment, folder: string): CreditsTools {
             { account, amount: millicredits(given * 1000n), reason },
           )
         },
+      ),
+    takeBack: (account, grant, ordered) =>
+      logged(
+        { verb: 'credits take-back', ordered, arguments: { account: `${account}`, grant } },
+        (store) => takeBackGrant({ store, clock }, { account, reason: grant }),
       ),
     balance: (account) => stored((store) => store.ledger.balance(customerAccount(account))),
     async *statement(account) {

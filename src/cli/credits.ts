@@ -20,6 +20,7 @@ export function creditsCommand(parts: Parts): Command {
   )
   command.addCommand(openCommand(parts))
   command.addCommand(grantCommand(parts))
+  command.addCommand(takeBackCommand(parts))
   command.addCommand(balanceCommand(parts))
   command.addCommand(statementCommand(parts))
   command.addCommand(paymentsCommand(parts))
@@ -54,6 +55,20 @@ function grantCommand({ credits, print }: Parts): Command {
         const isGiven = await (await credits()).grant(account, given, ordered)
         const why = `account ${account} was given credits for “${ordered.reason}” before: nothing done`
         print(isGiven ? `account ${account} was given ${given} credits` : why)
+      },
+    )
+}
+
+function takeBackCommand({ credits, print }: Parts): Command {
+  return ordering(new Command('take-back'))
+    .description('Take back what was granted for a reason, used or not')
+    .argument('<account>', 'its number', accountArgument)
+    .argument('<grant>', 'the reason that it was given for')
+    .action(
+      async (account: AccountNumber, grant: string, options: OrderOptions, command: Command) => {
+        const isTaken = await (await credits()).takeBack(account, grant, orderOf(options, command))
+        const when = isTaken ? '' : ' before: nothing done'
+        print(`what account ${account} was given for “${grant}” was taken back${when}`)
       },
     )
 }

@@ -84,3 +84,28 @@ export async function grantCredits(
     throw new TerminalError('granted_before', `${was}: say another reason to give more`)
   })
 }
+
+/**
+ * The counter-entry of a grant, once. False, and nothing, where that was done; credits that were used are
+ * taken back, too.
+ *
+ * @throws TerminalError `no_grant`
+ */
+export function takeBackGrant(
+  { store, clock }: ChargeCreditsParts,
+  { account, reason }: { account: AccountNumber; reason: string },
+): Promise<boolean> {
+  const id = `grant/${account}/${reason}`
+  const to = customerAccount(account)
+  return store.transaction(async ({ ledger }) => {
+    const grant = await ledger.transaction(id)
+    const given = grant?.postings.find((posting) => posting.account === to)?.amount
+    if (given === undefined) {
+      const how = 'see the statement for what was'
+      throw new TerminalError('no_grant', `account ${account} was given nothing for that: ${how}`)
+    }
+    const memo = `taken back: ${reason}`
+    const fact = { id: `taken_back/${id}`, kind: 'grant', atMs: clock.now(), memo } as const
+    return ledger.post(transfer(fact, { from: to, to: 'grants', amount: given }))
+  })
+}

@@ -49,6 +49,20 @@ test('an account is opened once, with what new ones get', async () => {
   expect(verbs).toEqual(['ann: credits open', 'ann: credits grant'])
 })
 
+test('a grant that was wrong is taken back, once', async () => {
+  await run('open 7 --reason new --by ann')
+  await run('grant 7 1000000 --reason typo --by ann')
+  expect(await run('take-back 7 typo --reason oops --by ann')).toContain('was taken back')
+  expect(await run('take-back 7 typo --reason oops --by ann')).toContain('nothing done')
+  expect(await run('balance 7')).toBe('500 credits')
+  const back = run('take-back 7 other --reason oops')
+  await expect(back).rejects.toThrow('was given nothing for that')
+  const store = await file.open()
+  expect(await store.ledger.difference()).toBe(0n)
+  const verbs = (await store.operatorLog.entries(1, 10)).map(({ verb }) => verb)
+  expect(verbs).toEqual(['credits open', 'credits grant', 'credits take-back'])
+})
+
 test('a statement is safe in a spreadsheet', async () => {
   await run('open 7 --reason new --by ann')
   const store = await file.open()
