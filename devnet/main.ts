@@ -4,16 +4,34 @@ import { parseArgs } from 'node:util'
 import { startFaucet } from './faucet.js'
 import { startDevnet } from './index.js'
 
+const USAGE = `Usage: npm run devnet -- [options]
+
+  --no-litellm    start none: yours is used
+  --dir <folder>  where it keeps its files [.devnet]
+`
+
 /** `npm run devnet`: keeps the local network running, for staging, and says how to use it. */
-const { values } = parseArgs({
-  options: {
-    'no-litellm': { type: 'boolean', default: false },
-    dir: { type: 'string', default: '.devnet' },
-  },
-})
+const values = optionsOf()
 /** What `flowmeter init` and `flowmeter deploy` make. */
 const DEPLOYED =
   /_ADDRESS$|^(FLARE_GAS_KEY|METER_|FLOW_PRIVATE_KEY|FLOW_PROVIDER|FLOW_KEY|RECEIPT_|DATABASE_|LOG_|FLOWMETER_)/
+
+function optionsOf() {
+  const options = {
+    'no-litellm': { type: 'boolean', default: false },
+    dir: { type: 'string', default: '.devnet' },
+    help: { type: 'boolean', default: false },
+  } as const
+  try {
+    const { values } = parseArgs({ options })
+    if (!values.help) return values
+    process.stdout.write(USAGE)
+    process.exit(0)
+  } catch (error) {
+    process.stderr.write(`error: ${(error as Error).message}\n${USAGE}`)
+    process.exit(2)
+  }
+}
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 
