@@ -18,7 +18,7 @@ export function keys({ items, next, budgets }, { onOpen, onMore }) {
     el(
       'p',
       { class: 'quiet sums' },
-      `${exact(String(accounts))} accounts have keys, ${exact(String(levels.dry))} of them dry. `,
+      `${exact(String(accounts))} ${accounts === 1 ? 'account has' : 'accounts have'} keys, ${exact(String(levels.dry))} of them dry. `,
       blocked.map(([reason, count]) => `${exact(String(count))} held for ${reason}. `),
     ),
     items.length === 0
@@ -61,7 +61,7 @@ function works({ holds, blockedBy }) {
   if (holds.length > 0) {
     return [
       badge('page', 'blocked'),
-      el('ul', { class: 'lines' }, holds.map(({ reason, text }) => el('li', {}, `${reason}: ${text}`))),
+      el('ul', { class: 'lines why' }, holds.map(({ reason, text }) => el('li', {}, `${reason}: ${text}`))),
     ]
   }
   return blockedBy === 'gateway' ? badge('warning', 'blocked in LiteLLM') : badge('ok', 'works')

@@ -36,7 +36,8 @@ export function reportText({ steps, checkpoint, problems, isDry }: DeployReport)
   const end = isDry
     ? [...wrong, 'Nothing was sent.']
     : [
-        'The addresses are in flowmeter.config.json. Next: a plan, a price of FLOW, flowmeter doctor.',
+        'The addresses are in flowmeter.config.json. Next: flowmeter provider register-models,',
+        'plans publish, prices set-feed, prices set; then flowmeter doctor.',
       ]
   return [...lines, policy, ...end].join('\n')
 }

@@ -1,5 +1,5 @@
 import Fastify, { type FastifyError, type FastifyReply } from 'fastify'
-import { RetryableError } from '../domain/errors.js'
+import { ConfigError, RetryableError } from '../domain/errors.js'
 import type { BudgetOrderParts } from '../pipeline/budget-orders.js'
 import type { Status } from '../pipeline/status.js'
 import type { AccessTokens } from '../ports/access-tokens.js'
@@ -134,8 +134,20 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   server.setNotFoundHandler((_request, reply) =>
     answer(reply, 404, 'not_found', 'ask for /, /health, /ready, /status or /metrics'),
   )
-  const url = await server.listen({ host: config.host, port: config.port })
+  const { host, port } = config
+  const url = await server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
+    const why = LISTEN_PROBLEMS[error.code ?? '']
+    if (why === undefined) throw error
+    throw new ConfigError('address_not_free', `${host}:${port} ${why}`)
+  })
   return { url, close: () => server.close() }
+}
+
+/** No restart mends these. */
+const LISTEN_PROBLEMS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is used by another program. Stop that one, or set PORT to another.',
+  EADDRNOTAVAIL: 'is no address of this machine. Set HOST to one that is.',
+  EACCES: 'may not be listened on by this user. Set PORT to 1024 or above.',
 }
 
 function refuseUnreadable(reply: FastifyReply): void {

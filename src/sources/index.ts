@@ -123,7 +123,7 @@ export async function examineSource(
 /** Rows are stamped by the source's clock: one that is far ahead or behind makes them late or hidden. */
 function clockFinding(check: string, nowMs: number): Finding {
   const seconds = Math.round((systemClock.now() - nowMs) / 1_000)
-  const says = `this clock is ${seconds} s from its`
+  const says = `this clock is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} its`
   if (Math.abs(seconds) <= CLOCK_SECONDS_MAX) return { check, verdict: 'ok', says }
   const fix = 'Set the clocks of both machines (NTP).'
   return { check, verdict: 'warning', says, fix }

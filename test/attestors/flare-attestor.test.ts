@@ -204,6 +204,21 @@ describe('on the local Flare', () => {
     expect(JSON.stringify(findings)).not.toContain('not-the-key')
   })
 
+  // Goal: one broken thing has one fix. Without a node, "send FLR" would be advice that mends nothing.
+  test('without a node, the doctor says nothing of what it cannot see', async () => {
+    const [port] = await freePorts(1)
+    const alone: FlareConfig = { ...config, rpcUrls: [`http://127.0.0.1:${port}`] }
+    const findings = await attestorDoctor(alone, new AbortController().signal)
+    expect(findings.map(({ check, verdict }) => [check, verdict])).toEqual([
+      [`flare rpc 127.0.0.1:${port}`, 'broken'],
+      ['flare meter key', 'ok'],
+      ['flare gas key', 'ok'],
+      ['flare da layer', 'ok'],
+      ['flare verifier', 'ok'],
+    ])
+    expect(findings[0]?.fix).toContain('cannot be seen without a node')
+  })
+
   // Goal: a client that was away for some epochs catches up. Method: nothing is waited for.
   test('proves all policies of the past at once', async () => {
     const attestor = new FlareAttestor(config, store, evmKeyOf(config.gasKey))

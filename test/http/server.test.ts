@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { RetryableError } from '../../src/domain/errors.js'
+import { ConfigError, RetryableError } from '../../src/domain/errors.js'
 import { type Metrics, metricsOf } from '../../src/http/metrics.js'
 import { Readiness } from '../../src/http/ready.js'
 import { type Server, startServer } from '../../src/http/server.js'
@@ -24,15 +24,17 @@ beforeEach(async () => {
     { name: 'collect/main', idleMs: 60_000 },
     { name: 'seal', idleMs: 2_000 },
   ])
-  server = await startServer({
-    config: { host: '127.0.0.1', port: 0, allowedIps: ['198.51.100.0/24'] },
-    status: () => status(),
-    readiness,
-    metrics,
-    accessTokens: store.accessTokens,
-    shown: store,
-    clock,
-  })
+  const config = { host: '127.0.0.1', port: 0, allowedIps: ['198.51.100.0/24'] }
+  server = await startServer({ ...parts(), config })
+})
+
+const parts = () => ({
+  status: () => status(),
+  readiness,
+  metrics,
+  accessTokens: store.accessTokens,
+  shown: store,
+  clock,
 })
 
 afterEach(() => server.close())
@@ -50,6 +52,16 @@ function askFrom(address: string): void {
   subscribe('net.server.socket', relabel)
   onTestFinished(() => void unsubscribe('net.server.socket', relabel))
 }
+
+test('an address that is not free ends the start, with what to set', async () => {
+  const listen = (host: string, port: number): Promise<Server> =>
+    startServer({ ...parts(), config: { host, port, allowedIps: [] } })
+  const port = Number(new URL(server.url).port)
+  const refused = (text: string) =>
+    expect.objectContaining({ message: expect.stringContaining(text) })
+  await expect(listen('127.0.0.1', port)).rejects.toBeInstanceOf(ConfigError)
+  await expect(listen('127.0.0.1', port)).rejects.toEqual(refused('set PORT'))
+})
 
 describe('who is answered', () => {
   test.each([

@@ -30,10 +30,12 @@ export async function examineFlare(
 ): Promise<readonly Finding[]> {
   const client = new RpcClient(config)
   const chain = new FlareChain(client, config.logWindowBlocks)
+  const nodes = await client.probe(signal)
+  const isOut = nodes.every(({ problem }) => problem !== undefined)
   const looks: readonly Look[] = [
-    ...(await nodeLooks(client, signal)),
-    ...keyLooks(config, chain, signal),
-    ...chainLooks(config, chain, signal),
+    ...nodeLooks(nodes, isOut),
+    ...keyLooks(config, signal),
+    ...(isOut ? [] : chainLooks(config, chain, signal)),
     ...serverLooks(config, signal),
   ]
   return Promise.all(looks.map(finish))
@@ -54,16 +56,18 @@ async function finish({ check, fix, find }: Look): Promise<Finding> {
   return isFine ? { check, verdict: 'ok', says } : { check, verdict: 'broken', says, fix }
 }
 
-async function nodeLooks(client: RpcClient, signal: AbortSignal): Promise<Look[]> {
-  const nodes = await client.probe(signal)
+/** @param isOut no node can be used: six broken things more would each have a fix that mends nothing */
+function nodeLooks(nodes: Awaited<ReturnType<RpcClient['probe']>>, isOut: boolean): Look[] {
+  const fix = 'Check FLARE_ENDPOINT, FLARE_CHAIN_ID and the network between.'
+  const more = ' Then look again: wallet, contracts, fees and clock cannot be seen without a node.'
   return nodes.map(({ host, problem }) => ({
     check: `flare rpc ${host}`,
-    fix: 'Check FLARE_ENDPOINT, FLARE_CHAIN_ID and the network between.',
+    fix: isOut ? `${fix}${more}` : fix,
     find: async () => ({ isFine: problem === undefined, says: problem ?? 'reached, right chain' }),
   }))
 }
 
-function keyLooks(config: FlareConfig, chain: FlareChain, signal: AbortSignal): Look[] {
+function keyLooks(config: FlareConfig, signal: AbortSignal): Look[] {
   const { meterKey, gasKey } = flareSettings
   const lookAt = async (value: string, setting: string): Promise<Seen> => {
     const key = await EvmKey.open(value, setting)
@@ -81,16 +85,6 @@ function keyLooks(config: FlareConfig, chain: FlareChain, signal: AbortSignal): 
       fix: `Make ${gasKey.env} name a key that this process may sign with.`,
       find: () => lookAt(config.gasKey, gasKey.env),
     },
-    {
-      check: 'flare gas wallet',
-      fix: 'Send FLR to it; on Coston2, https://faucet.flare.network/coston2 gives some.',
-      find: async () => {
-        const { address } = await EvmKey.open(config.gasKey, gasKey.env)
-        const milli = (await chain.balance(address, signal)) / WEI_PER_MILLI_FLR
-        const says = `${address} holds ${milli / 1000n}.${pad(milli % 1000n)} FLR`
-        return { isFine: milli >= BALANCE_MIN_MILLI_FLR, says }
-      },
-    },
   ]
 }
 
@@ -100,6 +94,16 @@ function chainLooks(config: FlareConfig, chain: FlareChain, signal: AbortSignal)
   const memory = { saveRelay: async () => {}, relays: async () => [] } // A look needs no past.
   const book = new ContractBook({ chain, refreshMs, pastRelays, memory })
   return [
+    {
+      check: 'flare gas wallet',
+      fix: 'Send FLR to it; on Coston2, https://faucet.flare.network/coston2 gives some.',
+      find: async () => {
+        const { address } = await EvmKey.open(config.gasKey, flareSettings.gasKey.env)
+        const milli = (await chain.balance(address, signal)) / WEI_PER_MILLI_FLR
+        const says = `${address} holds ${milli / 1000n}.${pad(milli % 1000n)} FLR`
+        return { isFine: milli >= BALANCE_MIN_MILLI_FLR, says }
+      },
+    },
     {
       check: 'flare contracts',
       fix: 'Use an RPC URL of the chain in FLARE_CHAIN_ID.',
@@ -125,7 +129,8 @@ function chainLooks(config: FlareConfig, chain: FlareChain, signal: AbortSignal)
       find: async () => {
         const { timestamp } = await chain.block('latest', signal)
         const seconds = Math.round(systemClock.now() / 1000) - timestamp
-        const says = `this clock is ${seconds} s from the newest block’s`
+        const way = seconds < 0 ? 'behind' : 'ahead of'
+        const says = `this clock is ${Math.abs(seconds)} s ${way} the newest block’s`
         return { isFine: Math.abs(seconds) <= CLOCK_SECONDS_MAX, says }
       },
     },

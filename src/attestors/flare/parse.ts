@@ -127,6 +127,6 @@ export function parseAs<Schema extends z.ZodType>(
 ): z.infer<Schema> {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
-  const why = z.prettifyError(parsed.error).slice(0, MESSAGE_CHARACTERS_MAX)
+  const why = z.prettifyError(parsed.error).replaceAll('✖ ', '').slice(0, MESSAGE_CHARACTERS_MAX)
   throw new RetryableError('attestor_nonsense', `${what}: ${why}`)
 }

@@ -134,7 +134,10 @@ export class FlowDeployer implements Deployer {
     const answer = await this.#http.request({ path, query }, signal)
     const parsed = accountAnswer.safeParse(answer.status === 200 ? answer.json() : undefined)
     if (!parsed.success) {
-      const message = `the node does not show the account: status ${answer.status}`
+      const { accountAddress, network } = this.#config
+      const message =
+        `the node shows no account ${accountAddress} on Flow ${network}: status ${answer.status}. ` +
+        'Is it the address of the account that "flowmeter init" told you to make?'
       throw new RetryableError('settler_nonsense', message)
     }
     const contracts = Object.entries(parsed.data.contracts ?? {}).map(

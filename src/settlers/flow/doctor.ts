@@ -46,7 +46,6 @@ interface Found {
 type Look = (patient: Patient) => Promise<Found>
 
 const LOOKS: readonly (readonly [name: string, look: Look])[] = [
-  ['flow access node', lookAtNode],
   ['flow account', lookAtBalance],
   ['flow contracts', lookAtContracts],
   ['flow target', lookAtTarget],
@@ -76,9 +75,12 @@ export async function examineFlow(
     const look: Look = (same) => lookAtKey(same, keyIndex)
     return [`flow key ${keyIndex}`, look] as const
   })
-  const checks: Finding[] = []
+  const node = await examine('flow access node', lookAtNode, patient)
+  const isOut = node.verdict === 'broken' && node.fix !== OTHER_NETWORK
+  if (isOut) return [{ ...node, fix: `${node.fix} ${ALONE}` }]
+  const checks = [node]
   // One after the other: public nodes take few scripts a second.
-  for (const [name, look] of [...LOOKS.slice(0, 2), ...keyLooks, ...LOOKS.slice(2)]) {
+  for (const [name, look] of [...LOOKS.slice(0, 1), ...keyLooks, ...LOOKS.slice(1)]) {
     checks.push(await examine(name, look, patient))
   }
   return checks
@@ -95,12 +97,16 @@ async function examine(check: string, look: Look, patient: Patient): Promise<Fin
   }
 }
 
+const OTHER_NETWORK = 'Make FLOW_ACCESS_NODE and FLOW_NETWORK name the same network.'
+/** Ten broken things more would each have a fix that mends nothing. */
+const ALONE = 'Then look again: nothing else on Flow can be seen without it.'
+
 async function lookAtNode({ client, config, signal }: Patient): Promise<Found> {
   const chainId = await client.chainId(signal)
   const expected = `flow-${config.network}`
   if (chainId !== expected) {
-    const fix = 'Make FLOW_ACCESS_NODE and FLOW_NETWORK name the same network.'
-    return { detail: `the node is of ${chainId}, the settings of ${expected}`, fix }
+    const detail = `the node is of ${chainId}, the settings of ${expected}`
+    return { detail, fix: OTHER_NETWORK }
   }
   const height = await client.sealedHeight(signal)
   return { detail: `${chainId}, sealed block ${height}` }
@@ -169,12 +175,13 @@ async function lookAtProvider(patient: Patient): Promise<Found> {
   const args = [uint('UInt64', providerId)]
   const provider = await run(patient, 'get_provider', args, view.providerView)
   if (provider === null) {
-    const fix = 'Set FLOW_PROVIDER_ID to the number in its ProviderCreated event.'
+    const fix =
+      'Set FLOW_PROVIDER_ID to the number that "flowmeter deploy" or "provider set-up" printed.'
     return { detail: `there is no provider ${providerId}`, fix }
   }
   const { vaults, plans } = provider
-  const detail = `provider ${providerId}: ${vaults} vaults, ${plans.length} plans`
-  return plans.length > 0 ? { detail } : { detail, fix: 'Publish a plan.' }
+  const detail = `provider ${providerId}: vaults ${vaults}, plans ${plans.length}`
+  return plans.length > 0 ? { detail } : { detail, fix: 'Publish a plan: flowmeter plans publish.' }
 }
 
 async function lookAtMeter(patient: Patient): Promise<Found> {
@@ -186,7 +193,10 @@ async function lookAtMeter(patient: Patient): Promise<Found> {
     return { detail: `the provider’s meter is ${meter}, METER_KEY is of ${own}`, fix }
   }
   if (meter !== undefined) return { detail: `${meter}, meter epoch ${meterEpoch}` }
-  return { detail: 'the provider has set no meter', fix: 'Send set_meter as the provider.' }
+  return {
+    detail: 'the provider has set no meter',
+    fix: 'As the provider: flowmeter provider set-meter.',
+  }
 }
 
 async function lookAtLightClient(patient: Patient): Promise<Found> {
@@ -239,6 +249,6 @@ function fixOf(code: string): string {
     case 'settler_nonsense':
       return 'Check the addresses in the settings: is all of it on this network?'
     default:
-      return 'Check the settings of the Flow account.'
+      return 'Check FLOW_ACCOUNT_ADDRESS, FLOW_PRIVATE_KEY and FLOW_KEY_INDEXES.'
   }
 }

@@ -110,8 +110,14 @@ test('a provider that is none', async () => {
 
 test('a node that is not there', async () => {
   const checks = await findings({ accessNodes: 'http://127.0.0.1:9', keyIndexes: [0] })
-  expect(checks.every(({ verdict }) => verdict === 'broken')).toBe(true)
-  expect(checks[0]?.says).toMatch(/cannot be reached/)
+  expect(checks).toEqual([
+    {
+      check: 'flow access node',
+      verdict: 'broken',
+      says: expect.stringMatching(/cannot be reached/),
+      fix: expect.stringMatching(/nothing else on Flow can be seen/),
+    },
+  ])
 })
 
 // Goal: another edition of a comment is no other contract, and one other word is.
