@@ -40,11 +40,7 @@ function showCommand({ print, openPriceDesk }: PricesParts): Command {
       const { desk, signal } = await openPriceDesk()
       await told(command, async () => {
         const feed = await desk.feed(pair, signal)
-        if (feed === undefined) {
-          const fix = 'Make one: flowmeter prices set-feed, or prices set-par for a stablecoin.'
-          const named = pair.token ?? 'FLOW'
-          command.error(`error: ${named} has no feed in ${pair.currency}. ${fix}`, { exitCode: 2 })
-        }
+        if (feed === undefined) return noFeed(pair, command)
         const rate = await desk.followed(pair, signal)
         print(options.json ? toJson(jsonOf(feed, rate)) : textOf(feed, rate))
       })
@@ -79,6 +75,11 @@ function setFeedCommand(parts: PricesParts): Command {
     })
 }
 
+function noFeed({ token = 'FLOW', currency }: PricePair, command: Command): never {
+  const fix = 'Make one: flowmeter prices set-feed, or prices set-par for a stablecoin.'
+  return command.error(`error: ${token} has no feed in ${currency}. ${fix}`, { exitCode: 2 })
+}
+
 function setCommand(parts: PricesParts): Command {
   return ofPair('set', 'Set a price as of now')
     .argument('<price>', 'of one token, such as 0.62')
@@ -86,7 +87,8 @@ function setCommand(parts: PricesParts): Command {
       const price = priceOf(text, command)
       await act(parts, 'governor', options, command, async (desk, pair, signal) => {
         const feed = await desk.feed(pair, signal)
-        if (feed !== undefined && (price < feed.minimum || price > feed.maximum)) {
+        if (feed === undefined) return noFeed(pair, command)
+        if (price < feed.minimum || price > feed.maximum) {
           const bounds = `${formatWad(feed.minimum)} to ${formatWad(feed.maximum)}`
           const fix = 'It would stop all payments. Change the bounds first: prices set-feed.'
           command.error(`error: ${text} is not within ${bounds}. ${fix}`, { exitCode: 2 })

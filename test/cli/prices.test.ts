@@ -61,7 +61,7 @@ test('without a feed, what to do is told', async () => {
   const set = await asGovernor('set', '0.5')
   expect([set.code, set.told.join('\n')]).toEqual([
     2,
-    expect.stringContaining('has no feed in USD'),
+    expect.stringContaining('has no feed in USD. Make one: flowmeter prices set-feed'),
   ])
 })
 
