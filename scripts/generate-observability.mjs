@@ -72,7 +72,13 @@ const PANELS = {
   ],
   money: [
     ['Differences that must be 0', 'none', ['flowmeter_check_difference', '{{check}}']],
-    ['Since it was compared', 's', ['time() - flowmeter_checked_timestamp_seconds', 'age']],
+    [
+      'Since it was compared',
+      's',
+      ['time() - flowmeter_checked_timestamp_seconds', 'with Flow'],
+      ['time() - flowmeter_check_ended_timestamp_seconds', '{{check}}'],
+    ],
+    ['Batches that no node shows', 'none', ['flowmeter_check_unknown', '{{check}}']],
     [
       'Ours minus the source’s sums',
       'none',

@@ -15,6 +15,7 @@ import { anchorNext } from './pipeline/anchor.js'
 import { attestNext } from './pipeline/attest.js'
 import { attributeNext } from './pipeline/attribute.js'
 import { attributionSettings } from './pipeline/attribution-settings.js'
+import { auditWorkers } from './pipeline/audit-workers.js'
 import type { ChargeBounds } from './pipeline/bounds.js'
 import { budgetSettings } from './pipeline/budget-settings.js'
 import { budgetWorker } from './pipeline/budget-worker.js'
@@ -280,6 +281,9 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
         next: bells.attribute,
       },
     ]
+    const { receiptSecret } = config
+    const audited = { store, history: attestor, settler, receiptSecret, clock }
+    workers.push(...auditWorkers(audited, idleMs))
     const notifiers = await createNotifiers(config.notify, config.secretOf, () => clock.now())
     const alarms = async () => (await status()).alarms
     workers.push(...notifyWorkers({ store, clock, notifiers, alarms }, log))

@@ -283,6 +283,13 @@ function list(title, items, line) {
   ]
 }
 
+/** When the check that is longest away had gone over all batches. */
+function lookedAt({ compared = {} }) {
+  const ended = Object.values(compared).map(({ endedAt }) => endedAt)
+  if (ended.length === 0 || ended.includes(undefined)) return 'not yet in full'
+  return moment(ended.sort()[0])
+}
+
 export function checks({ conservation }) {
   if (conservation === undefined) return el('p', { class: 'quiet' }, 'Not compared with Flow yet.')
   const all = Object.entries(conservation.checks)
@@ -296,6 +303,7 @@ export function checks({ conservation }) {
         : [badge('page', 'no'), ` ${differing.length} of ${all.length} differ. `],
       el('span', { class: 'quiet' }, moment(conservation.at)),
     ),
+    el('p', { class: 'quiet' }, 'Every batch looked at again: ', lookedAt(conservation)),
     el(
       'dl',
       { class: 'figures' },

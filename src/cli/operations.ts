@@ -58,7 +58,7 @@ async function auditStore(config: Config, signal: AbortSignal): Promise<Checks> 
     const settler = await createSettler(config.settler)
     await bindIdentity(store.identity, identityOf(history, settler, meterKey))
     const { receiptSecret } = config
-    return audit({ stores: store, history, settler, receiptSecret }, signal)
+    return audit({ store, history, settler, receiptSecret }, signal)
   })
 }
 

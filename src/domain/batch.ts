@@ -120,6 +120,11 @@ export function advance(life: BatchLife, event: BatchEvent): BatchLife {
   }
 }
 
+/** Its meter was revoked first, perhaps since somebody else had its key: nothing was made of it. */
+export function isVoid(life: BatchLife): boolean {
+  return life.state === 'superseded' && life.reason !== undefined
+}
+
 /** Nothing more will become of it. */
 export function isOver({ state }: BatchLife): boolean {
   return state === 'settled' || state === 'superseded'

@@ -57,6 +57,16 @@ export const METRICS = {
 
   check_difference: gauge('money', 'What must be 0, by check; rounded to a float', 'check'),
   checked_timestamp_seconds: gauge('money', 'When the books were compared with Flow last'),
+  check_ended_timestamp_seconds: gauge(
+    'money',
+    'When a check that goes over all batches had gone over them last',
+    'check',
+  ),
+  check_unknown: gauge(
+    'money',
+    'Batches that could be compared with nothing then: no node shows them',
+    'check',
+  ),
   control_difference_requests: gauge(
     'money',
     'Ours minus the source’s own, of the days compared',

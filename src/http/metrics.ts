@@ -112,6 +112,12 @@ function fillMoney(set: SetGauge, { conservation, sources, prices = [] }: Status
   if (conservation !== undefined) {
     set('checked_timestamp_seconds', Date.parse(conservation.at) / MS)
   }
+  for (const [check, { endedAt, unknown }] of Object.entries(conservation?.compared ?? {})) {
+    set('check_unknown', Number(unknown), { check })
+    if (endedAt !== undefined) {
+      set('check_ended_timestamp_seconds', Date.parse(endedAt) / MS, { check })
+    }
+  }
   for (const { name: source, quarantined = 0 } of sources) {
     set('quarantined_rows', quarantined, { source })
   }

@@ -69,6 +69,7 @@ export async function adopt(
     await stores.books.saveApplied(read.applied)
     await stores.books.saveBalances(read.balances)
     await stores.books.saveAdoption({ atMs: clock.now(), toSeq: lastSeq })
+    await stores.books.forgetLaps() // They were about other batches.
     await stores.operatorLog.append({
       who: ordered.by,
       verb: 'adopt',

@@ -30,6 +30,7 @@ const LAG_S = HOUR_S
 const SKEW_S = MINUTE_S
 const UNREADABLE_S = 10 * MINUTE_S
 const CHECKS_LATE_S = HOUR_S
+const AUDIT_LATE_S = 30 * DAY_S
 const REJECTS_TOLD_S = DAY_S
 const ROUNDS_MISSED = 3
 const POLICIES_WAIT_S = 10 * MINUTE_S
@@ -268,6 +269,20 @@ export const ALARM_RULES = {
       if (lastSettled === undefined || ageS(lastSettled.at, at) < CHECKS_LATE_S) return undefined
       if (conservation !== undefined && conservation.at >= lastSettled.at) return undefined
       return { says: `not since batch ${lastSettled.seq}`, since: lastSettled.at }
+    },
+  },
+  audit_late: {
+    severity: 'warning',
+    means: 'A check that goes over all batches has not gone over them for a month',
+    find: ({ conservation, at }) => {
+      const late = Object.entries(conservation?.compared ?? {}).flatMap(
+        ([check, { endedAt, startedAt }]) => {
+          const since = endedAt ?? startedAt
+          return ageS(since, at) < AUDIT_LATE_S ? [] : [{ check, since }]
+        },
+      )
+      const who = named(late.map(({ check }) => check))
+      return who && { ...who, since: earliest(late.map(({ since }) => since)) }
     },
   },
   entries_refused: {

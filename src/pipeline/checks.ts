@@ -8,12 +8,12 @@ import type { AppliedRecord, Balance, Conservation, Vault } from '../ports/settl
 import type { Checks, Stated, StoredBatch, Stores } from '../ports/stores.js'
 import type { Plan } from '../pricing/plan.js'
 import { type Billable, billableOf, priceOf } from '../pricing/price.js'
-import { accountRanges, allBatches } from './in-parts.js'
+import { accountRanges } from './in-parts.js'
 import { appliedBatch } from './meter-era.js'
 import { planOf } from './plan-of.js'
 import { nameOf } from './restate.js'
 
-/** The batches that are recomputed each time. `flowmeter audit` recomputes all. */
+/** The batches that are recomputed each time. All others come round: see check-batches.ts. */
 const BATCHES_CHECKED = 20
 
 /** What Flow holds, of one block: asked for one range of accounts after the other. */
@@ -30,18 +30,12 @@ type CheckedStores = Pick<
 
 /**
  * What must always hold (design, section 8), as differences: every one of them must be 0. Money is
- * in wad or token units, the others are counts.
- *
- * @param isWhole all batches are looked at, not the newest alone
+ * in wad or token units, the others are counts. Of batches the newest alone are looked at.
  */
-export async function computeChecks(
-  stores: CheckedStores,
-  seen: SeenOfFlow,
-  isWhole = false,
-): Promise<Checks> {
+export async function computeChecks(stores: CheckedStores, seen: SeenOfFlow): Promise<Checks> {
   const { conservation } = seen
   const ofTotals = await totalsDifferences(stores, seen)
-  const ofBatches = await batchesDifferences(stores, isWhole)
+  const ofBatches = await batchesDifferences(stores)
   return {
     records_vs_totals: ofTotals.records,
     totals_vs_entries: ofBatches.entries,
@@ -92,16 +86,15 @@ function planFinder(vaults: readonly Vault[], plans: ReadonlyMap<string, Plan>):
     planOf(byAccount.get(accountNumber), periodStart, plans)
 }
 
-async function batchesDifferences(stores: CheckedStores, isWhole: boolean) {
+async function batchesDifferences(stores: CheckedStores) {
   const sums = { entries: 0n, roots: 0n, manifests: 0n }
   // Lowered, and stated by the next batch.
   const corrected = new Set((await stores.corrections.unstated()).map(nameOf))
-  const batches = isWhole ? allBatches(stores) : await stores.batches.newest(BATCHES_CHECKED)
-  for await (const batch of batches) {
+  for (const batch of await stores.batches.newest(BATCHES_CHECKED)) {
     if (batch.manifestJson === '') continue // Adopted: its entries are not known here.
     sums.entries += await entriesDifference(batch, corrected, stores)
     if (!(await isUnderItsRoot(batch, stores))) sums.roots += 1n
-    if (keccak(utf8(batch.manifestJson)) !== batch.header.manifest) sums.manifests += 1n
+    if (!isManifestOf(batch)) sums.manifests += 1n
   }
   return sums
 }
@@ -131,10 +124,10 @@ function usageDifference(
 }
 
 /** Entries whose newest statement is not what the totals say. */
-async function entriesDifference(
+export async function entriesDifference(
   { id }: StoredBatch,
   corrected: ReadonlySet<string>,
-  stores: CheckedStores,
+  stores: Pick<Stores, 'batches' | 'totals'>,
 ): Promise<bigint> {
   let differing = 0n
   for (const entry of await stores.batches.newestIn(id)) {
@@ -151,7 +144,15 @@ async function seqGaps({ batches }: Pick<Stores, 'batches'>): Promise<bigint> {
   return (await batches.counts()).gaps
 }
 
-async function isUnderItsRoot({ id, header }: StoredBatch, { batches }: CheckedStores) {
+export function isManifestOf({ manifestJson, header }: StoredBatch): boolean {
+  return keccak(utf8(manifestJson)) === header.manifest
+}
+
+/** Whether the entries hash up to it. */
+export async function isUnderItsRoot(
+  { id, header }: StoredBatch,
+  { batches }: Pick<Stores, 'batches'>,
+): Promise<boolean> {
   const entries = await batches.entries(id)
   const leaves = entries.map(({ bytes }) => keccak(bytes))
   const isWhole = entries.every(({ leaf }, i) => leaf === leaves[i]) && leaves.length > 0

@@ -1,8 +1,9 @@
 import { ZERO_HASH } from '../domain/bytes.js'
 import { logEntryHash } from '../domain/operator-log.js'
 import type { StoredLogEntry } from '../ports/operator-log.js'
-import type { Stores } from '../ports/stores.js'
+import type { StoredBatch, Stores } from '../ports/stores.js'
 import { allBatches } from './in-parts.js'
+import type { Stretch } from './laps.js'
 import type { Ordered } from './record-correction.js'
 
 const ENTRIES_A_PAGE = 1_000
@@ -31,19 +32,61 @@ export async function verifyLog(
   stores: Pick<Stores, 'operatorLog' | 'batches'>,
 ): Promise<LogFault[]> {
   const faults: LogFault[] = []
-  const heads = new Set<string>([ZERO_HASH])
-  let expectedId = 1
-  let prevHash = ZERO_HASH
+  let before: StoredLogEntry | undefined
   for await (const entry of logEntries(stores)) {
-    const at = `entry ${entry.id}`
-    if (entry.id !== expectedId) faults.push({ at, what: `entry ${expectedId} is missing` })
-    if (entry.prevHash !== prevHash) faults.push({ at, what: 'does not follow the one before' })
-    if (logEntryHash(entry) !== entry.hash) faults.push({ at, what: 'is not what was written' })
-    heads.add(entry.hash)
-    prevHash = entry.hash
-    expectedId = entry.id + 1
+    faults.push(...entryFaults(entry, before))
+    before = entry
   }
-  return [...faults, ...(await missingHeads(heads, stores))]
+  for await (const batch of allBatches(stores)) {
+    if (await isHeadLogged(batch, stores)) continue
+    faults.push({
+      at: `batch ${batch.header.seq}`,
+      what: `its manifest names ${headOf(batch)}: not in the log`,
+    })
+  }
+  return faults
+}
+
+/** A bounded piece of the log, from an id on. */
+export async function logStretch(
+  from: bigint,
+  { operatorLog }: Pick<Stores, 'operatorLog'>,
+): Promise<Stretch> {
+  const first = Math.max(Number(from), 1)
+  let [before] = first === 1 ? [] : await operatorLog.entries(first - 1, 1)
+  const page = await operatorLog.entries(first, ENTRIES_A_PAGE)
+  let faults = 0
+  for (const entry of page) {
+    faults += entryFaults(entry, before).length
+    before = entry
+  }
+  const last = page.at(-1)
+  const isEnd = last === undefined || page.length < ENTRIES_A_PAGE
+  return {
+    found: { operator_log: BigInt(faults) },
+    next: isEnd ? undefined : BigInt(last.id) + 1n,
+  }
+}
+
+function entryFaults(entry: StoredLogEntry, before: StoredLogEntry | undefined): LogFault[] {
+  const faults: LogFault[] = []
+  const at = `entry ${entry.id}`
+  const expectedId = (before?.id ?? 0) + 1
+  if (entry.id !== expectedId) faults.push({ at, what: `entry ${expectedId} is missing` })
+  if (entry.prevHash !== (before?.hash ?? ZERO_HASH)) {
+    faults.push({ at, what: 'does not follow the one before' })
+  }
+  if (logEntryHash(entry) !== entry.hash) faults.push({ at, what: 'is not what was written' })
+  return faults
+}
+
+/** Whether the log has the head that the batch's manifest names. */
+export async function isHeadLogged(
+  batch: Pick<StoredBatch, 'manifestJson'>,
+  { operatorLog }: Pick<Stores, 'operatorLog'>,
+): Promise<boolean> {
+  const head = headOf(batch)
+  return head === undefined || head === ZERO_HASH || operatorLog.has(head)
 }
 
 /** All of them, in order. */
@@ -60,21 +103,8 @@ export async function* logEntries({
   }
 }
 
-async function missingHeads(
-  heads: ReadonlySet<string>,
-  { batches }: Pick<Stores, 'batches'>,
-): Promise<LogFault[]> {
-  const faults: LogFault[] = []
-  for await (const { header, manifestJson } of allBatches({ batches })) {
-    const head = headOf(manifestJson)
-    if (head === undefined || heads.has(head)) continue
-    faults.push({ at: `batch ${header.seq}`, what: `its manifest names ${head}: not in the log` })
-  }
-  return faults
-}
-
 /** Undefined for a batch whose manifest this store does not have. */
-function headOf(manifestJson: string): string | undefined {
+function headOf({ manifestJson }: Pick<StoredBatch, 'manifestJson'>): string | undefined {
   if (manifestJson === '') return undefined
   return (JSON.parse(manifestJson) as { operatorLog?: string }).operatorLog
 }

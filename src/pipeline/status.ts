@@ -3,8 +3,9 @@ import { batchName } from '../domain/ids.js'
 import { iso } from '../domain/instant.js'
 import type { Clock } from '../ports/clock.js'
 import type { Fate } from '../ports/lane.js'
+import type { Compared } from '../ports/laps.js'
 import type { StopCause } from '../ports/stops.js'
-import type { RecordCounts, StoredBatch, Stores } from '../ports/stores.js'
+import type { MadeChecks, RecordCounts, StoredBatch, Stores } from '../ports/stores.js'
 import { type Alarm, type AlarmLimits, alarmsOf, type StatusFacts } from './alarms.js'
 import { type BudgetStatus, budgetStatus } from './budget-status.js'
 import { type MeteringStatus, meteringStatus } from './metering-status.js'
@@ -72,7 +73,7 @@ export interface Status {
   /** Recorded and not on Flow yet: nothing is sealed for them until then. */
   readonly pendingCorrections: number
   /** Every difference must be 0 (design, section 8). */
-  readonly conservation?: { readonly at: string; readonly checks: Readonly<Record<string, string>> }
+  readonly conservation?: ConservationStatus
   /** Every worker's newest step, from a running daemon alone. */
   readonly workers?: readonly WorkerStatus[]
   readonly storage?: StorageStatus
@@ -82,6 +83,23 @@ export interface Status {
   readonly notices?: NoticeStatus
   /** What somebody has to look at, what is worst first: alarms.ts has all that there are. */
   readonly alarms: readonly Alarm[]
+}
+
+export interface ConservationStatus {
+  /** When the books were compared with Flow. */
+  readonly at: string
+  readonly checks: Readonly<Record<string, string>>
+  /** Of the checks that go over all batches bit by bit, and then again. */
+  readonly compared?: Readonly<Record<string, ComparedStatus>>
+}
+
+export interface ComparedStatus {
+  /** When the check had gone over everything last; absent before the first time. */
+  readonly endedAt?: string
+  /** When it began to do so again. */
+  readonly startedAt: string
+  /** Batches that could be compared with nothing: no node shows them. */
+  readonly unknown: string
 }
 
 export interface WorkerStatus {
@@ -245,16 +263,24 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
       since: iso(stop.stoppedAtMs),
     })),
     pendingCorrections: await stores.corrections.countPending(),
-    ...(checks === undefined
-      ? {}
-      : {
-          conservation: {
-            at: iso(checks.atMs),
-            checks: Object.fromEntries(
-              Object.entries(checks.checks).map(([name, value]) => [name, value.toString()]),
-            ),
-          },
-        }),
+    ...(checks === undefined ? {} : { conservation: conservationStatus(checks) }),
+  }
+}
+
+function conservationStatus({ atMs, checks, compared }: MadeChecks): ConservationStatus {
+  const comparedStatus = ({ endedAtMs, startedAtMs, unknown }: Compared): ComparedStatus => ({
+    ...(endedAtMs === undefined ? {} : { endedAt: iso(endedAtMs) }),
+    startedAt: iso(startedAtMs),
+    unknown: unknown.toString(),
+  })
+  return {
+    at: iso(atMs),
+    checks: Object.fromEntries(
+      Object.entries(checks).map(([name, value]) => [name, value.toString()]),
+    ),
+    compared: Object.fromEntries(
+      Object.entries(compared).map(([name, one]) => [name, comparedStatus(one)]),
+    ),
   }
 }
 

@@ -34,8 +34,22 @@ export interface AttestorMemory {
   readonly sightings: Sightings
 }
 
+/**
+ * What the chain shows of a header where it was anchored: `other`: another batch of that number.
+ * `absent`: it has not come to that number.
+ */
+export type AnchorSight = 'there' | 'other' | 'absent'
+
 /** What was anchored, for who looks back. */
 export interface AnchorHistory {
+  /**
+   * Looks in the block in which it was anchored, and nowhere else. An answer that is not `there` hangs on
+   * no node alone where two are set.
+   *
+   * @throws RetryableError `anchor_event_not_found` where no node shows the event any more,
+   * `nodes_disagree`, `node_behind`
+   */
+  sight(meter: Hex, header: BatchHeader, block: number, signal: AbortSignal): Promise<AnchorSight>
   /**
    * Headers of a meter, in order: from the newest back to the first that is known, that one left out.
    *

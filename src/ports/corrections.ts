@@ -89,6 +89,11 @@ export interface Corrections {
    * is above `afterSeq`, up to which none counts.
    */
   unstated(): Promise<readonly (EntryKey & { readonly afterSeq: BatchId })[]>
+  /** Of one (vault, period), listed by a batch of this span. Oldest first. */
+  listedOf(
+    key: EntryKey,
+    span: { readonly after: bigint; readonly until: BatchId },
+  ): Promise<readonly Correction[]>
   /** On the chain, and in no manifest. Oldest first. */
   unlisted(): Promise<readonly Correction[]>
   saveListed(ids: readonly number[], id: BatchId): Promise<void>

@@ -10,6 +10,8 @@ export interface OperatorLog {
   append(did: Pick<LogEntry, 'who' | 'verb' | 'arguments' | 'reason'>): Promise<StoredLogEntry>
   /** The newest entry's hash; zero while there is none. */
   head(): Promise<Hash>
+  /** Whether an entry has this hash. */
+  has(hash: string): Promise<boolean>
   /** In order, from an id on. */
   entries(fromId: number, limit: number): Promise<readonly StoredLogEntry[]>
 }

@@ -149,6 +149,11 @@ export interface Settler {
   policyCall(proof: PolicyProof): Call
   /** Undefined until the batch is accepted, and again when its root was given up. */
   acceptedRoot(seq: BatchSeq, signal: AbortSignal): Promise<Hash | undefined>
+  /** The same of several at once, in their order. */
+  acceptedRoots(
+    seqs: readonly BatchSeq[],
+    signal: AbortSignal,
+  ): Promise<readonly (Hash | undefined)[]>
   acceptCall(proof: BatchProof): Call
 
   settleCall(header: BatchHeader, runs: readonly EntryRun[]): Call

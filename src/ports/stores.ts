@@ -11,6 +11,7 @@ import type { Corrections } from './corrections.js'
 import type { Decisions } from './decisions.js'
 import type { Holds, Keys } from './keys.js'
 import type { Fate, Rescue, SignedTx, TxId } from './lane.js'
+import type { Compared, Lap } from './laps.js'
 import type { Ledger } from './ledger.js'
 import type { Meters } from './meters.js'
 import type { Notices } from './notices.js'
@@ -217,6 +218,10 @@ export interface Batches {
   newestIn(id: BatchId): Promise<readonly StoredEntry[]>
   /** The newest statements of a (vault, period), newest first. */
   statements(key: EntryKey, limit: number): Promise<readonly StoredEntry[]>
+  /** The newest statement of a (vault, period) by a batch before this one. */
+  statementBefore(key: EntryKey, id: BatchId): Promise<StoredEntry | undefined>
+  /** How many entries it has, and records that it claimed. */
+  size(id: BatchId): Promise<number>
   /** Whose newest statement Flow took note of and did not apply. */
   refused(limit: number): Promise<readonly StoredEntry[]>
   saveResult(id: BatchId, key: EntryKey, result: EntryResult, txId: string): Promise<void>
@@ -304,10 +309,24 @@ export interface Books {
   ): Promise<void>
   adoption(): Promise<{ readonly atMs: number; readonly toSeq: bigint } | undefined>
   saveChecks(checks: Checks, conservation: Conservation, atMs: number): Promise<void>
-  checks(): Promise<
-    | { readonly checks: Checks; readonly conservation: Conservation; readonly atMs: number }
-    | undefined
-  >
+  /**
+   * What was compared with Flow last, and what the laps over everything have found. A check that laps
+   * alone make is not there before its first lap has ended, unless it has found something.
+   */
+  checks(): Promise<MadeChecks | undefined>
+  lap(course: string): Promise<Lap | undefined>
+  saveLap(course: string, lap: Lap): Promise<void>
+  /** All begin anew, and nothing is known until they have come round. */
+  forgetLaps(): Promise<void>
+}
+
+export interface MadeChecks {
+  readonly checks: Checks
+  readonly conservation: Conservation
+  /** When the books were compared with Flow. */
+  readonly atMs: number
+  /** By check, for those that laps make. */
+  readonly compared: Readonly<Record<string, Compared>>
 }
 
 export interface ChainView {

@@ -27,6 +27,17 @@ const entriesOf = kept((db, id: BatchId) =>
   db.selectFrom('entries').selectAll().where('seq', '=', id).orderBy('position'),
 )
 
+const statementBefore = kept((db, account: string, periodStart: bigint, id: BatchId) =>
+  db
+    .selectFrom('entries')
+    .selectAll()
+    .where('account', '=', account)
+    .where('period_start', '=', periodStart)
+    .where('seq', '<', id)
+    .orderBy('seq', 'desc')
+    .limit(1),
+)
+
 export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
   const update = (id: BatchId) => db.updateTable('batches').where('seq', '=', id)
   const select = () => db.selectFrom('batches').selectAll()
@@ -144,6 +155,18 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
         .limit(limit)
         .execute()
       return rows.map(storedEntry)
+    },
+
+    async statementBefore({ accountNumber, periodStart }, id) {
+      const [row] = await statementBefore(db, accountText(accountNumber), BigInt(periodStart), id)
+      return row === undefined ? undefined : storedEntry(row)
+    },
+
+    async size(id) {
+      const { rows } = await sql<{ readonly rows: bigint | number }>`select
+          (select count(*) from entries where seq = ${id})
+          + (select count(*) from usage_records where batch_seq = ${id}) as rows`.execute(db)
+      return rows.reduce((sum, row) => sum + count(row.rows), 0)
     },
 
     refused: async (limit) =>

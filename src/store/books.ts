@@ -2,15 +2,16 @@ import { type Kysely, sql } from 'kysely'
 import { keccak, utf8 } from '../domain/bytes.js'
 import type { AccountRange } from '../domain/ids.js'
 import type { EntryKey } from '../domain/usage-total.js'
+import type { Compared, Lap } from '../ports/laps.js'
 import type { AppliedRecord, Balance, Vault } from '../ports/settler.js'
-import type { Books, ChainView } from '../ports/stores.js'
+import type { Books, ChainView, MadeChecks } from '../ports/stores.js'
 import { accountText } from './columns.js'
 import { slicesOf } from './in-transaction.js'
 import { decode, encode } from './json.js'
 import { kept } from './kept.js'
 import type { Tables } from './tables.js'
 
-type Kind = 'view' | 'vault' | 'applied' | 'balance' | 'cursor' | 'checks'
+type Kind = 'view' | 'vault' | 'applied' | 'balance' | 'cursor' | 'checks' | 'lap'
 
 const NAMES_A_QUERY = 500
 
@@ -63,8 +64,33 @@ export function sqlBooks(db: Kysely<Tables>): Books {
 
     saveChecks: (checks, conservation, atMs) =>
       shelf.put('checks', 'newest', { checks, conservation, atMs }),
-    checks: () => shelf.get('checks', 'newest'),
+    async checks() {
+      type Newest = Omit<MadeChecks, 'compared'>
+      const newest = await shelf.get<Newest>('checks', 'newest')
+      return newest && withLaps(newest, await shelf.values<Lap>('lap'))
+    },
+
+    lap: (course) => shelf.get('lap', course),
+    saveLap: (course, lap) => shelf.put('lap', course, lap),
+    forgetLaps: () => shelf.keepOnly('lap', new Map()),
   }
+}
+
+/** Of two figures of one check the worse: the newest batches are looked at more often than all. */
+function withLaps(newest: Omit<MadeChecks, 'compared'>, laps: readonly Lap[]): MadeChecks {
+  const checks: Record<string, bigint> = { ...newest.checks }
+  const compared: Record<string, Compared> = {}
+  for (const { found, last, startedAtMs } of laps) {
+    for (const [check, now] of Object.entries(found)) {
+      const figures = [checks[check], last?.found[check], now === 0n ? undefined : now]
+      for (const figure of figures) {
+        if (figure !== undefined && figure >= (checks[check] ?? 0n)) checks[check] = figure
+      }
+      const unknown = last?.unknown[check] ?? 0n
+      compared[check] = { endedAtMs: last?.endedAtMs, startedAtMs, unknown }
+    }
+  }
+  return { ...newest, checks, compared }
 }
 
 function appliedName({ accountNumber, periodStart }: EntryKey): string {

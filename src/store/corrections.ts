@@ -117,6 +117,17 @@ export function sqlCorrections(db: Kysely<Tables>, clock: Clock): Corrections {
       }))
     },
 
+    listedOf: async ({ accountNumber, periodStart }, { after, until }) =>
+      whole(
+        await select()
+          .where('account', '=', accountText(accountNumber))
+          .where('period_start', '=', BigInt(periodStart))
+          .where('listed_by', '>', storedBatchId(after))
+          .where('listed_by', '<=', until)
+          .orderBy('correction_id')
+          .execute(),
+      ),
+
     unlisted: async () =>
       whole(
         await select()

@@ -21,6 +21,11 @@ export function sqlOperatorLog(db: Kysely<Tables>, clock: Clock): OperatorLog {
 
     head: async () => (await newest(db))?.hash ?? ZERO_HASH,
 
+    async has(entryHash) {
+      const found = db.selectFrom('operator_log').select('log_id').where('hash', '=', entryHash)
+      return (await found.executeTakeFirst()) !== undefined
+    },
+
     async entries(fromId, limit) {
       const rows = await db
         .selectFrom('operator_log')

@@ -292,6 +292,10 @@ describe('on the local Flare', () => {
   test('takes no lie of one node about its meter or its chain for the end', async () => {
     const { signal } = new AbortController()
     const { meter, header } = await anchorFirst('1a')
+    const anchor = await attestorOf({}).findAnchor(meter, header, signal)
+    if (anchor === undefined) throw new Error('not anchored')
+    const sightOf = (attestor: FlareAttestor) =>
+      attestor.sight(meter, header, anchor.blockNumber, signal)
     const liar = await startRpcProxy(flare.rpcUrl)
     try {
       const both = () => attestorOf({ rpcUrls: [liar.url, flare.rpcUrl] })
@@ -304,6 +308,8 @@ describe('on the local Flare', () => {
         if (where === 'state') await expect(found).rejects.toMatchObject(disagree)
         else expect(await found).toBeDefined()
         await expect(alone().findAnchor(meter, header, signal)).rejects.toMatchObject(another)
+        expect(await sightOf(both())).toBe('there')
+        if (where === 'events') expect(await sightOf(alone())).toBe('other')
       }
       liar.misbehave({ kind: 'otherAnchors', where: 'state' })
       const seen = both().meterState(meter, signal, 'two_nodes')
@@ -339,6 +345,12 @@ describe('on the local Flare', () => {
     const far = { code: 'anchor_event_not_found' }
     await expect(blind.findAnchor(meter, header, signal)).rejects.toMatchObject(far)
     expect(await blind.findAnchor(meter, header, signal, anchor)).toEqual(anchor)
+    expect(await blind.sight(meter, header, anchor.blockNumber, signal)).toBe('there')
+    // A node that has not come to a block says nothing of it: neither that it is empty, nor otherwise.
+    const ahead = blind.sight(meter, header, anchor.blockNumber + 1_000_000, signal)
+    await expect(ahead).rejects.toMatchObject({
+      code: expect.stringMatching(/^(node_behind|attestor_unreachable)$/),
+    })
     const moved = { ...anchor, blockNumber: anchor.blockNumber - 1 }
     expect(await attestor.findAnchor(meter, header, signal, moved)).toEqual(anchor)
     // A block's time was a lie: nothing was asked for in a round that is yet to come.

@@ -76,6 +76,23 @@ describe('when nothing answers', () => {
     }, PATIENTLY)
     expect(problem).toMatchObject({ code: 'source_unreachable' })
     expect((await fetch(`${daemon.url}/ready`)).status).toBe(503)
+    // Flare is asked by the worker that compares anchors: what it cannot know, no figure says.
+    const audited = await vi.waitUntil(async () => {
+      const { workers = [], conservation } = (await (
+        await fetch(`${daemon.url}/status`)
+      ).json()) as Status
+      const states = workers.filter(({ name }) => name.startsWith('audit/'))
+      const isAsked = states.some(({ state }) => state === 'failing')
+      return isAsked ? { states, conservation } : undefined
+    }, PATIENTLY)
+    expect(audited).toMatchObject({
+      states: [
+        { name: 'audit/batches' },
+        { name: 'audit/anchors', why: expect.stringContaining('attestor_unreachable') },
+        { name: 'audit/accepted_roots' },
+      ],
+    })
+    expect(audited.conservation).toBeUndefined()
     const status = await runCli(['status'], { cwd, env: settings(cwd) })
     expect(status.stdout).toContain('source_unreachable')
     daemon.child.kill('SIGTERM')

@@ -2,12 +2,15 @@ import { copyFileSync, rmSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ALL_ACCOUNTS, accountNumber, batchId } from '../../src/domain/ids.js'
 import { adopt } from '../../src/pipeline/adopt.js'
+import { coursesOf } from '../../src/pipeline/audit.js'
+import { runLap } from '../../src/pipeline/laps.js'
 import type { Settler } from '../../src/ports/settler.js'
 import { backupStore } from '../../src/store/index.js'
 import { expectAllBilled } from '../support/sums.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
 import {
   type Daemon,
+  RECEIPT_SECRET,
   runUntil,
   SEAL_INTERVAL_MS,
   World,
@@ -75,6 +78,12 @@ async function settleAll(seq: bigint): Promise<void> {
 async function expectRight(): Promise<void> {
   const checks = Object.entries((await daemon.store.books.checks())?.checks ?? { unchecked: 1n })
   expect(checks.filter(([, difference]) => difference !== 0n)).toEqual([])
+  const { flare: history, flow: settler } = world
+  const parts = { store: daemon.store, history, settler, receiptSecret: RECEIPT_SECRET }
+  for (const course of coursesOf(parts)) {
+    const { found } = await runLap(course, signal)
+    expect(Object.entries(found).filter(([, difference]) => difference !== 0n)).toEqual([])
+  }
 }
 
 describe('a store that was restored from a backup', () => {

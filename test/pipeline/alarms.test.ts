@@ -8,6 +8,11 @@ import type { PolicyStatus } from '../../src/pipeline/policy-status.js'
 const AT = '2026-11-21T12:00:00.000Z'
 const ago = (seconds: number): string => new Date(Date.parse(AT) - seconds * 1_000).toISOString()
 
+const lapsWith = (lap: { readonly endedAt?: string; readonly startedAt: string }) => ({
+  ...{ at: AT, checks: {} },
+  compared: { anchors: { ...lap, unknown: '0' } },
+})
+
 const source = { name: 'main', readUntil: ago(80), lagS: 80, lastReadAt: ago(5), warnings: [] }
 const wallet = { wallet: 'flow', address: '0x1', balance: '12.5000', at: AT, runwayDays: 90 }
 const batch = { seq: '7', state: 'anchored', root: '0x', sealedAt: AT, entries: 1 } as const
@@ -143,6 +148,10 @@ const CASES: Readonly<Record<AlarmId, readonly [Partial<StatusFacts>, Partial<St
   checks_late: [
     { conservation: { at: ago(7_300), checks: {} } },
     { conservation: { at: ago(7_300), checks: {} }, lastSettled: { seq: '6', at: ago(3_599) } },
+  ],
+  audit_late: [
+    { conservation: lapsWith({ endedAt: ago(2_592_000), startedAt: ago(60) }) },
+    { conservation: lapsWith({ startedAt: ago(2_591_999) }) },
   ],
   entries_refused: [{ refusedEntries: 1 }, { refusedEntries: 0 }],
   wallet_empty: [walletWith({ runwayDays: 0.9 }), walletWith({ runwayDays: 7 })],

@@ -34,7 +34,7 @@ afterEach(() => world.file.remove())
 
 function auditNow() {
   const { flare: history, flow: settler } = world
-  const parts = { stores: daemon.store, history, settler }
+  const parts = { store: daemon.store, history, settler }
   return audit({ ...parts, receiptSecret: RECEIPT_SECRET }, signal)
 }
 

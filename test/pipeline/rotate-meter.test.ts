@@ -68,7 +68,7 @@ async function expectRight(): Promise<void> {
   const checks = Object.entries((await daemon.store.books.checks())?.checks ?? { unchecked: 1n })
   expect(checks.filter(([, difference]) => difference !== 0n)).toEqual([])
   const { flare: history, flow: settler } = world
-  const audited = { stores: daemon.store, history, settler, receiptSecret: RECEIPT_SECRET }
+  const audited = { store: daemon.store, history, settler, receiptSecret: RECEIPT_SECRET }
   const found = Object.entries(await audit(audited, signal))
   expect(found.filter(([, difference]) => difference !== 0n)).toEqual([])
 

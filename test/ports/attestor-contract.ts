@@ -19,7 +19,7 @@ export interface AttestorWorld {
    */
   readonly impatient: Attestor
   /** The attestor with nothing it depends on in reach. */
-  readonly cutOff: Attestor
+  readonly cutOff: Attestor & AnchorHistory
   /** A meter that signed nothing yet; its memory is thrown away with it. */
   newMeter(): MeterKey
   /** The reward epoch whose policy everything began with, and its bytes. */
@@ -206,6 +206,20 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
       expect(await attestor.anchoredHeaders(stranger.address, () => false, signal)).toEqual([])
     })
 
+    test('says what a block shows of a header, and nothing where it shows none', async () => {
+      const { attestor } = world
+      const { meterKey, header, anchor } = await anchored()
+      const { address } = meterKey
+      const { blockNumber: block } = anchor
+      expect(await attestor.sight(address, header, block, signal)).toBe('there')
+      const other = { ...header, sealedAt: header.sealedAt + 1 }
+      expect(await attestor.sight(address, other, block, signal)).toBe('other')
+      const next = headerOf(2n, header.root)
+      expect(await attestor.sight(address, next, block, signal)).toBe('absent')
+      const lost = { name: 'RetryableError', code: 'anchor_event_not_found' }
+      await expect(attestor.sight(address, header, block - 1, signal)).rejects.toMatchObject(lost)
+    })
+
     test('knows whose signature it is, and of what', async () => {
       const meterKey = world.newMeter()
       const header = headerOf(1n, ZERO_HASH)
@@ -337,6 +351,7 @@ export function attestorContract(start: () => Promise<AttestorWorld>): void {
       const calls = [
         cutOff.meterState(address, signal),
         cutOff.findAnchor(address, header, signal),
+        cutOff.sight(address, header, 1, signal),
         cutOff.requestCall(anchor, signal),
         cutOff.findRequest(anchor, [], signal),
         cutOff.isFinalised(1, signal),

@@ -174,6 +174,8 @@ export function settlerContract(name: string, begin: () => Promise<SettlerWorld>
       expect(await world.settler.acceptedRoot(header.seq, signal)).toBeUndefined()
       await accept(proof)
       expect(await world.settler.acceptedRoot(header.seq, signal)).toBe(header.root)
+      const both = [batchSeq(200n), header.seq]
+      expect(await world.settler.acceptedRoots(both, signal)).toEqual([undefined, header.root])
 
       const from = await world.settler.sealedHeight(signal)
       for (const run of runs) {

@@ -238,7 +238,35 @@ describe('the books', () => {
       checks: { pool: 0n, seq_gaps: 2n ** 70n },
       conservation,
       atMs: EVENING_MS,
+      compared: {},
     })
+  })
+
+  test('shows what laps over everything have found, the worse of two figures of one check', async () => {
+    const { books } = store
+    const none = 0n as Ufix64Units
+    const conservation = { pool: none, vaultBalances: none, earnings: none }
+    await books.saveChecks({ pool: 0n, roots: 2n }, conservation, EVENING_MS)
+    const found = { roots: 0n, signatures: 0n }
+    const unknown = { roots: 0n, signatures: 0n }
+    const first = { part: 'batches', from: 21n, startedAtMs: 5, found, unknown }
+    await books.saveLap('batches', first)
+    expect(await books.lap('batches')).toEqual(first)
+    expect(await books.lap('anchors')).toBeUndefined()
+    // Before the first has ended, 0 would be a guess.
+    expect((await books.checks())?.checks).toEqual({ pool: 0n, roots: 2n })
+    await books.saveLap('batches', { ...first, found: { ...found, signatures: 1n } })
+    expect((await books.checks())?.checks).toEqual({ pool: 0n, roots: 2n, signatures: 1n })
+    const last = { found: { roots: 3n, signatures: 0n }, unknown: { roots: 4n }, endedAtMs: 7 }
+    await books.saveLap('batches', { ...first, last })
+    const checks = { pool: 0n, roots: 3n, signatures: 0n }
+    const times = { endedAtMs: 7, startedAtMs: 5 }
+    expect(await books.checks()).toMatchObject({
+      checks,
+      compared: { roots: { ...times, unknown: 4n }, signatures: { ...times, unknown: 0n } },
+    })
+    await books.forgetLaps()
+    expect(await books.checks()).toMatchObject({ checks: { pool: 0n, roots: 2n }, compared: {} })
   })
 })
 

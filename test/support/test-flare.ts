@@ -1,9 +1,10 @@
-import type { Anchor, BatchHeader } from '../../src/domain/batch.js'
+import { type Anchor, type BatchHeader, isSameHeader } from '../../src/domain/batch.js'
 import { type Hash, type Hex, keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
-import { ConfigError } from '../../src/domain/errors.js'
+import { ConfigError, RetryableError } from '../../src/domain/errors.js'
 import type { BatchProof, PolicyProof } from '../../src/domain/proof.js'
 import type {
   AnchorHistory,
+  AnchorSight,
   Attestor,
   Certainty,
   MeterState,
@@ -86,6 +87,15 @@ export class TestFlare implements Attestor, AnchorHistory {
     if (this.lie !== undefined && certainty === 'one_node') return this.lie
     const last = this.#of(meter).at(-1)?.header
     return { lastSeq: last?.seq ?? 0n, lastRoot: last?.root ?? ZERO_HASH }
+  }
+
+  async sight(meter: Hex, header: BatchHeader, block: number): Promise<AnchorSight> {
+    const shown = this.#of(meter).find((one) => one.header.seq === header.seq)
+    if (shown === undefined) return 'absent'
+    if (shown.anchor.blockNumber !== block || this.isLogHidden) {
+      throw new RetryableError('anchor_event_not_found', `batch ${header.seq}`)
+    }
+    return isSameHeader(shown.header, header) ? 'there' : 'other'
   }
 
   async anchoredHeaders(

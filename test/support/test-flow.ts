@@ -137,6 +137,10 @@ export class TestFlow implements Settler {
     return this.accepted.get(seq)
   }
 
+  async acceptedRoots(seqs: readonly BatchSeq[]): Promise<(Hash | undefined)[]> {
+    return seqs.map((seq) => this.accepted.get(seq))
+  }
+
   acceptCall(proof: BatchProof): Call {
     return { what: 'accept', body: { kind: 'accept', proof } satisfies Body }
   }

@@ -2,8 +2,8 @@ import type { Anchor, BatchHeader } from '../../domain/batch.js'
 import { type Hash, type Hex, hash } from '../../domain/bytes.js'
 import { ConfigError, RetryableError } from '../../domain/errors.js'
 import { batchSeq } from '../../domain/ids.js'
-import type { Certainty, MeterState } from '../../ports/attestor.js'
-import { decodeEvent, type FlareChain } from './chain.js'
+import type { AnchorSight, Certainty, MeterState } from '../../ports/attestor.js'
+import { type BlockRange, decodeEvent, type FlareChain } from './chain.js'
 import type { FlareConfig } from './config.js'
 import { asTopic, interfaces, topicOf } from './contracts.js'
 import type { Log } from './parse.js'
@@ -98,6 +98,34 @@ export class Anchors {
     throw new RetryableError('nodes_disagree', `the last root of ${meter} changed in between`)
   }
 
+  async sight(
+    meter: Hex,
+    header: BatchHeader,
+    block: number,
+    signal: AbortSignal,
+  ): Promise<AnchorSight> {
+    const { log, others, nodes } = await this.#shown(
+      meter,
+      header,
+      { from: block, until: block },
+      signal,
+    )
+    if (log !== undefined) return 'there'
+    if (others.length > 0) {
+      if (others.length < nodes) throw oneNodeAlone(header)
+      return 'other'
+    }
+    // A node that has not come to that block cannot know of it.
+    const { number } = await this.#chain.block('latest', signal)
+    if (number < block) {
+      throw new RetryableError('node_behind', `a node is at block ${number}, before ${block}`)
+    }
+    const isBelow = ({ lastSeq }: MeterState): boolean => lastSeq < header.seq
+    const isAbsent = isBelow(await this.meterState(meter, signal))
+    if (isAbsent && isBelow(await this.#agreedState(meter, signal))) return 'absent'
+    throw anchorNotServed(header.seq, block, block)
+  }
+
   /**
    * The event of a header. Where it was last, else newest first: mostly it is in the first window.
    *
@@ -110,36 +138,45 @@ export class Anchors {
     signal: AbortSignal,
     knownBlock?: number,
   ): Promise<Log> {
-    const { seq } = header
+    const { anchorFromBlock, logSearchBlocks } = this.#config
+    const { number: until } = await this.#chain.block('latest', signal)
+    const from = Math.max(anchorFromBlock, until - logSearchBlocks)
+    if (knownBlock !== undefined) {
+      const range = { from: knownBlock, until: knownBlock }
+      const { log } = await this.#shown(meter, header, range, signal)
+      if (log !== undefined) return log
+    }
+    const { log, others, nodes } = await this.#shown(meter, header, { from, until }, signal)
+    if (log !== undefined) return log
+    const [other] = others
+    if (other === undefined) throw anchorNotServed(header.seq, from, until)
+    if (others.length < nodes) throw oneNodeAlone(header)
+    throw anotherRoot(header, other.topics[3] ?? other.data)
+  }
+
+  /** The event in a range, of any node; where none shows it, what they show in its place. */
+  async #shown(
+    meter: Hex,
+    header: BatchHeader,
+    range: BlockRange,
+    signal: AbortSignal,
+  ): Promise<{ readonly log?: Log | undefined; readonly others: Log[]; readonly nodes: number }> {
     const isExpected = (log: Log): boolean => {
       const expected = anchorEvent(this.#config.anchorAddress, meter, header, log.logIndex)
       return log.data === expected.data && log.topics.join() === expected.topics.join()
     }
-    const { anchorFromBlock, logSearchBlocks } = this.#config
-    const { number: until } = await this.#chain.block('latest', signal)
-    const from = Math.max(anchorFromBlock, until - logSearchBlocks)
-    const topics = [ANCHORED, asTopic(meter), asTopic(seq)]
+    const topics = [ANCHORED, asTopic(meter), asTopic(header.seq)]
     const filter = { addresses: [this.#config.anchorAddress], topics }
-    const ranges = [{ from, until }]
-    if (knownBlock !== undefined) ranges.unshift({ from: knownBlock, until: knownBlock })
     const others: Log[] = []
     let nodes = 0
-    for (const range of ranges) {
-      others.length = 0
-      nodes = 0
-      const log = await this.#chain.ofAny(async (chain) => {
-        nodes += 1
-        const shown = await chain.oneLog(filter, range, 'last', signal)
-        if (shown === undefined || isExpected(shown)) return shown
-        others.push(shown)
-        return undefined
-      })
-      if (log !== undefined) return log
-    }
-    const [other] = others
-    if (other === undefined) throw anchorNotServed(seq, from, until)
-    if (others.length < nodes) throw oneNodeAlone(header)
-    throw anotherRoot(header, other.topics[3] ?? other.data)
+    const log = await this.#chain.ofAny(async (chain) => {
+      nodes += 1
+      const shown = await chain.oneLog(filter, range, 'last', signal)
+      if (shown === undefined || isExpected(shown)) return shown
+      others.push(shown)
+      return undefined
+    })
+    return { log, others, nodes }
   }
 }
 

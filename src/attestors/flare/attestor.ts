@@ -5,6 +5,7 @@ import { RetryableError } from '../../domain/errors.js'
 import type { AttestedAnchor, PolicyProof, PolicySigners } from '../../domain/proof.js'
 import type {
   AnchorHistory,
+  AnchorSight,
   Attestor,
   AttestorIdentity,
   AttestorMemory,
@@ -96,6 +97,10 @@ export class FlareAttestor implements Attestor, PolicyFollower, AnchorHistory {
     known?: Anchor,
   ): Promise<Anchor | undefined> {
     return this.#anchors.find(meter, header, signal, known)
+  }
+
+  sight(meter: Hex, header: BatchHeader, block: number, signal: AbortSignal): Promise<AnchorSight> {
+    return this.#anchors.sight(meter, header, block, signal)
   }
 
   anchoredHeaders(

@@ -123,12 +123,22 @@ export class FlowSettler implements Settler {
   }
 
   async acceptedRoot(seq: BatchSeq, signal: AbortSignal): Promise<Hash | undefined> {
-    const args = [this.#provider, array([uint('UInt64', seq)])]
-    const [root] = await this.#runEach('get_batches', args, view.rootsView, 1, {
-      signal,
-      atHeight: undefined,
-    })
-    return root ?? undefined
+    const [root] = await this.acceptedRoots([seq], signal)
+    return root
+  }
+
+  async acceptedRoots(
+    seqs: readonly BatchSeq[],
+    signal: AbortSignal,
+  ): Promise<readonly (Hash | undefined)[]> {
+    const read = { signal, atHeight: undefined }
+    const roots: (Hash | undefined)[] = []
+    for (const page of pagesOf(seqs)) {
+      const args = [this.#provider, array(page.map((seq) => uint('UInt64', seq)))]
+      const found = await this.#runEach('get_batches', args, view.rootsView, page.length, read)
+      roots.push(...found.map((root) => root ?? undefined))
+    }
+    return roots
   }
 
   acceptCall(proof: BatchProof): Call {

@@ -30,6 +30,7 @@ import { budgetLevels } from './0065_budget_levels.js'
 import { holdChanges } from './0066_hold_changes.js'
 import { operatorDays } from './0067_operator_days.js'
 import { refundCurrency } from './0068_refund_currency.js'
+import { correctionsOfEntries } from './0069_corrections_of_entries.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -64,4 +65,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0066_hold_changes': holdChanges,
   '0067_operator_days': operatorDays,
   '0068_refund_currency': refundCurrency,
+  '0069_corrections_of_entries': correctionsOfEntries,
 }

@@ -1,5 +1,7 @@
 import { sql } from 'kysely'
 import { batchId, batchName, eraOf, seqOf } from '../../../src/domain/ids.js'
+import { coursesOf } from '../../../src/pipeline/audit.js'
+import { runLap } from '../../../src/pipeline/laps.js'
 import type { EntryResult } from '../../../src/ports/settler.js'
 import { decodeEntry } from '../../support/test-flow.js'
 import { RECEIPT_SECRET } from './daemon.js'
@@ -173,6 +175,20 @@ export async function checkStore(world: World, wrong: Wrong): Promise<void> {
   const checks = await world.store.books.checks()
   for (const [name, difference] of Object.entries(checks?.checks ?? {})) {
     if (difference !== 0n) wrong('own_checks', `${name} is ${difference}`)
+  }
+  await checkLaps(world, wrong)
+}
+
+/** What the daemon goes over all the time, in one piece: its figures page somebody, so none is false. */
+async function checkLaps(world: World, wrong: Wrong): Promise<void> {
+  const { attestor: history, settler } = world.ports()
+  const parts = { store: world.store, history, settler, receiptSecret: RECEIPT_SECRET }
+  const { signal } = new AbortController()
+  for (const course of coursesOf(parts)) {
+    const { found } = await runLap(course, signal)
+    for (const [name, difference] of Object.entries(found)) {
+      if (difference !== 0n) wrong('own_checks', `${name} over all batches is ${difference}`)
+    }
   }
 }
 

@@ -1,9 +1,10 @@
 import { type Anchor, type BatchHeader, isSameHeader } from '../../../../src/domain/batch.js'
 import type { Hex } from '../../../../src/domain/bytes.js'
-import { ConfigError } from '../../../../src/domain/errors.js'
+import { ConfigError, RetryableError } from '../../../../src/domain/errors.js'
 import type { PolicyProof } from '../../../../src/domain/proof.js'
 import type {
   AnchorHistory,
+  AnchorSight,
   Attestor,
   MeterState,
   PolicyEpochs,
@@ -69,6 +70,22 @@ export class ModelAttestor implements Attestor, AnchorHistory, PolicyFollower {
     if (found === undefined) return undefined
     if (isSameHeader(found.header, header)) return found.anchor
     throw new ConfigError('another_root_anchored', `batch ${header.seq}`)
+  }
+
+  async sight(
+    meter: Hex,
+    header: BatchHeader,
+    block: number,
+    signal: AbortSignal,
+  ): Promise<AnchorSight> {
+    const { anchors, number } = this.#look(signal)
+    if (number < block) throw new RetryableError('node_behind', `at block ${number}`)
+    const shown = anchors.find((one) => one.meter === meter && one.header.seq === header.seq)
+    if (shown === undefined) return 'absent'
+    if (shown.anchor.blockNumber !== block) {
+      throw new RetryableError('anchor_event_not_found', `batch ${header.seq}`)
+    }
+    return isSameHeader(shown.header, header) ? 'there' : 'other'
   }
 
   async anchoredHeaders(

@@ -107,6 +107,14 @@ export class ModelSettler implements Settler {
     return this.#look(signal).stream.roots.get(seq)
   }
 
+  async acceptedRoots(
+    seqs: readonly BatchSeq[],
+    signal: AbortSignal,
+  ): Promise<readonly (Hash | undefined)[]> {
+    const { roots } = this.#look(signal).stream
+    return seqs.map((seq) => roots.get(seq))
+  }
+
   acceptCall(proof: BatchProof): Call {
     return call(`accept ${proof.header.seq}`, { kind: 'accept', proof })
   }
