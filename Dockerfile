@@ -15,7 +15,9 @@ RUN npm run build
 FROM node:20-bookworm AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --omit=optional && npm cache clean --force
+# Empty where traces are wanted: --build-arg OMITTED=
+ARG OMITTED=--omit=optional
+RUN npm ci --omit=dev $OMITTED && npm cache clean --force
 
 FROM node:20-bookworm-slim
 ENV NODE_ENV=production \

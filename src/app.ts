@@ -48,6 +48,7 @@ import { runWorkers, type Worker } from './runtime/worker.js'
 import { createPrices, createSettler } from './settlers/index.js'
 import { createControlTotals, createReceiver, createSource, isRead } from './sources/index.js'
 import { lockStore, openStore, storageOf } from './store/index.js'
+import { startTraces } from './traces/index.js'
 import { version } from './version.js'
 
 /** A policy comes every few hours, signed over some minutes. */
@@ -154,6 +155,8 @@ export async function runApp(config: Config, log: Logger, shutdown: AbortSignal)
       budgets: budgetOrders(config, store),
     })
     resources.add(() => server.close())
+    // Behind the server: while the last of them are sent, probes are told that it ends.
+    resources.add(await startTraces(config.traces, version, log))
     log.info({ version, ...identity, url: server.url }, 'flowmeter is running')
 
     const idleMs = config.workerIntervalMs

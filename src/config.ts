@@ -18,7 +18,6 @@ import {
   CONFIG_FILE,
   type Environment,
   INSECURE_HTTP,
-  type Setting,
   SettingLayers,
   type Settings,
   sayIssue,
@@ -38,6 +37,7 @@ import {
   sourceConfig,
   sourcesConfig,
 } from './sources/index.js'
+import { type TracesConfig, tracesConfig, tracesSettings } from './traces/index.js'
 
 const text = z.string().trim()
 const seconds = 1_000
@@ -148,6 +148,7 @@ export type Config = z.infer<typeof coreConfig> &
     readonly sources: readonly SourceConfig[]
     readonly attestor: z.infer<typeof attestorConfig>
     readonly settler: z.infer<typeof settlerConfig>
+    readonly traces: TracesConfig
     /** Of the settings: relative paths are from there. */
     readonly folder: string
     /** The value of a variable that holds a secret. */
@@ -164,6 +165,7 @@ export const allSettings: Readonly<Record<string, Settings>> = {
   Flare: attestorSettings,
   Flow: settlerSettings,
   HTTP: httpSettings,
+  Traces: tracesSettings,
   'The daemon': coreSettings,
 }
 
@@ -176,6 +178,7 @@ export const allSchemas: Readonly<Record<string, Readonly<Record<string, z.ZodTy
   Flare: attestorConfig.shape,
   Flow: settlerConfig.shape,
   HTTP: httpConfig.shape,
+  Traces: tracesConfig.shape,
   'The daemon': coreConfig.shape,
 }
 
@@ -201,6 +204,7 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   const http = read(httpConfig, httpSettings)
   const attestor = read(attestorConfig, attestorSettings)
   const settler = read(settlerConfig, settlerSettings)
+  const traces = read(tracesConfig, tracesSettings)
   const file = readFileConfig(layers)
   const sources = file?.sources ?? defaultSources(layers)
   const targets = (file?.notify ?? []).flatMap(secretsOfTarget)
@@ -214,7 +218,10 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   )
   for (const variable of others) secretOf(variable)
   if (budgets !== undefined) checkBudgets(budgets, sources, layers)
-  checkNames(layers, [...named, ...others])
+  layers.checkNames(
+    [...Object.values(allSettings), ...Object.values(personSettings)],
+    [...named, ...others],
+  )
   layers.check()
   if (file === undefined) throw settingsError(problems)
   return {
@@ -224,6 +231,7 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
     sources,
     attestor,
     settler,
+    traces,
     folder,
     secretOf,
     warnings,
@@ -240,37 +248,6 @@ function checkBudgets(
   if (typeof place === 'string') layers.problems.push(`${CONFIG_FILE}, budgets.${place}`)
   const problem = adminKeyProblem(budgets, sources, (name) => layers.secret(name) ?? '')
   if (problem !== undefined) layers.problems.push(problem)
-}
-
-/**
- * A name in the file that is none of ours is a mistake, and so is a secret there; one in `.env` may
- * belong to another program.
- */
-function checkNames(layers: SettingLayers, named: readonly string[]): void {
-  const known = [...Object.values(allSettings), ...Object.values(personSettings)].flatMap(
-    (settings) => Object.values<Setting>(settings),
-  )
-  const secrets = new Set([
-    ...known.flatMap(({ env, secret, aliases = [] }) => (secret === true ? [env, ...aliases] : [])),
-    ...named,
-  ])
-  const names = new Set([
-    ...known.flatMap(({ env, aliases = [] }) => [env, ...aliases]),
-    ...[...secrets].flatMap((name) => [name, `${name}_FILE`]),
-  ])
-  for (const name of layers.namesOf(CONFIG_FILE)) {
-    if (!names.has(name)) layers.problems.push(`${CONFIG_FILE}, settings.${name}: is no setting`)
-    else if (secrets.has(name)) {
-      const fix = `put it into a file and its path into ${name}_FILE`
-      layers.problems.push(
-        `${CONFIG_FILE}, settings.${name}: a secret does not belong here, ${fix}`,
-      )
-    }
-  }
-  const OURS = /^(FLARE|FLOW|METER|LITELLM|POLL|SEAL|HOLD|SETTLE|FLOWMETER)_/
-  for (const name of layers.namesOf('.env')) {
-    if (OURS.test(name) && !names.has(name)) layers.warn(`.env: ${name} is no setting of Flowmeter`)
-  }
 }
 
 /** The mapping alone, and the store's path: all that `map` needs. Same errors as loadConfig. */

@@ -25,6 +25,8 @@ export type Settings = Readonly<Record<string, Setting>>
 
 export const CONFIG_FILE = 'flowmeter.config.json'
 export const INSECURE_HTTP = 'ALLOW_INSECURE_HTTP'
+/** Names in `.env` that are meant for us. */
+const OURS = /^(FLARE|FLOW|METER|LITELLM|POLL|SEAL|HOLD|SETTLE|FLOWMETER)_/
 /** The later ones are used where the earlier ones say nothing. */
 export type Origin = 'environment' | '.env' | typeof CONFIG_FILE
 
@@ -106,6 +108,37 @@ export class SettingLayers {
   checkFile(): void {
     for (const [path, value] of textsIn(this.file)) {
       this.#look({ value, from: `${CONFIG_FILE}, ${path}` }, false)
+    }
+  }
+
+  /**
+   * A name in the file that is none of ours is a mistake, and so is a secret there; one in `.env` may
+   * belong to another program.
+   *
+   * @param named variables that hold secrets, whatever their names
+   */
+  checkNames(settings: readonly Settings[], named: readonly string[]): void {
+    const known = settings.flatMap((group) => Object.values(group))
+    const secrets = new Set([
+      ...known.flatMap(({ env, secret, aliases = [] }) =>
+        secret === true ? [env, ...aliases] : [],
+      ),
+      ...named,
+    ])
+    const names = new Set([
+      ...known.flatMap(({ env, aliases = [] }) => [env, ...aliases]),
+      ...[...secrets].flatMap((name) => [name, `${name}_FILE`]),
+    ])
+    for (const name of this.namesOf(CONFIG_FILE)) {
+      const where = `${CONFIG_FILE}, settings.${name}`
+      if (!names.has(name)) this.problems.push(`${where}: is no setting`)
+      else if (secrets.has(name)) {
+        const fix = `put it into a file and its path into ${name}_FILE`
+        this.problems.push(`${where}: a secret does not belong here, ${fix}`)
+      }
+    }
+    for (const name of this.namesOf('.env')) {
+      if (OURS.test(name) && !names.has(name)) this.warn(`.env: ${name} is no setting of Flowmeter`)
     }
   }
 

@@ -13,6 +13,7 @@ import { ConfigError } from '../src/domain/errors.js'
 import { httpSettings } from '../src/http/config.js'
 import { redact } from '../src/runtime/redaction.js'
 import { publicDeskConfig, publicDeskSettings, settlerSettings } from '../src/settlers/index.js'
+import { tracesSettings } from '../src/traces/index.js'
 import { root, tempFolder } from './cli/run-cli.js'
 import { COMPLETE_ENV, envWithout, REQUIRED } from './cli/settings.js'
 
@@ -21,11 +22,13 @@ const ALL_SETTINGS: readonly { readonly env: string; readonly secret?: true }[] 
   ...Object.values(attestorSettings),
   ...Object.values(settlerSettings),
   ...Object.values(httpSettings),
+  ...Object.values(tracesSettings),
 ]
 
 /** Any text will do for these: a name, a path, a schedule, a key of somebody else's. */
 const FREE_TEXT = [
   ...['HOST', 'LOG_FILE', 'METER_SIGNER_FILE', 'FLARE_API_KEY', 'RECEIPT_SECRET'],
+  'OTEL_SERVICE_NAME',
   // Read by the scheduler: see test/cli/start.test.ts.
   'POLL_CRON',
 ]

@@ -16,6 +16,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   // What is asked of the store for people: pure arithmetic on what it adds up.
   reports: ['domain/', 'pricing/', 'ports/', 'pipeline/plan-of.js'],
   notifiers: ['domain/', 'ports/', 'runtime/', 'notifiers/post.js'],
+  // Who is told what was measured, after the fact.
+  traces: ['domain/', 'runtime/'],
   sources: ['domain/', 'ports/', 'runtime/'],
   // Where private keys are. Both chains' adapters sign.
   signers: ['domain/', 'ports/', 'runtime/', 'signers/curves.js'],
@@ -49,6 +51,11 @@ const PURE_ROOMS = ['domain', 'pricing', 'mapping']
 /** The rooms in which a package may be imported. What is not listed may be imported nowhere. */
 const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   '@aws-sdk/client-kms': ['signers/aws-kms/'],
+  '@opentelemetry/api': ['traces/'],
+  '@opentelemetry/exporter-trace-otlp-http': ['traces/'],
+  '@opentelemetry/exporter-trace-otlp-proto': ['traces/'],
+  '@opentelemetry/resources': ['traces/'],
+  '@opentelemetry/sdk-trace': ['traces/'],
   '@noble/curves': ['attestors/flare/', 'settlers/flow/', 'signers/'],
   '@noble/hashes': ['domain/', 'attestors/flare/', 'settlers/flow/', 'signers/'],
   '@onflow/fcl': ['settlers/flow/'],
@@ -68,7 +75,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   zod: [
     ...['config.ts', 'settings.ts', 'http/config.ts', 'mapping/', 'pricing/model-aliases.ts'],
     ...['operator/', 'cli/directory-file.ts', 'cli/receipts-file.ts'],
-    ...['sources/', 'attestors/', 'settlers/', 'payments/', 'notifiers/', 'gateways/'],
+    ...['sources/', 'attestors/', 'settlers/', 'payments/', 'notifiers/', 'gateways/', 'traces/'],
   ],
 }
 

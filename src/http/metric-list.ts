@@ -120,7 +120,7 @@ export const METRICS = {
   dependency_seconds: {
     question: 'health',
     type: 'histogram',
-    help: 'How long requests took, by dependency (source, attestor, settler, notify, signer), host and outcome',
+    help: 'How long requests took, by dependency (source, attestor, settler, notify, signer, traces), host and outcome',
     labels: ['dependency', 'host', 'outcome'],
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
   },

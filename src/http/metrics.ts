@@ -38,7 +38,7 @@ export function metricsOf(status: () => Promise<Status>): Metrics {
   const states = made.get('batch_stage_seconds') as Histogram
   const end = listenToMeasures({
     onExchange: ({ ms, ...labels }) => answers.observe(labels, ms / MS),
-    onStage: ({ state, ms }) => states.observe({ state }, ms / MS),
+    onStage: ({ state, sinceMs, untilMs }) => states.observe({ state }, (untilMs - sinceMs) / MS),
   })
   const set: SetGauge = (name, value, labels = {}) => (made.get(name) as Gauge).set(labels, value)
   return {

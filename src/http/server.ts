@@ -11,6 +11,7 @@ import { addEvents } from './events.js'
 import { addGuard } from './guard.js'
 import { setSecurityHeaders } from './headers.js'
 import { addKeys, type KeyRoutesParts } from './keys.js'
+import { addMeasures } from './measured.js'
 import type { Metrics } from './metrics.js'
 import { addPage } from './page.js'
 import { addPayments, type PaymentsParts } from './payments.js'
@@ -102,6 +103,7 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   })
   server.server.maxConnections = CONNECTIONS_MAX
   addGuard(server, parts)
+  addMeasures(server)
   server.get('/health', { config: { access: 'open' } }, async () => ({ status: 'ok' }))
   server.get('/ready', READ, async (_request, reply) => {
     const report = readiness.report()

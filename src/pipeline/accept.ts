@@ -6,6 +6,7 @@ import type { Meters } from '../ports/meters.js'
 import type { Settler } from '../ports/settler.js'
 import type { Batches, Outbox, StoredBatch } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
+import { aboutBatch } from './about.js'
 import { deliver } from './deliver.js'
 import { guard } from './guard.js'
 import { checkActive } from './meter-era.js'
@@ -24,6 +25,7 @@ export async function acceptNext(parts: AcceptParts, signal: AbortSignal): Promi
   const { batches } = parts
   const batch = await batches.oldestIn('attested')
   if (batch === undefined) return followPolicies(parts, signal)
+  aboutBatch(batch)
   const { id, life } = batch
   const event = await guard<BatchEvent | undefined>(
     () => accept(batch, parts, signal),

@@ -5,6 +5,7 @@ import type { Attestor } from '../ports/attestor.js'
 import type { MeterKey } from '../ports/meter-key.js'
 import type { Batches, Outbox, StoredBatch } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
+import { aboutBatch } from './about.js'
 import { deliver } from './deliver.js'
 
 export interface AnchorParts {
@@ -19,6 +20,7 @@ export async function anchorNext(parts: AnchorParts, signal: AbortSignal): Promi
   const { batches, outbox, attestor, meterKey } = parts
   const batch = await batches.oldestIn('sealed')
   if (batch === undefined) return 'idle'
+  aboutBatch(batch)
   const { header, life } = batch
   const signature = await signed(batch, parts)
 

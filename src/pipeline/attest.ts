@@ -11,6 +11,7 @@ import { purpose } from '../domain/ids.js'
 import type { Attestor } from '../ports/attestor.js'
 import type { Batches, Outbox, StoredBatch } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
+import { aboutBatch } from './about.js'
 import { deliver } from './deliver.js'
 import { guard } from './guard.js'
 
@@ -31,6 +32,7 @@ export async function attestNext(parts: AttestParts, signal: AbortSignal): Promi
   const { batches } = parts
   const batch = await batches.oldestIn('anchored', 'requested', 'finalised')
   if (batch === undefined) return 'idle'
+  aboutBatch(batch)
   const { id, life } = batch
   assert('anchor' in life, `a batch that is ${life.state} has no anchor`)
   const event = await guard<BatchEvent | undefined>(

@@ -2,6 +2,7 @@ import { RetryableError } from '../domain/errors.js'
 import type { Clock } from '../ports/clock.js'
 import type { Records, SourceState } from '../ports/stores.js'
 import type { TimeRange, UsageSource } from '../ports/usage-source.js'
+import { tellSubject } from '../runtime/measures.js'
 import type { StepOutcome } from '../runtime/worker.js'
 
 export interface CollectParts {
@@ -152,6 +153,7 @@ async function readSlice(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (walk.nextMs >= walk.untilMs) return true
+  tellSubject({ source: source.name })
   const { nextMs: fromMs, untilMs } = walk
   const slice = await source.fetchSlice({ fromMs, untilMs }, signal)
   walk.added += await records.saveSlice(source.name, slice, clock.now())

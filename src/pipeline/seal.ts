@@ -3,11 +3,12 @@ import { type Hash, keccak, utf8, ZERO_HASH } from '../domain/bytes.js'
 import { canonicalJson } from '../domain/canonical-json.js'
 import { chunkHash, chunksOf, entryBytes } from '../domain/entry.js'
 import { RetryableError } from '../domain/errors.js'
-import { batchId, batchSeq } from '../domain/ids.js'
+import { batchId, batchName, batchSeq } from '../domain/ids.js'
 import { merkleRoot } from '../domain/merkle.js'
 import type { Clock } from '../ports/clock.js'
 import type { MovedRecord } from '../ports/corrections.js'
 import type { AttributedRecord, Store, StoredBatch, Stores } from '../ports/stores.js'
+import { tellSubject } from '../runtime/measures.js'
 import type { StepOutcome } from '../runtime/worker.js'
 import { whyAdoptionWaits } from './adopt.js'
 import { type AttributeSettings, mappingVersion } from './attribute.js'
@@ -138,6 +139,8 @@ async function seal(stores: Stores, parts: SealParts): Promise<StepOutcome> {
     leaf: leaves[position] ?? ZERO_HASH,
   }))
   await stores.batches.add(header, manifestJson, rows)
+  const { root, sealedAt } = header
+  tellSubject({ batch: { name: batchName(id), root, sealedAtMs: sealedAt * 1000 } })
   for (const [currency, charge] of draft.charges) {
     await stores.stops.saveCharge(id, currency, charge)
   }

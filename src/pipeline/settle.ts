@@ -13,6 +13,7 @@ import type { Settler } from '../ports/settler.js'
 import type { SavedTx, Store, StoredBatch, StoredEntry } from '../ports/stores.js'
 import { inParallel } from '../runtime/in-parallel.js'
 import type { StepOutcome } from '../runtime/worker.js'
+import { aboutBatch } from './about.js'
 import { bring, freeLane, type Load, loadsOf, sendCall } from './deliver.js'
 import { guard } from './guard.js'
 import { readResultsTo } from './results.js'
@@ -44,6 +45,7 @@ export async function settleNext(parts: SettleParts, signal: AbortSignal): Promi
   const { batches } = parts.store
   const batch = await batches.oldestIn('accepted')
   if (batch === undefined) return 'idle'
+  aboutBatch(batch)
   const { id, life } = batch
   const event = await guard<BatchEvent | undefined>(
     () => settle(batch, parts, signal),

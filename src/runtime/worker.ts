@@ -3,6 +3,7 @@ import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promis
 import { RetryableError } from '../domain/errors.js'
 import type { Bell } from './bell.js'
 import type { Logger } from './log.js'
+import { beginWork, endWork, within } from './measures.js'
 
 export type StepOutcome = 'advanced' | 'idle'
 
@@ -60,7 +61,7 @@ export async function runWorker(
   while (!signal.aborted) {
     await breathe() // Steps that never wait must not starve the HTTP server.
     try {
-      const outcome = await worker.step(signal)
+      const outcome = await runStep(worker, signal)
       if (failures > 0) log.info({ worker: worker.name, failures }, 'step works again')
       failures = 0
       lastCode = ''
@@ -81,5 +82,24 @@ export async function runWorker(
       lastCode = error.code
       await sleep(delayMs, undefined, { signal }).catch(() => {}) // A ring does not shorten this.
     }
+  }
+}
+
+/** One step, measured. Whoever is told to stop says nothing of what it was at. */
+export async function runStep(
+  worker: Pick<Worker, 'name' | 'step'>,
+  signal: AbortSignal,
+): Promise<StepOutcome> {
+  const work = beginWork('step', worker.name)
+  const startedAtMs = performance.now()
+  const ms = () => performance.now() - startedAtMs
+  try {
+    const outcome = await within(work, () => worker.step(signal))
+    endWork(work, { ms: ms(), outcome, isFailed: false })
+    return outcome
+  } catch (error) {
+    const outcome = error instanceof RetryableError ? error.code : 'bug'
+    if (!signal.aborted) endWork(work, { ms: ms(), outcome, isFailed: true })
+    throw error
   }
 }

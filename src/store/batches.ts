@@ -1,8 +1,16 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
-import type { BatchHeader, BatchState } from '../domain/batch.js'
+import { type BatchHeader, type BatchState, isOver } from '../domain/batch.js'
 import { type Hex, hash, isHex } from '../domain/bytes.js'
 import { assert } from '../domain/errors.js'
-import { type BatchId, batchId, batchSeq, eraOf, seqOf, storedBatchId } from '../domain/ids.js'
+import {
+  type BatchId,
+  batchId,
+  batchName,
+  batchSeq,
+  eraOf,
+  seqOf,
+  storedBatchId,
+} from '../domain/ids.js'
 import type { Clock } from '../ports/clock.js'
 import type { EntryResult } from '../ports/settler.js'
 import type { Batches, NewEntry, StoredBatch, StoredEntry } from '../ports/stores.js'
@@ -109,14 +117,27 @@ export function sqlBatches(db: Kysely<Tables>, clock: Clock): Batches {
       const changed_at_ms = BigInt(clock.now())
       const before = await db
         .selectFrom('batches')
-        .select(['state', 'changed_at_ms'])
+        .select(['state', 'changed_at_ms', 'root', 'sealed_at'])
         .where('seq', '=', id)
         .executeTakeFirst()
       await update(id)
         .set({ state: life.state, life: encode(life), changed_at_ms })
         .execute()
       if (before === undefined || before.state === life.state) return
-      tellStage({ state: before.state, ms: Number(changed_at_ms - before.changed_at_ms) })
+      tellStage({
+        batch: {
+          name: batchName(id),
+          root: before.root,
+          sealedAtMs: Number(before.sealed_at) * 1000,
+        },
+        state: before.state,
+        sinceMs: Number(before.changed_at_ms),
+        untilMs: Number(changed_at_ms),
+        next: life.state,
+        isLast: isOver(life),
+        ...('anchor' in life ? { txId: life.anchor.txHash } : {}),
+        ...('round' in life ? { round: life.round } : {}),
+      })
     },
 
     async saveProof(id, proof) {

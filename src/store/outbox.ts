@@ -3,6 +3,7 @@ import type { Purpose } from '../domain/ids.js'
 import type { Clock } from '../ports/clock.js'
 import type { Fate, SignedTx, TxId } from '../ports/lane.js'
 import type { Outbox, SavedTx } from '../ports/stores.js'
+import { tellSubmission } from '../runtime/measures.js'
 import { kept } from './kept.js'
 import type { OutboxTable, Tables } from './tables.js'
 
@@ -31,7 +32,9 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
         })
         .onConflict((conflict) => conflict.doNothing())
         .executeTakeFirstOrThrow()
-      return (numInsertedOrUpdatedRows ?? 0n) > 0n || reopen(db, purpose, lane, tx)
+      const isOpen = (numInsertedOrUpdatedRows ?? 0n) > 0n || (await reopen(db, purpose, lane, tx))
+      if (isOpen) tellSubmission({ purpose, lane, txId: tx.id, fate: 'open' })
+      return isOpen
     },
 
     async close(tx, fate, landedId) {
@@ -41,6 +44,7 @@ export function sqlOutbox(db: Kysely<Tables>, clock: Clock): Outbox {
         .where('tx_id', '=', tx.id)
         .where('fate', '=', 'open')
         .execute()
+      tellSubmission({ purpose: tx.purpose, lane: tx.lane, txId: landedId ?? tx.id, fate })
     },
 
     async addVariant({ id }, { role, tx }) {

@@ -44,7 +44,7 @@ describe('Dockerfile', () => {
   })
 
   test('has known instructions alone, and begins with FROM', () => {
-    const known = 'FROM ENV WORKDIR COPY RUN USER VOLUME EXPOSE HEALTHCHECK CMD'.split(' ')
+    const known = 'FROM ARG ENV WORKDIR COPY RUN USER VOLUME EXPOSE HEALTHCHECK CMD'.split(' ')
     expect(instructions.filter(({ name }) => !known.includes(name))).toEqual([])
     expect(instructions[0]?.name).toBe('FROM')
   })

@@ -40,8 +40,14 @@ let url: string
 /** Those that have to be keys of a curve; all others take any text that is long enough. */
 const isKey = (name: string) => /_KEY$/.test(name) && !/API_KEY$/.test(name)
 
-function plant(name: string, value: string, isInFile: boolean): void {
-  canaries.set(name, value.replace(/^0x/, ''))
+/** What stands around a secret in its setting. */
+const AROUND: Readonly<Record<string, (secret: string) => string>> = {
+  OTEL_EXPORTER_OTLP_HEADERS: (secret) => `x-token=${secret}`,
+}
+
+function plant(name: string, secret: string, isInFile: boolean): void {
+  canaries.set(name, secret.replace(/^0x/, ''))
+  const value = AROUND[name]?.(secret) ?? secret
   if (!isInFile) {
     env[name] = value
     return
@@ -119,6 +125,7 @@ beforeAll(async () => {
     ...{ FLARE_REQUEST_TIMEOUT_MS: '2000', FLOW_REQUEST_TIMEOUT_MS: '2000' },
     FLOW_NETWORK: 'emulator',
     FLOW_ACCESS_NODE: `http://${user('flow')}${host}/flow/${canary('url path of flow')}`,
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://${user('traces')}${host}/otlp`,
     ...{
       FLOW_ACCOUNT_ADDRESS: `0x${'01'.repeat(8)}`,
       FLOW_CONTRACTS_ADDRESS: `0x${'02'.repeat(8)}`,
@@ -215,6 +222,7 @@ describe('a running daemon whose every question is refused', () => {
     const sent = [
       ...['LITELLM_API_KEY', 'EAST_KEY', 'SUMS_KEY', 'GATEWAY_ADMIN_KEY', 'password of flow'],
       ...['url path of litellm', 'url path of flare', 'url query of flare', 'url path of flow'],
+      ...['OTEL_EXPORTER_OTLP_HEADERS', 'password of traces'],
     ]
     await until(async () => {
       const said = echo.heard.join()
@@ -222,6 +230,9 @@ describe('a running daemon whose every question is refused', () => {
       if (missing.length > 0) throw new Error(`not sent yet: ${missing.join()}`)
       return true
     })
+    // Nobody is to learn anything from a trace.
+    const traces = echo.bodies.filter(({ path }) => path.startsWith('/otlp/'))
+    for (const { body } of traces) expect(foundIn(body)).toEqual([])
     // Every worker has met what it cannot get over.
     await until(async () => {
       const answer = await fetch(`${url}/ready`, { headers: admin() })
