@@ -6,6 +6,7 @@ export const FAULT_SUITES = [
   'test/e2e/flare-outages.test.ts',
   'test/e2e/engines.test.ts',
   'test/e2e/recovery.test.ts',
+  'test/e2e/rotation.test.ts',
 ]
 
 /** A test that runs for so long hangs. A slow machine, or one that is shared, makes none fail. */

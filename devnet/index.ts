@@ -33,6 +33,8 @@ export interface DevnetOptions {
   readonly olderRelayEpochs?: number
   /** A day unless told. */
   readonly checkpointDelaySeconds?: number
+  /** Until Flow takes the batches of a meter that follows another; a day unless told. */
+  readonly meterDelaySeconds?: number
   /** Calls that LiteLLM has already served; 300 unless told. */
   readonly calls?: number
   /** Two proxies before each chain, which the daemon is told to ask; they misbehave by this plan. */
@@ -102,7 +104,7 @@ async function assemble(
   releases.push(() => emulator.stop())
   progress('Flare: starting anvil, the contracts and the data providers')
   const roundSeconds = options.roundSeconds ?? ROUND_SECONDS
-  const { olderRelayEpochs, checkpointDelaySeconds } = options
+  const { olderRelayEpochs, checkpointDelaySeconds, meterDelaySeconds } = options
   const flareDir = join(dir, 'flare')
   const flare = await startFlare({
     ...{ dir: flareDir, roundSeconds },
@@ -120,6 +122,7 @@ async function assemble(
     boundMessageFromRound: flare.boundFrom?.round ?? null,
     boundPolicyFromEpoch: flare.boundFrom?.policyEpoch ?? null,
     ...(checkpointDelaySeconds !== undefined && { checkpointDelaySeconds }),
+    ...(meterDelaySeconds !== undefined && { meterDelaySeconds }),
     anchor: flare.anchorAddress,
     sourceId: 'testFLR',
   })

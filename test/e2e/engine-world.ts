@@ -5,11 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type FaultProxy, type Proxied, startFaultProxy } from '../../devnet/fault-proxy.js'
 import { FlowClient } from '../../devnet/flow/client.js'
 import { startEmulator } from '../../devnet/flow/emulator.js'
-import { type Devnet, startDevnet } from '../../devnet/index.js'
+import { type Devnet, type DevnetOptions, startDevnet } from '../../devnet/index.js'
 import { callAgain } from '../../devnet/more-calls.js'
 import { reckon } from '../../devnet/reckoning.js'
 import { DEVNET_USERS } from '../../devnet/users.js'
 import type { Status } from '../../src/pipeline/status.js'
+import { type Ran, runCli } from '../cli/run-cli.js'
 import { DaemonProcess } from '../support/daemon-process.js'
 import { PATIENCE_MS } from '../support/patience.js'
 
@@ -21,6 +22,8 @@ export const QUICK = {
   SEAL_INTERVAL: '1000',
   WORKER_INTERVAL: '100',
 }
+/** What is void, or was adopted, is stated by a later batch. */
+const ENDS: readonly string[] = ['settled', 'superseded']
 
 /** What the test does to a request: nothing, or hold it until `release`. */
 export interface Hold {
@@ -46,9 +49,13 @@ export class EngineWorld {
     this.daemon = parts.daemon
   }
 
-  static async start(): Promise<EngineWorld> {
+  /** @param options of the network */
+  static async start(options: Partial<DevnetOptions> = {}): Promise<EngineWorld> {
     const dir = mkdtempSync(join(tmpdir(), 'flowmeter-engines-'))
-    const started = await startDevnet({ dir, progress: () => {}, calls: 60, roundSeconds: 2 })
+    const started = await startDevnet({
+      ...{ dir, progress: () => {}, calls: 60, roundSeconds: 2 },
+      ...options,
+    })
     const flare = await startFaultProxy(started.flare.rpcUrl)
     const flow = await startFaultProxy(started.flow.emulator.restUrl)
     const env = {
@@ -84,6 +91,12 @@ export class EngineWorld {
     this.daemon = await DaemonProcess.start({ ...this.network.env, ...more }, this.dir)
   }
 
+  /** A command of the built program beside the daemon. @param more settings of the command alone */
+  run(args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Ran> {
+    const env = { ...this.network.env, ...more, HOST: '127.0.0.1', PORT: '0' }
+    return runCli(args, { cwd: this.dir, env })
+  }
+
   /** Polls the status until it holds. */
   async until(
     what: string,
@@ -115,7 +128,7 @@ export class EngineWorld {
   async differences(): Promise<Readonly<Record<string, unknown>>> {
     const { billableRows } = await reckon(this.network)
     const status = await this.until('all to be settled', ({ records, batches, ...seen }) => {
-      const isDone = batches.length > 0 && batches.every(({ state }) => state === 'settled')
+      const isDone = batches.length > 0 && batches.every(({ state }) => ENDS.includes(state))
       const { conservation, lastSettled } = seen
       const isChecked = conservation !== undefined && conservation.at >= (lastSettled?.at ?? '')
       const isZero = Object.values(conservation?.checks ?? {}).every((value) => value === '0')
