@@ -21,7 +21,7 @@ export function changed<Thing extends object>(thing: Thing, changes: Partial<Thi
   })
 }
 
-/** A bug in what one worker, or every worker, has of the store. */
+/** A bug in what one worker or command, or each of them, has of the store. */
 function inStore(change: (store: Store) => Store, worker?: string): Bug {
   return {
     wiring: () => ({
@@ -51,6 +51,11 @@ function inSlices(change: (stores: Stores) => Partial<Stores>, worker: string): 
       }),
     worker,
   )
+}
+
+/** One that only a store that was lost and restored can show. */
+function afterRestore(bug: Bug): Bug {
+  return { ...bug, mayShow: ({ restore }) => restore !== undefined }
 }
 
 /** Mistakes that could be made, each planted alone: `--bug NAME`. None of them is in `src`. */
@@ -164,6 +169,28 @@ export const BUGS = {
     const released = async () => ({ atMs: 0, upTo: 1n << 120n })
     return { stops: changed(stops, { released }) }
   }, 'seal'),
+
+  /** Adoption takes the sources for read, so that what only the lost store had stays unread. */
+  'lost-rows-not-read': afterRestore(
+    inSlices(({ books, records }) => {
+      const saveAdoption: typeof books.saveAdoption = async (adoption) => {
+        for (const { name, readUntilMs } of await records.sources()) {
+          const untilMs = adoption?.atMs ?? readUntilMs
+          const slice = { records: [], rejects: [], range: { fromMs: readUntilMs, untilMs } }
+          await records.saveSlice(name, slice, untilMs)
+        }
+        return books.saveAdoption(adoption)
+      }
+      return { books: changed(books, { saveAdoption }) }
+    }, 'adopt'),
+  ),
+
+  /** After an adoption, what was read so far is sealed, though Flow has applied more. */
+  'adoption-not-waited': afterRestore(
+    inSlices(({ books }) => {
+      return { books: changed(books, { adoption: async () => undefined }) }
+    }, 'seal'),
+  ),
 
   'limit-ignored': { world: (world) => chargeAnyway(world, 'limit') },
   'closed-vault-charged': { world: (world) => chargeAnyway(world, 'closing') },

@@ -1,4 +1,5 @@
 import { sqlStore } from '../../../src/store/store.js'
+import type { Wiring } from './daemon.js'
 import { Process } from './process.js'
 import type { World } from './world.js'
 
@@ -13,15 +14,17 @@ export type CommandParts = Pick<World, 'store'> & ReturnType<World['ports']>
  */
 export async function runCommand(
   world: World,
+  wiring: Wiring,
   name: string,
   work: (parts: CommandParts, signal: AbortSignal) => Promise<unknown>,
 ): Promise<unknown> {
   const { db, clock, random } = world
   const isKilled = !world.isCalm && random.next() < 0.5
   const process = new Process(random, isKilled ? random.whole(0, POINTS_MAX) : undefined)
-  const ports = world.ports()
+  const ports = wiring.ports(world.ports())
+  const store = process.watch(sqlStore(db.withPlugin(process), clock), name, true)
   const parts = {
-    store: process.watch(sqlStore(db.withPlugin(process), clock), name, true),
+    store: wiring.store(store, name),
     attestor: process.watch(ports.attestor, name),
     settler: process.watch(ports.settler, name),
     meterKey: process.watch(ports.meterKey, name),

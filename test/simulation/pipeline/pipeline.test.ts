@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { BUGS, type BugName } from './bugs.js'
-import { isBad, runSeed } from './run.js'
+import { type Bug, isBad, runSeed } from './run.js'
+import { scheduleOf } from './schedule.js'
 
 // Goal: whatever happens, every row is charged once. Method: play whole schedules, made of a seed,
 // of everything that is known to go wrong, with our process dying anywhere; then compare with the
@@ -41,6 +42,8 @@ const FOUND_BY: Readonly<Record<BugName, number>> = {
   'old-meter-accepted': 19,
   'twins-forgotten': 2,
   'released-for-ever': 8,
+  'lost-rows-not-read': 32,
+  'adoption-not-waited': 32,
   'limit-ignored': 10,
   'closed-vault-charged': 2,
   'held-taken-for-applied': 10,
@@ -50,8 +53,10 @@ const SEEDS_MAX = 1_000
 
 test.each(Object.entries(FOUND_BY))('%s is found, by seed %i or another', async (name, first) => {
   const seeds = [first, ...Array.from({ length: SEEDS_MAX }, (_, i) => i + 1)]
+  const bug: Bug = BUGS[name as BugName]
   for (const seed of seeds) {
-    if (isBad(await runSeed(seed, silent, BUGS[name as BugName]))) return
+    if (bug.mayShow?.(scheduleOf(seed)) === false) continue
+    if (isBad(await runSeed(seed, silent, bug))) return
   }
   expect.fail(`no seed up to ${SEEDS_MAX} finds it`)
 })

@@ -1,6 +1,7 @@
 import { RetryableError } from '../../../src/domain/errors.js'
 import { adopt } from '../../../src/pipeline/adopt.js'
 import { runCommand } from './command.js'
+import type { Wiring } from './daemon.js'
 import { restoreBackup, takeBackup } from './database.js'
 import { statements } from './invariants.js'
 import { Crash } from './process.js'
@@ -38,10 +39,10 @@ export async function restore(world: World): Promise<void> {
  * `flowmeter adopt`, which an operator runs where the daemon stops since others know more. What was
  * signed is forgotten once nothing of ours waits to be mined. Returns how it failed.
  */
-export async function adoptNow(world: World): Promise<unknown> {
+export async function adoptNow(world: World, wiring: Wiring): Promise<unknown> {
   const { clock, evm, rotation } = world
   const isSignedForgotten = evm.pool.every(({ body }) => body.kind !== 'anchor')
-  const error = await runCommand(world, 'adopt', (parts, signal) =>
+  const error = await runCommand(world, wiring, 'adopt', (parts, signal) =>
     adopt({ ...parts, clock, isSignedForgotten }, ORDERED, signal),
   )
   const isExpected =

@@ -1,6 +1,7 @@
 import { ConfigError, RetryableError, TerminalError } from '../../../src/domain/errors.js'
 import { rotateMeter } from '../../../src/pipeline/rotate-meter.js'
 import { runCommand } from './command.js'
+import type { Wiring } from './daemon.js'
 import { ModelMeterKey } from './models/meter.js'
 import { Crash } from './process.js'
 import type { World } from './world.js'
@@ -25,11 +26,11 @@ export function setNextMeter(world: World): boolean {
  * `flowmeter rotate-meter`, which may be killed at any point of it. Returns how it failed. The key is in
  * the settings from then on, whether the command got through or not.
  */
-export async function rotateNow(world: World): Promise<unknown> {
+export async function rotateNow(world: World, wiring: Wiring): Promise<unknown> {
   const { rotation } = world
   if (rotation.next === undefined) return undefined
   world.meterKey = rotation.next
-  const error = await runCommand(world, 'rotate-meter', (parts, signal) =>
+  const error = await runCommand(world, wiring, 'rotate-meter', (parts, signal) =>
     rotateMeter(parts, ORDERED, signal),
   )
   if (error === undefined || isCode(error, 'same_meter')) {

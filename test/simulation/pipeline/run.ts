@@ -10,7 +10,7 @@ import { approveHeld } from './owners.js'
 import { Process } from './process.js'
 import { adoptNow, backUp, restore } from './restore.js'
 import { rotateNow } from './rotation.js'
-import { scheduleOf } from './schedule.js'
+import { type Schedule, scheduleOf } from './schedule.js'
 import { makeTrouble } from './trouble.js'
 import { openVault, type Trace, World } from './world.js'
 
@@ -35,6 +35,8 @@ const AFTER_MINUTES = 15
 export interface Bug {
   readonly wiring?: (world: World) => Wiring
   readonly world?: (world: World) => void
+  /** Without it, any schedule may show the bug. */
+  readonly mayShow?: (schedule: Schedule) => boolean
 }
 
 export async function runSeed(seed: number, trace: Trace, bug: Bug = {}): Promise<Outcome> {
@@ -165,14 +167,14 @@ class Run {
     const isAgain = isStopped && world.isRestored
     if (!world.isCalm) world.pass(world.random.pick([1_000, 30_000, 30_000, 600_000]))
     else if (isAgain) world.pass(15_000)
-    const failure = await rotateNow(world)
+    const failure = await rotateNow(world, this.#wiring)
     if (failure !== undefined) this.#note('bugs', `rotate-meter: ${String(failure)}`)
     if (isAgain) await this.#adopt()
     this.#daemon = this.#boot()
   }
 
   async #adopt(): Promise<void> {
-    const failure = await adoptNow(this.#world)
+    const failure = await adoptNow(this.#world, this.#wiring)
     if (failure !== undefined) this.#note('bugs', `adopt: ${String(failure)}`)
     this.#sealedOnce.beginAnew()
   }
