@@ -24,6 +24,7 @@ export const QUICK = {
 }
 /** What is void, or was adopted, is stated by a later batch. */
 const ENDS: readonly string[] = ['settled', 'superseded']
+const COMMAND_REQUEST_MS_MAX = '30000'
 
 /** What the test does to a request: nothing, or hold it until `release`. */
 export interface Hold {
@@ -93,7 +94,17 @@ export class EngineWorld {
 
   /** A command of the built program beside the daemon. @param more settings of the command alone */
   run(args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Ran> {
-    const env = { ...this.network.env, ...more, HOST: '127.0.0.1', PORT: '0' }
+    const { env: daemons, flare, flow } = this.network
+    const env = {
+      ...daemons,
+      ...more,
+      ...{ HOST: '127.0.0.1', PORT: '0' },
+      // It asks the nodes themselves, and once: the daemon, which tries again, has short limits.
+      FLARE_ENDPOINT: flare.rpcUrl,
+      FLOW_ACCESS_NODE: flow.emulator.restUrl,
+      FLARE_REQUEST_TIMEOUT_MS: COMMAND_REQUEST_MS_MAX,
+      FLOW_REQUEST_TIMEOUT_MS: COMMAND_REQUEST_MS_MAX,
+    }
     return runCli(args, { cwd: this.dir, env })
   }
 

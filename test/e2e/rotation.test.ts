@@ -16,7 +16,6 @@ import { EngineWorld } from './engine-world.js'
  */
 
 const METER_DELAY_S = 3_600
-const CASE = { timeout: 600_000 }
 const { signal } = new AbortController()
 const ANCHOR = new Interface([
   `function anchor((uint64 seq, bytes32 root, bytes32 prevRoot, uint64 sealedAt, bytes32 target,
@@ -50,8 +49,8 @@ beforeAll(async () => {
   const { METER_KEY = '', METER_SIGNER_FILE = '' } = world.network.env
   meter = { address: new Wallet(METER_KEY).address, env: { METER_KEY, METER_SIGNER_FILE } }
   expect(await world.differences()).toEqual({})
-}, 240_000)
-afterAll(() => world?.stop(), 60_000)
+})
+afterAll(() => world?.stop())
 
 function newMeter(): Meter {
   const { address, privateKey } = Wallet.createRandom()
@@ -63,7 +62,6 @@ function newMeter(): Meter {
 function setMeter(address: string) {
   const { account } = world.network.flow.provider
   return world.run(['provider', 'set-meter', address], {
-    FLOW_ACCESS_NODE: world.network.flow.emulator.restUrl,
     FLOW_PROVIDER_ADDRESS: account.address,
     FLOW_PROVIDER_PRIVATE_KEY: Buffer.from(account.privateKey).toString('hex'),
   })
@@ -126,9 +124,10 @@ const passDelay = () => world.network.flow.client.moveClock(METER_DELAY_S * 1_00
 async function expectRight(): Promise<void> {
   expect(await world.differences()).toEqual({})
   const audited = await world.run(['audit', '--json'], meter.env)
+  expect([audited.code, audited.stderr]).toEqual([0, expect.any(String)])
   const { ok, checks } = JSON.parse(audited.stdout) as { ok: boolean; checks: object }
   const found = Object.entries(checks).filter(([, difference]) => difference !== '0')
-  expect([audited.code, ok, found]).toEqual([0, true, []])
+  expect([ok, found]).toEqual([true, []])
   expect((await world.run(['log', '--verify'])).code).toBe(0)
 }
 
@@ -170,7 +169,7 @@ async function anchorAs({ address, env }: Meter): Promise<bigint> {
 // Goal: the usage of a batch whose meter is revoked while it is on its way is charged once, by the next
 // meter, and the old key is good for nothing. Method: the batch is proven, and what brings it to Flow
 // is held back until the provider has named another meter; then whoever likes brings it.
-test('a proven batch, while its meter is revoked', CASE, async () => {
+test('a proven batch, while its meter is revoked', async () => {
   const [old, before] = [meter, await charges()]
   const held = world.hold(world.flow, calls('acceptBatch'))
   world.use()
@@ -210,7 +209,7 @@ test('a proven batch, while its meter is revoked', CASE, async () => {
 // Goal: a store that knows neither what its meter did last, nor that another one follows, charges nothing
 // twice and loses nothing. Method: copied; then a batch that is settled, one that is on its way while
 // the meter is revoked, two of the next meter; then the copy takes the store's place.
-test('a backup from before a rotation, restored after it', CASE, async () => {
+test('a backup from before a rotation, restored after it', async () => {
   const old = meter
   const copy = join(world.dir, 'backup.sqlite')
   expect(await world.run(['backup', copy])).toMatchObject({ code: 0 })
