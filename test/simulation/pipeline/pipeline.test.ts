@@ -38,15 +38,15 @@ const FOUND_BY: Readonly<Record<BugName, number>> = {
   'changed-models-only': 1,
   'seal-not-atomic': 25,
   'plan-of-wrong-period': 6,
-  'correction-replayed': 54,
+  'correction-replayed': 14,
   'old-meter-accepted': 48,
   'twins-forgotten': 2,
-  'released-for-ever': 8,
+  'released-for-ever': 7,
   'lost-rows-not-read': 32,
   'adoption-not-waited': 32,
   'limit-ignored': 7,
-  'closed-vault-charged': 2,
-  'held-taken-for-applied': 10,
+  'closed-vault-charged': 81,
+  'held-taken-for-applied': 7,
 }
 
 const SEEDS_MAX = 1_000
