@@ -39,44 +39,57 @@ export function createProgram(parts: CliParts): Command {
     .description('Turns LiteLLM usage into proven, priced, settled charges on Flow')
     .version(parts.version)
     .showHelpAfterError('(flowmeter --help lists the commands)')
-  const commands = [
-    startCommand(parts),
-    demoCommand(parts),
-    mapCommand(parts),
-    directoryCommand(parts),
-    unmappedCommand(parts),
-    decisionsCommand(parts),
-    quarantineCommand(parts),
-    correctCommand(parts),
-    creditsCommand(parts),
-    backfillCommand(parts),
-    auditCommand(parts),
-    receiptsCommand({ print: parts.print, receipts: parts.receipts, ...parts.desks }),
-    parkedCommand(parts),
-    heldCommand(parts),
-    logCommand(parts),
-    tokensCommand(parts),
-    keysCommand(parts),
-    budgetsCommand(parts),
-    quotasCommand(parts),
-    backupCommand(parts),
-    adoptCommand(parts),
-    rotateMeterCommand(parts),
-    statusCommand(parts),
-    reportCommand(parts),
-    noticesCommand(parts),
-    doctorCommand(parts),
-    configCommand(parts),
-    initCommand(parts),
-    plansCommand({ print: parts.print, ...parts.desks }),
-    pricesCommand({ print: parts.print, ...parts.desks }),
-    vaultsCommand({ print: parts.print, ...parts.desks }),
-    providerCommand({ print: parts.print, ...parts.desks }),
-    deployCommand({ print: parts.print, ...parts.desks }),
-    flowCommand({ print: parts.print, ...parts.desks }),
-    checkpointCommand({ print: parts.print, ...parts.desks }),
-  ]
-  for (const command of commands) program.addCommand(command)
+  const { print } = parts
+  const desk = { print, ...parts.desks }
+  const groups: Readonly<Record<string, readonly Command[]>> = {
+    'Set up:': [
+      initCommand(parts),
+      deployCommand(desk),
+      doctorCommand(parts),
+      configCommand(parts),
+      checkpointCommand(desk),
+    ],
+    'Run:': [startCommand(parts), statusCommand(parts), demoCommand(parts)],
+    'Payers and usage:': [
+      mapCommand(parts),
+      directoryCommand(parts),
+      unmappedCommand(parts),
+      decisionsCommand(parts),
+      quarantineCommand(parts),
+      backfillCommand(parts),
+    ],
+    'Prices and vaults:': [
+      plansCommand(desk),
+      pricesCommand(desk),
+      vaultsCommand(desk),
+      providerCommand(desk),
+      flowCommand(desk),
+    ],
+    'Keys, limits and credits:': [
+      keysCommand(parts),
+      budgetsCommand(parts),
+      quotasCommand(parts),
+      creditsCommand(parts),
+    ],
+    'What waits for somebody:': [parkedCommand(parts), heldCommand(parts), correctCommand(parts)],
+    'See and tell:': [
+      reportCommand(parts),
+      noticesCommand(parts),
+      tokensCommand(parts),
+      logCommand(parts),
+    ],
+    'Prove and recover:': [
+      auditCommand(parts),
+      receiptsCommand({ ...desk, receipts: parts.receipts }),
+      backupCommand(parts),
+      adoptCommand(parts),
+      rotateMeterCommand(parts),
+    ],
+  }
+  for (const [heading, commands] of Object.entries(groups)) {
+    for (const command of commands) program.addCommand(command.helpGroup(heading))
+  }
+  const commands = Object.values(groups).flat()
   for (const command of [program, ...commands, ...commands.flatMap((one) => one.commands)]) {
     command.exitOverride()
   }
