@@ -79,13 +79,13 @@ export async function applyVerdict(
 function balanceHold({ runway, currency, from }: AccountState): Wanted[] {
   if (runway.level !== 'dry') return []
   const { available, reserve } = runway
-  const more = formatWad(wad(reserve - available + 1n))
+  const gap = formatWad(wad(reserve - available))
   const what = from === 'credits' ? 'buy credits for' : 'deposit'
   return [
     hold(
       'balance',
       `${formatWad(available)} ${currency} are left and ${formatWad(reserve)} are kept back for ` +
-        `calls that are on their way: ${what} at least ${more} more`,
+        `calls that are on their way: ${what} more than ${gap} ${currency}`,
     ),
   ]
 }

@@ -179,7 +179,7 @@ describe('what it shows', () => {
     )
     const blocked = keys.locator('tbody tr', { hasText: 'blocked' })
     expect(await blocked.count()).toBe(1)
-    expect(await blocked.textContent()).toMatch(/42.*balance: .* deposit at least/s)
+    expect(await blocked.textContent()).toMatch(/42.*balance: .* deposit more than/s)
     await keys.getByRole('button', { name: '7', exact: true }).click()
     await page.getByText('Vault 7, period by period').waitFor()
     const detail = await page.locator('.detail').textContent()

@@ -67,7 +67,7 @@ describe('a vault', () => {
     const [hold] = await world.store.holds.of(ALICE)
     expect(hold?.text).toBe(
       '0.04 USD are left and 0.05 are kept back for calls that are on their way: ' +
-        'deposit at least 0.010000000000000001 more',
+        'deposit more than 0.01 USD',
     )
   })
 
