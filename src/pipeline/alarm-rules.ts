@@ -1,7 +1,7 @@
+import { ACCOUNT_ALARM_RULES } from './account-alarm-rules.js'
 import {
   type AlarmRule,
   aboutDisk,
-  aboutHolds,
   aboutPrices,
   aboutSources,
   aboutWallets,
@@ -13,7 +13,6 @@ import {
   heldRows,
   isRead,
   named,
-  nearText,
   oldest,
   quoted,
   waiting,
@@ -34,7 +33,6 @@ const AUDIT_LATE_S = 30 * DAY_S
 const REJECTS_TOLD_S = DAY_S
 const ROUNDS_MISSED = 3
 const POLICIES_WAIT_S = 10 * MINUTE_S
-const UNSYNCED_S = 5 * MINUTE_S
 const RUNWAY_LOW_DAYS = 7
 const RUNWAY_OUT_DAYS = 1
 const FREE_LOW_BYTES = 2 * GIB
@@ -312,56 +310,7 @@ export const ALARM_RULES = {
         ),
       ),
   },
-  keys_blocked: {
-    severity: 'warning',
-    means: 'Keys are blocked: an account ran dry, or used up its budget or its quota',
-    find: ({ budgets }) => aboutHolds(budgets),
-  },
-  runway_low: {
-    severity: 'info',
-    means: 'What an account has lasts for less than the time that somebody is told of',
-    find: ({ budgets }) => {
-      const near = (budgets?.near ?? []).filter(({ level }) => level === 'warn' || level === 'soft')
-      return named(near.map(nearText))
-    },
-  },
-  budget_soft: {
-    severity: 'info',
-    means: 'A budget has reached its soft limit',
-    find: ({ budgets }) => {
-      if (budgets === undefined) return undefined
-      const { softBudgets, operator } = budgets
-      const ours = operator?.level === 'soft' ? ['the operator'] : []
-      const accounts = softBudgets.accounts.map((account) => `account ${account}`)
-      return named([...ours, ...accounts])
-    },
-  },
-  operator_budget_spent: {
-    severity: 'page',
-    means: 'The budget of all accounts together is used up: every key is blocked',
-    find: ({ budgets }) => {
-      const { level, spent, hard, currency } = budgets?.operator ?? {}
-      return level === 'hard' ? { says: `${spent} of ${hard} ${currency}` } : undefined
-    },
-  },
-  keys_unsynced: {
-    severity: 'warning',
-    means: 'LiteLLM does not follow what is wanted of a key: a block may be missing',
-    find: ({ budgets, at }) => {
-      const { waitingSince, pending = 0, failed = 0, failing = [] } = budgets?.keys ?? {}
-      if (waitingSince === undefined || ageS(waitingSince, at) < UNSYNCED_S) return undefined
-      const who = named(failing.map(({ alias, problem }) => `${alias}: ${problem}`))
-      return { says: who?.says ?? `${pending + failed} keys`, since: waitingSince }
-    },
-  },
-  runways_stale: {
-    severity: 'warning',
-    means: 'Vaults of accounts with keys cannot be read: no key of them is let go on',
-    find: ({ budgets }) =>
-      budgets !== undefined && budgets.stale > 0
-        ? { says: `${budgets.stale} accounts` }
-        : undefined,
-  },
+  ...ACCOUNT_ALARM_RULES,
   price_missing: {
     severity: 'warning',
     means: 'A token has no price: usage is charged, and payments in it wait',

@@ -79,6 +79,8 @@ export interface Status {
   readonly storage?: StorageStatus
   /** Keys and what pays for them, where they are managed. */
   readonly budgets?: BudgetStatus
+  /** Money that came and bought no credits yet; absent where none waits. `count` is 100 at most. */
+  readonly payments?: { readonly count: number; readonly since: string }
   /** What is told to webhooks and Slack. */
   readonly notices?: NoticeStatus
   /** What somebody has to look at, what is worst first: alarms.ts has all that there are. */
@@ -173,7 +175,7 @@ export interface StatusParts {
     Stores,
     | ('records' | 'batches' | 'books' | 'outbox' | 'watch' | 'views')
     | ('directories' | 'decisions' | 'controls' | 'setAsides' | 'stops' | 'corrections')
-    | ('notices' | 'runways' | 'holds' | 'keys' | 'budgetTerms')
+    | ('notices' | 'runways' | 'holds' | 'keys' | 'budgetTerms' | 'payments')
   >
   readonly clock: Clock
   readonly version: string
@@ -189,6 +191,7 @@ const PAYERS_SHOWN = 20
 const BATCHES_LOOKED_AT = 100
 const BATCHES_SHOWN = 20
 const TRANSACTIONS_SHOWN = 40
+const PAYMENTS_COUNTED = 100
 
 /** Reads it. No chain is asked, so it answers when nothing else does. */
 export async function readStatus(parts: StatusParts): Promise<Status> {
@@ -207,6 +210,8 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
   const checks = await stores.books.checks()
   const policies = await policyStatus(stores.watch)
   const budgets = await budgetStatus(stores, clock)
+  const payments = await stores.payments.setAside(PAYMENTS_COUNTED)
+  const [payment] = payments
   return {
     version,
     at: iso(nowMs),
@@ -254,6 +259,9 @@ async function storedFacts(parts: StatusParts): Promise<StatusFacts> {
     metering: await meteringStatus(stores, nowMs),
     notices: await noticeStatus(stores.notices, nowMs),
     ...(budgets === undefined ? {} : { budgets }),
+    ...(payment === undefined
+      ? {}
+      : { payments: { count: payments.length, since: iso(payment.seenAtMs) } }),
     refusedEntries: (await stores.batches.counts()).refusedEntries,
     held: (await stores.stops.open(HELD_SHOWN)).map((stop) => ({
       account: stop.accountNumber.toString(),

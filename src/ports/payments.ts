@@ -24,7 +24,7 @@ export interface Payments {
   savePayment(payment: Payment, setAside: SetAsideReason | undefined): Promise<void>
   /** What an operator decided for one that was set aside. */
   resolve(id: string, account: AccountNumber): Promise<void>
-  /** Set aside, oldest first. */
+  /** Set aside and not wholly given back since, oldest first. */
   setAside(limit: number): Promise<readonly StoredPayment[]>
 
   /** Keeps the highest amount told of a refund, for each currency that was told. */

@@ -75,6 +75,12 @@ export function sqlPayments(db: Kysely<Tables>, clock: Clock): Payments {
         .selectFrom('payments')
         .selectAll()
         .where('set_aside', 'is not', null)
+        .where('amount_minor', '>', ({ selectFrom, ref }) =>
+          selectFrom('payment_refunds')
+            .select(sql<bigint>`coalesce(sum(payment_refunds.amount_minor), 0)`.as('back'))
+            .where('payment', 'in', [ref('payments.payment_id'), ref('payments.alias')])
+            .where('payment_refunds.currency', 'in', [ref('payments.currency'), sql.lit('')]),
+        )
         .orderBy('seen_at_ms')
         .orderBy('payment_id')
         .limit(limit)

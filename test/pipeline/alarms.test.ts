@@ -165,6 +165,7 @@ const CASES: Readonly<Record<AlarmId, readonly [Partial<StatusFacts>, Partial<St
     budgetsWith({ softBudgets: { count: 1, accounts: ['7'] } }),
     budgetsWith({ operator: { ...budgets.operator, level: 'ok' } }),
   ],
+  payments_waiting: [{ payments: { count: 1, since: AT } }, {}],
   operator_budget_spent: [
     budgetsWith({ operator: { ...budgets.operator, level: 'hard' } }),
     budgetsWith({}),

@@ -5,6 +5,7 @@ import { customerAccount, millicredits } from '../../src/domain/ledger.js'
 import { wad } from '../../src/domain/money.js'
 import type { CreditPackage, PaymentEvent } from '../../src/domain/payment.js'
 import { chargeCreditsNext, grantCredits } from '../../src/pipeline/charge-credits.js'
+import { readStatus } from '../../src/pipeline/status.js'
 import { applyPayment, takePayment } from '../../src/pipeline/take-payment.js'
 import type { Store } from '../../src/ports/stores.js'
 import { ManualClock } from '../support/manual-clock.js'
@@ -65,6 +66,25 @@ describe('a payment', () => {
     await expect(applyPayment(parts(), 'stripe/cs_1', SEVEN)).rejects.toThrow('posted already')
     await expect(applyPayment(parts(), 'stripe/cs_2', SEVEN)).rejects.toThrow('no payment')
     expect(await balance()).toBe(5_000_000n)
+  })
+
+  test('that was set aside is told until it is credited, or all of it is given back', async () => {
+    const waiting = async () => {
+      const status = await readStatus({ stores: store, clock, version: '0', identity: {} })
+      const alarm = status.alarms.find(({ id }) => id === 'payments_waiting')
+      expect(alarm?.since).toBe(status.payments?.since)
+      return status.payments?.count
+    }
+    expect(await waiting()).toBeUndefined()
+    await takePayment(parts(), paid(450n, { account: undefined }))
+    const other = { id: 'stripe/cs_2', alias: 'stripe/pi_2', account: undefined }
+    await takePayment(parts(), paid(100n, other))
+    expect(await waiting()).toBe(2)
+    await applyPayment(parts(), 'stripe/cs_1', SEVEN)
+    await takePayment(parts(), refunded(99n, 'part', 'stripe/pi_2'))
+    expect(await waiting()).toBe(1)
+    await takePayment(parts(), refunded(1n, 'rest', 'stripe/cs_2'))
+    expect(await waiting()).toBeUndefined()
   })
 })
 

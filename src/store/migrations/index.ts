@@ -31,6 +31,7 @@ import { holdChanges } from './0066_hold_changes.js'
 import { operatorDays } from './0067_operator_days.js'
 import { refundCurrency } from './0068_refund_currency.js'
 import { correctionsOfEntries } from './0069_corrections_of_entries.js'
+import { paymentsSetAside } from './0070_payments_set_aside.js'
 
 /** In order of their names. One that has run anywhere is never edited: add the next. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -66,4 +67,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0067_operator_days': operatorDays,
   '0068_refund_currency': refundCurrency,
   '0069_corrections_of_entries': correctionsOfEntries,
+  '0070_payments_set_aside': paymentsSetAside,
 }
