@@ -102,9 +102,10 @@ function isAbove(limit: bigint | number | null, ceiling: bigint | number | null)
 }
 
 function isSooner(duration: string | null, ceiling: string | null): boolean {
-  if (duration === null) return false
+  if (duration === null || duration === ceiling) return false
   if (ceiling === null) return true
-  return (durationSeconds(duration) ?? 0) < (durationSeconds(ceiling) ?? 0)
+  // An adopted key may have what is no time here, such as `1w`: nobody is said to stay within it.
+  return (durationSeconds(duration) ?? 0) < (durationSeconds(ceiling) ?? Number.POSITIVE_INFINITY)
 }
 
 function shown({ maxBudget }: KeyLimits): string {

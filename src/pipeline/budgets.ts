@@ -37,6 +37,15 @@ export interface BudgetsPass {
   operatorSpent?: bigint
   /** The same, since the day began. */
   operatorToday?: bigint
+  /** Whether of some account nothing could be said, so that the sums are too small. */
+  isPartial?: boolean
+}
+
+/** What a page adds to the sums of its pass, once it is kept. */
+interface PageSums {
+  spent: bigint
+  today: bigint
+  isPartial: boolean
 }
 
 /** One script on Flow reads as many. */
@@ -86,7 +95,7 @@ async function lookAt(
   const known = await store.spending.knownUntilMs(sourcesRead)
   const open = await store.spending.unsettled(accounts)
   const flow = await readFlow(settler, accounts, open, nowMs, signal)
-  const moves = await store.transaction(async (stores) => {
+  const { moves, sums } = await store.transaction(async (stores) => {
     const operator = await stores.budgetTerms.budget('operator')
     const knownUntilMs = Math.min(known ?? nowMs, nowMs)
     const { tookMs = 0, earlier = new EarlierUse() } = pass
@@ -99,6 +108,7 @@ async function lookAt(
     const read = await readPage(stores, accounts, look)
     const states: AccountState[] = []
     const all: [AccountNumber, Moves][] = []
+    const added: PageSums = { spent: 0n, today: 0n, isPartial: false }
     for (const account of accounts) {
       const facts = await page.of(
         account,
@@ -106,10 +116,10 @@ async function lookAt(
         read.of(account),
       )
       const state = await accountState(facts, page, read.marks, look)
-      const spent = (pass.operatorSpent ?? 0n) + (state?.spentOfOperator ?? 0n)
-      pass.operatorSpent = spent
-      const isCounted = state?.spentOfOperator !== undefined
-      pass.operatorToday = (pass.operatorToday ?? 0n) + (isCounted ? state.spentToday : 0n)
+      added.isPartial ||= state === undefined
+      added.spent += state?.spentOfOperator ?? 0n
+      added.today += state?.spentOfOperator === undefined ? 0n : state.spentToday
+      const spent = (pass.operatorSpent ?? 0n) + added.spent
       if (!facts.keys.some((key) => key.state !== 'deleted')) continue
       const verdict = verdictOf(facts, state, look, spent > seenBefore ? spent : seenBefore)
       all.push([account, await applyVerdict(verdict, facts, stores)])
@@ -118,8 +128,11 @@ async function lookAt(
       if (kept !== undefined) states.push(kept)
     }
     await stores.runways.save(states, nowMs)
-    return all
+    return { moves: all, sums: added }
   })
+  pass.operatorSpent = (pass.operatorSpent ?? 0n) + sums.spent
+  pass.operatorToday = (pass.operatorToday ?? 0n) + sums.today
+  pass.isPartial = pass.isPartial === true || sums.isPartial
   for (const [account, change] of moves) {
     if (change.placed.length + change.lifted.length > 0) onMoves?.(account, change)
   }
@@ -166,10 +179,12 @@ async function endLook({ store, clock }: BudgetsParts, pass: BudgetsPass): Promi
   const operator = await store.budgetTerms.budget('operator')
   if (operator !== undefined) {
     const { fromDay } = budgetWindow(operator, startedAtMs)
-    await store.budgetTerms.saveOperatorSpent(fromDay, wad(pass.operatorSpent ?? 0n))
+    const seen = pass.operatorSpent ?? 0n
+    const before = pass.isPartial === true ? await store.budgetTerms.operatorSpent(fromDay) : 0n
+    await store.budgetTerms.saveOperatorSpent(fromDay, wad(seen > before ? seen : before))
     const [today, began] = [nowMs, startedAtMs].map((ms) => Math.floor(ms / DAY_MS))
     // A look over midnight has some accounts of the one day and some of the other.
-    if (today !== undefined && today === began) {
+    if (today !== undefined && today === began && pass.isPartial !== true) {
       const spent = wad(pass.operatorToday ?? 0n)
       await store.budgetTerms.saveOperatorDay(today, spent, operator.currency)
     }
@@ -183,5 +198,6 @@ async function endLook({ store, clock }: BudgetsParts, pass: BudgetsPass): Promi
   delete pass.startedAtMs
   delete pass.operatorSpent
   delete pass.operatorToday
+  delete pass.isPartial
   delete pass.after
 }

@@ -44,7 +44,8 @@ export function allowedLimits(
   order: KeyOrder,
 ): KeyLimits {
   const limits = { ...before, ...wish }
-  const problem = limitsProblem(limits)
+  // What stands and is not wished for may be what a gateway had, and need not be what is made here.
+  const problem = limitsProblem({ ...most, ...wish })
   if (problem !== undefined) throw new TerminalError('bad_key', problem)
   if (!order.isCustomer) return limits
   // What an operator gave and the customer does not touch may be above. A budget and its time are one

@@ -38,7 +38,7 @@ export interface Notices {
   saveEpisode(episode: AlarmEpisode): Promise<void>
   /** One row for an alarm's raising or clearing and a target; the same again changes nothing. */
   add(target: string, notice: Notice): Promise<void>
-  /** Not in a message yet; oldest first. */
+  /** Not in a message yet: alarms before holds of single accounts, the oldest first. */
   waiting(target: string, limit: number): Promise<readonly Notice[]>
   /** Puts notices that wait into one message. */
   gather(message: SavedMessage): Promise<void>

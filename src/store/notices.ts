@@ -78,6 +78,7 @@ export function sqlNotices(db: Kysely<Tables>, clock: Clock): Notices {
         .select('notice')
         .where('target', '=', target)
         .where('message_id', 'is', null)
+        .orderBy(sql`about <> ''`)
         .orderBy(IN_ORDER)
         .limit(limit)
         .execute()

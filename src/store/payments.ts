@@ -89,9 +89,18 @@ export function sqlPayments(db: Kysely<Tables>, clock: Clock): Payments {
     },
 
     async saveRefund({ payment, id, amountMinor, currency }) {
+      // Told before currencies were kept, and now again: it is the same refund.
+      const older = await db
+        .deleteFrom('payment_refunds')
+        .where('payment', '=', payment)
+        .where('refund_id', '=', id)
+        .where('currency', '=', '')
+        .returning('amount_minor')
+        .executeTakeFirst()
+      const amount = older && older.amount_minor > amountMinor ? older.amount_minor : amountMinor
       await db
         .insertInto('payment_refunds')
-        .values({ payment, refund_id: id, amount_minor: amountMinor, currency })
+        .values({ payment, refund_id: id, amount_minor: amount, currency })
         .onConflict((conflict) =>
           conflict.columns(['payment', 'refund_id', 'currency']).doUpdateSet({
             amount_minor: sql<bigint>`case when excluded.amount_minor > payment_refunds.amount_minor then excluded.amount_minor else payment_refunds.amount_minor end`,

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { byokOf } from '../../src/domain/budget-subject.js'
+import { RetryableError } from '../../src/domain/errors.js'
 import { accountNumber, modelId } from '../../src/domain/ids.js'
 import { microdollars } from '../../src/domain/key-limits.js'
 import { millicredits } from '../../src/domain/ledger.js'
@@ -8,6 +9,7 @@ import { NO_QUOTA } from '../../src/domain/quota.js'
 import { setBudget } from '../../src/pipeline/budget-orders.js'
 import { grantCredits } from '../../src/pipeline/charge-credits.js'
 import { shownBudget } from '../../src/pipeline/shown-budgets.js'
+import type { Store } from '../../src/ports/stores.js'
 import { BudgetWorld, FLAT_PLAN, FREE_TIER, SETTINGS } from '../support/budget-world.js'
 import { Crash, CrashPlan } from '../support/crash-plan.js'
 import { ALICE, BOB, newKey } from '../support/keys.js'
@@ -329,6 +331,48 @@ describe('a budget', () => {
     await world.look()
     expect(await world.reasons(ALICE)).toEqual(['budget'])
     expect(await world.store.runways.of([BOB])).toEqual([])
+  })
+
+  // Goal: what the operator's sum holds is not let go because somebody could not be asked. Method: an
+  // account without keys, of which nothing is kept, has spent two thirds; then Flow is silent.
+  test('of the operator holds on while Flow is silent', async () => {
+    const bobs = newKey('laptop', { account: BOB })
+    await world.store.keys.add(bobs)
+    await world.openVault(BOB, 10n * DOLLAR)
+    await world.store.budgetTerms.saveBudget('operator', budget)
+    await world.use(BOB, { tokens: 200_000, startedAtMs: EVENING_MS - 2 * HOUR_MS })
+    await world.look()
+    await world.store.keys.change(bobs.id, { state: 'deleted' })
+    const gone = { status: 'synced', seen: undefined, nextTryAtMs: undefined } as const
+    await world.store.keys.saveSync(bobs.id, 2, gone)
+    clock.pass(DAY_MS)
+    await world.use(ALICE, { tokens: 100_000, startedAtMs: clock.now() - 2 * HOUR_MS })
+    for (let looks = 0; looks < 4; looks += 1) {
+      if (looks === 2) world.flow.isDown = true
+      await world.look()
+    }
+    expect(await world.reasons(ALICE)).toEqual(['budget'])
+    const shown = await shownBudget('operator', { stores: world.store, clock })
+    expect(shown?.spent).toBe('3')
+  })
+
+  test('of the operator counts a page once that could not be kept at first', async () => {
+    await world.store.budgetTerms.saveBudget('operator', budget)
+    await world.use(ALICE, { tokens: 200_000, startedAtMs: EVENING_MS - 2 * HOUR_MS })
+    const full = new RetryableError('store_full', 'no room')
+    const store: Store = {
+      ...world.store,
+      transaction: (work) =>
+        world.store.transaction(async (stores) => {
+          await work(stores)
+          throw full
+        }),
+    }
+    await expect(world.look({ store })).rejects.toThrow(full)
+    await world.look()
+    expect(await world.reasons(ALICE)).toEqual([])
+    const shown = await shownBudget('operator', { stores: world.store, clock })
+    expect(shown).toMatchObject({ spent: '2', spentToday: '2' })
   })
 
   test('in a currency that nothing is charged in is refused: it would hold nobody', async () => {

@@ -130,6 +130,14 @@ describe('a refund', () => {
   })
 
   // Goal: whoever may choose a payment's name makes no refund of theirs pass for another's.
+  test('that was told before currencies were kept, and is told again, is one', async () => {
+    await takePayment(parts(), paid(450n))
+    const old = { payment: 'stripe/pi_1', id: 'all', amountMinor: 150n, currency: '' }
+    await store.payments.saveRefund(old)
+    await takePayment(parts(), refunded(150n))
+    expect(await balance()).toBe(3_333_334n)
+  })
+
   test('of a payment whose name begins as another’s is not taken for the other’s', async () => {
     await takePayment(parts(), paid(450n, { id: 'paystack/a', alias: undefined }))
     await takePayment(parts(), paid(450n, { id: 'paystack/a/450', alias: undefined }))

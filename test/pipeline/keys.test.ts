@@ -353,6 +353,17 @@ describe('a hostile customer', () => {
     expect(await refusalOf(update(key.id, { rpmLimit: 500 }, CUSTOMER))).toBe('above_ceiling')
   })
 
+  test('stays below the ceiling with a key whose budget lasts for what is no time here', async () => {
+    const { key } = await create('laptop')
+    const limits = { ...key.limits, maxBudget: microdollars(100_000_000n), budgetDuration: '1w' }
+    await world.store.keys.change(key.id, { limits }) // As a gateway had it before it was adopted.
+    const sooner = update(key.id, { budgetDuration: '1s' }, CUSTOMER)
+    expect(await refusalOf(sooner)).toBe('above_ceiling')
+    expect(await update(key.id, { rpmLimit: 5 }, CUSTOMER)).toMatchObject({
+      limits: { budgetDuration: '1w', rpmLimit: 5 },
+    })
+  })
+
   test('gets no budget that is made of an operator’s and their own', async () => {
     const budget = (dollars: bigint) => microdollars(dollars * 1_000_000n)
     const { key } = await create('laptop')

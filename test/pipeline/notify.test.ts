@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { accountNumber } from '../../src/domain/ids.js'
 import { createNotifiers } from '../../src/notifiers/index.js'
 import type { Alarm, AlarmId } from '../../src/pipeline/alarms.js'
 import { noticeStatus } from '../../src/pipeline/notice-status.js'
@@ -281,6 +282,17 @@ describe('a receiver that', () => {
     await pass(5)
     expect((await store.notices.newest(1))[0]).toMatchObject({ state: 'dead' })
   })
+})
+
+test('alarms do not wait behind what single accounts are told', async () => {
+  for (let i = 1n; i <= 600n; i += 1n) {
+    const hold = { reason: 'budget', text: 'used up', key: undefined, untilMs: undefined } as const
+    await store.holds.place({ account: accountNumber(i), ...hold })
+  }
+  raised = [alarm('wallet_low')]
+  await pass(3)
+  expect(told().flat()).toContain('wallet_low raised')
+  expect(told().flat().length).toBeLessThan(600)
 })
 
 test('a restart tells nothing again', async () => {
