@@ -71,7 +71,10 @@ async function sightOf(
   try {
     if (block !== undefined) return await history.sight(meter, batch.header, block, signal)
   } catch (error) {
-    if (!(error instanceof RetryableError && UNTOLD.has(error.code))) throw error
+    if (!(error instanceof RetryableError)) throw error
+    // A node that refuses what it has pruned answers everything else.
+    if (error.code === 'attestor_unreachable') await history.meterState(meter, signal)
+    else if (!UNTOLD.has(error.code)) throw error
   }
   return search === undefined ? 'untold' : search(meter, batch.header, signal)
 }

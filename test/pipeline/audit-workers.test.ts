@@ -186,7 +186,7 @@ describe('of two batches with a correction between them', () => {
   // Goal: a chain that is silent is neither equal nor different. Method: it fails before the first lap,
   // and in a later one.
   test('of a chain that cannot be read nothing is said, and its figure grows old', async () => {
-    const { sight } = world.flare
+    const { sight, meterState } = world.flare
     const { acceptedRoots } = world.flow
     const silent = async () => {
       throw new RetryableError('attestor_unreachable', 'nobody answers')
@@ -194,6 +194,7 @@ describe('of two batches with a correction between them', () => {
     const courses = ['anchors', 'accepted_roots']
     const cutOff = async () => {
       world.flare.sight = silent
+      world.flare.meterState = silent
       world.flow.acceptedRoots = silent
       for (const course of courses) {
         world.clock.pass(HOUR_MS)
@@ -206,6 +207,7 @@ describe('of two batches with a correction between them', () => {
     expect(Object.keys(unknown?.checks ?? {})).not.toContain('accepted_roots')
 
     world.flare.sight = sight
+    world.flare.meterState = meterState
     world.flow.acceptedRoots = acceptedRoots
     await goRound()
     const known = (await statusNow()).conservation
@@ -223,14 +225,17 @@ describe('of two batches with a correction between them', () => {
     expect(late?.says).toBe('accepted_roots; anchors')
   })
 
-  test('an event that no node shows is counted as unknown, and stops nothing', async () => {
-    world.flare.isLogHidden = true
-    await goRound()
-    const { conservation } = await statusNow()
-    expect(conservation?.checks.anchors).toBe('0')
-    expect(conservation?.compared?.anchors?.unknown).toBe('2')
-    expect(await shown()).toContain('flowmeter_check_unknown{check="anchors"} 2')
-  })
+  test.each(['isLogHidden', 'isLogRefused'] as const)(
+    'an event that no node shows is counted as unknown, and stops nothing: %s',
+    async (why) => {
+      world.flare[why] = true
+      await goRound()
+      const { conservation } = await statusNow()
+      expect(conservation?.checks.anchors).toBe('0')
+      expect(conservation?.compared?.anchors?.unknown).toBe('2')
+      expect(await shown()).toContain('flowmeter_check_unknown{check="anchors"} 2')
+    },
+  )
 })
 
 // Goal: what pages somebody is never of the moment. Method: everything is gone over after each change of

@@ -68,6 +68,8 @@ export class TestFlare implements Attestor, AnchorHistory {
   readonly lossyRounds = new Set<number>()
   /** No node shows what was asked for, but for whoever knows the transaction. */
   isLogHidden = false
+  /** Nodes refuse to show blocks that they have pruned, and answer everything else. */
+  isLogRefused = false
   /** What one node alone says of the meter. */
   lie: MeterState | undefined
   /** The voting round that is open. */
@@ -90,6 +92,9 @@ export class TestFlare implements Attestor, AnchorHistory {
   }
 
   async sight(meter: Hex, header: BatchHeader, block: number): Promise<AnchorSight> {
+    if (this.isLogRefused) {
+      throw new RetryableError('attestor_unreachable', 'pruned history unavailable')
+    }
     const shown = this.#of(meter).find((one) => one.header.seq === header.seq)
     if (shown === undefined) return 'absent'
     if (shown.anchor.blockNumber !== block || this.isLogHidden) {
