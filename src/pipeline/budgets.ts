@@ -33,20 +33,21 @@ export interface BudgetsPass {
   tookMs?: number
   /** What was used on days that are over; see EarlierUse. */
   earlier?: EarlierUse
-  /** By accounts that were looked at, in the window of the operator's budget. */
-  operatorSpent?: bigint
-  /** The same, since the day began. */
-  operatorToday?: bigint
-  /** Whether of some account nothing could be said, so that the sums are too small. */
-  isPartial?: boolean
+  /** Of the pages that were kept. */
+  sums?: OperatorSums
 }
 
-/** What a page adds to the sums of its pass, once it is kept. */
-interface PageSums {
-  spent: bigint
-  today: bigint
-  isPartial: boolean
+/** What accounts that were looked at have spent of the operator's budget. */
+interface OperatorSums {
+  /** In its window. */
+  readonly spent: bigint
+  /** Since the day began. */
+  readonly today: bigint
+  /** Of some account nothing could be said, so that they are too small. */
+  readonly isPartial: boolean
 }
+
+const NO_SUMS: OperatorSums = { spent: 0n, today: 0n, isPartial: false }
 
 /** One script on Flow reads as many. */
 const ACCOUNTS_A_PAGE = 200
@@ -72,7 +73,6 @@ export async function budgetsNext(
 ): Promise<StepOutcome> {
   const { store, clock } = parts
   pass.startedAtMs ??= clock.now()
-  pass.earlier ??= new EarlierUse()
   // What was spent counts against the operator's budget, also of whoever has no key any more.
   const operator = await store.budgetTerms.budget('operator')
   const sinceMs = operator && budgetWindow(operator, pass.startedAtMs).fromDay * DAY_MS
@@ -95,10 +95,11 @@ async function lookAt(
   const known = await store.spending.knownUntilMs(sourcesRead)
   const open = await store.spending.unsettled(accounts)
   const flow = await readFlow(settler, accounts, open, nowMs, signal)
+  const { tookMs = 0, earlier = new EarlierUse() } = pass
+  pass.earlier = earlier
   const { moves, sums } = await store.transaction(async (stores) => {
     const operator = await stores.budgetTerms.budget('operator')
     const knownUntilMs = Math.min(known ?? nowMs, nowMs)
-    const { tookMs = 0, earlier = new EarlierUse() } = pass
     const look = { stores, settings, nowMs, knownUntilMs, operator, tookMs, earlier }
     const seenBefore =
       operator === undefined
@@ -108,7 +109,7 @@ async function lookAt(
     const read = await readPage(stores, accounts, look)
     const states: AccountState[] = []
     const all: [AccountNumber, Moves][] = []
-    const added: PageSums = { spent: 0n, today: 0n, isPartial: false }
+    let added = pass.sums ?? NO_SUMS
     for (const account of accounts) {
       const facts = await page.of(
         account,
@@ -116,10 +117,8 @@ async function lookAt(
         read.of(account),
       )
       const state = await accountState(facts, page, read.marks, look)
-      added.isPartial ||= state === undefined
-      added.spent += state?.spentOfOperator ?? 0n
-      added.today += state?.spentOfOperator === undefined ? 0n : state.spentToday
-      const spent = (pass.operatorSpent ?? 0n) + added.spent
+      added = addTo(added, state)
+      const { spent } = added
       if (!facts.keys.some((key) => key.state !== 'deleted')) continue
       const verdict = verdictOf(facts, state, look, spent > seenBefore ? spent : seenBefore)
       all.push([account, await applyVerdict(verdict, facts, stores)])
@@ -130,12 +129,17 @@ async function lookAt(
     await stores.runways.save(states, nowMs)
     return { moves: all, sums: added }
   })
-  pass.operatorSpent = (pass.operatorSpent ?? 0n) + sums.spent
-  pass.operatorToday = (pass.operatorToday ?? 0n) + sums.today
-  pass.isPartial = pass.isPartial === true || sums.isPartial
+  pass.sums = sums
   for (const [account, change] of moves) {
     if (change.placed.length + change.lifted.length > 0) onMoves?.(account, change)
   }
+}
+
+function addTo(sums: OperatorSums, state: AccountState | undefined): OperatorSums {
+  if (state === undefined) return { ...sums, isPartial: true }
+  if (state.spentOfOperator === undefined) return sums
+  const { spentOfOperator, spentToday } = state
+  return { ...sums, spent: sums.spent + spentOfOperator, today: sums.today + spentToday }
 }
 
 type PageRead = Pick<AccountFacts, 'before' | 'keys' | 'recent' | 'budget' | 'byokBudget' | 'tier'>
@@ -179,14 +183,13 @@ async function endLook({ store, clock }: BudgetsParts, pass: BudgetsPass): Promi
   const operator = await store.budgetTerms.budget('operator')
   if (operator !== undefined) {
     const { fromDay } = budgetWindow(operator, startedAtMs)
-    const seen = pass.operatorSpent ?? 0n
-    const before = pass.isPartial === true ? await store.budgetTerms.operatorSpent(fromDay) : 0n
-    await store.budgetTerms.saveOperatorSpent(fromDay, wad(seen > before ? seen : before))
+    const { spent, today: spentToday, isPartial } = pass.sums ?? NO_SUMS
+    const before = isPartial ? await store.budgetTerms.operatorSpent(fromDay) : 0n
+    await store.budgetTerms.saveOperatorSpent(fromDay, wad(spent > before ? spent : before))
     const [today, began] = [nowMs, startedAtMs].map((ms) => Math.floor(ms / DAY_MS))
     // A look over midnight has some accounts of the one day and some of the other.
-    if (today !== undefined && today === began && pass.isPartial !== true) {
-      const spent = wad(pass.operatorToday ?? 0n)
-      await store.budgetTerms.saveOperatorDay(today, spent, operator.currency)
+    if (today !== undefined && today === began && !isPartial) {
+      await store.budgetTerms.saveOperatorDay(today, wad(spentToday), operator.currency)
     }
   }
   await store.runways.prune(startedAtMs)
@@ -196,8 +199,6 @@ async function endLook({ store, clock }: BudgetsParts, pass: BudgetsPass): Promi
   await store.budgetTerms.pruneOperatorDays(keptSince)
   pass.tookMs = Math.max(0, nowMs - startedAtMs)
   delete pass.startedAtMs
-  delete pass.operatorSpent
-  delete pass.operatorToday
-  delete pass.isPartial
+  delete pass.sums
   delete pass.after
 }

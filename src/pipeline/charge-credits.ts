@@ -4,11 +4,13 @@ import {
   chargeInMillicredits,
   customerAccount,
   formatCredits,
+  type LedgerAccount,
   type Millicredits,
   millicredits,
   transfer,
 } from '../domain/ledger.js'
 import type { Clock } from '../ports/clock.js'
+import type { Ledger } from '../ports/ledger.js'
 import type { AppliedRecord } from '../ports/settler.js'
 import type { Store } from '../ports/stores.js'
 import type { StepOutcome } from '../runtime/worker.js'
@@ -69,7 +71,7 @@ export async function grantCredits(
   { account, amount, reason }: { account: AccountNumber; amount: Millicredits; reason: string },
 ): Promise<boolean> {
   const fact = {
-    id: `grant/${account}/${reason}`,
+    id: grantId(account, reason),
     kind: 'grant',
     atMs: clock.now(),
     memo: `granted: ${reason}`,
@@ -77,8 +79,7 @@ export async function grantCredits(
   const to = customerAccount(account)
   const grant = transfer(fact, { from: 'grants', to, amount })
   return store.transaction(async ({ ledger }) => {
-    const before = await ledger.transaction(fact.id)
-    const given = before?.postings.find((posting) => posting.account === to)?.amount
+    const given = await givenBy(ledger, fact.id, to)
     if (given === undefined || given === amount) return ledger.post(grant)
     const was = `account ${account} was given ${formatCredits(given)} credits for this reason before`
     throw new TerminalError('granted_before', `${was}: say another reason to give more`)
@@ -95,11 +96,10 @@ export function takeBackGrant(
   { store, clock }: ChargeCreditsParts,
   { account, reason }: { account: AccountNumber; reason: string },
 ): Promise<boolean> {
-  const id = `grant/${account}/${reason}`
+  const id = grantId(account, reason)
   const to = customerAccount(account)
   return store.transaction(async ({ ledger }) => {
-    const grant = await ledger.transaction(id)
-    const given = grant?.postings.find((posting) => posting.account === to)?.amount
+    const given = await givenBy(ledger, id, to)
     if (given === undefined) {
       const how = 'see the statement for what was'
       throw new TerminalError('no_grant', `account ${account} was given nothing for that: ${how}`)
@@ -108,4 +108,17 @@ export function takeBackGrant(
     const fact = { id: `taken_back/${id}`, kind: 'grant', atMs: clock.now(), memo } as const
     return ledger.post(transfer(fact, { from: to, to: 'grants', amount: given }))
   })
+}
+
+function grantId(account: AccountNumber, reason: string): string {
+  return `grant/${account}/${reason}`
+}
+
+/** Undefined where there was no such grant. */
+async function givenBy(
+  ledger: Pick<Ledger, 'transaction'>,
+  id: string,
+  to: LedgerAccount,
+): Promise<Millicredits | undefined> {
+  return (await ledger.transaction(id))?.postings.find(({ account }) => account === to)?.amount
 }

@@ -123,7 +123,7 @@ async function takeBack(
   const posted = await ledger.transaction(topUpId(payment))
   const bought = posted?.postings.find(({ amount }) => amount > 0n)
   if (posted === undefined || bought === undefined) return false
-  const refundedMinor = await payments.refunded(payment)
+  const refundedMinor = await payments.refunded(payment.id)
   const due = creditsBack(bought.amount, { amountMinor: payment.amountMinor, refundedMinor })
   const back = millicredits(due - (await ledger.refunded(payment.id)))
   if (back <= 0n) return false

@@ -29,6 +29,6 @@ export interface Payments {
 
   /** Keeps the highest amount told of a refund, for each currency that was told. */
   saveRefund(refund: Refund): Promise<void>
-  /** What went back of a payment in its currency, whichever of its names the refunds used. */
-  refunded(payment: Payment): Promise<bigint>
+  /** What went back of a kept payment in its currency, whichever of its names the refunds used. */
+  refunded(id: string): Promise<bigint>
 }

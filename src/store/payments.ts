@@ -5,6 +5,11 @@ import { accountOf, accountText } from './columns.js'
 import type { PaymentsTable } from './ledger-tables.js'
 import type { Tables } from './tables.js'
 
+/** Of a payment in its currency, by either of its names; empty: told before currencies were kept. */
+const GIVEN_BACK = sql<bigint>`(select coalesce(sum(r.amount_minor), 0) from payment_refunds r
+  where r.payment in (payments.payment_id, payments.alias)
+    and r.currency in (payments.currency, ''))`
+
 export function sqlPayments(db: Kysely<Tables>, clock: Clock): Payments {
   return {
     async openAccount(account) {
@@ -75,12 +80,7 @@ export function sqlPayments(db: Kysely<Tables>, clock: Clock): Payments {
         .selectFrom('payments')
         .selectAll()
         .where('set_aside', 'is not', null)
-        .where('amount_minor', '>', ({ selectFrom, ref }) =>
-          selectFrom('payment_refunds')
-            .select(sql<bigint>`coalesce(sum(payment_refunds.amount_minor), 0)`.as('back'))
-            .where('payment', 'in', [ref('payments.payment_id'), ref('payments.alias')])
-            .where('payment_refunds.currency', 'in', [ref('payments.currency'), sql.lit('')]),
-        )
+        .where('amount_minor', '>', GIVEN_BACK)
         .orderBy('seen_at_ms')
         .orderBy('payment_id')
         .limit(limit)
@@ -109,14 +109,13 @@ export function sqlPayments(db: Kysely<Tables>, clock: Clock): Payments {
         .execute()
     },
 
-    async refunded({ id, alias, currency }) {
-      const { sum } = await db
-        .selectFrom('payment_refunds')
-        .select(sql<bigint | null>`sum(amount_minor)`.as('sum'))
-        .where('payment', 'in', alias === undefined ? [id] : [id, alias])
-        .where('currency', 'in', [currency, '']) // Empty: told before currencies were kept.
-        .executeTakeFirstOrThrow()
-      return BigInt(sum ?? 0)
+    async refunded(id) {
+      const row = await db
+        .selectFrom('payments')
+        .select(GIVEN_BACK.as('back'))
+        .where('payment_id', '=', id)
+        .executeTakeFirst()
+      return BigInt(row?.back ?? 0)
     },
   }
 }
