@@ -3,18 +3,17 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { BatchHeader } from '../../src/domain/batch.js'
 import { type Hash, keccak, utf8, ZERO_HASH } from '../../src/domain/bytes.js'
 import { RetryableError } from '../../src/domain/errors.js'
-import { accountNumber, batchId, batchSeq } from '../../src/domain/ids.js'
+import { batchId, batchSeq } from '../../src/domain/ids.js'
 import { metricsOf } from '../../src/http/metrics.js'
 import { AUDITED } from '../../src/pipeline/audit.js'
 import { auditWorkers } from '../../src/pipeline/audit-workers.js'
-import { recordWaiver } from '../../src/pipeline/record-correction.js'
 import { readStatus } from '../../src/pipeline/status.js'
 import type { Worker } from '../../src/runtime/worker.js'
+import { settleCorrectedBatches } from '../support/corrected-batches.js'
 import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
-import { type Daemon, RECEIPT_SECRET, runUntil, SEAL_INTERVAL_MS, World } from '../support/world.js'
+import { type Daemon, RECEIPT_SECRET, runUntil, World } from '../support/world.js'
 
 const { signal } = new AbortController()
-const key = { accountNumber: accountNumber(7n), periodStart: SEPTEMBER_S }
 const HOUR_MS = 3_600_000
 const MONTH_MS = 30 * 24 * HOUR_MS
 const STEPS_MAX = 100
@@ -77,19 +76,7 @@ function change(sql: string): void {
 
 describe('of two batches with a correction between them', () => {
   beforeEach(async () => {
-    for (const account of [7n, 9n]) world.flow.openVault(account, SEPTEMBER_S)
-    world.tick()
-    for (const [id, user] of ['7', '9', '7', '9'].entries()) {
-      world.use(usageRecord(`first ${id}`, { user }))
-    }
-    await runUntil(world, daemon, 'settled')
-    const order = { reason: 'a test call', by: 'ann' }
-    const waived = [{ source: 'main', requestId: 'first 0' }]
-    const [recorded] = await recordWaiver(daemon.store, waived, order)
-    world.flow.correctNow(key, recorded?.correction.billable ?? 0n, 1n)
-    world.use(usageRecord('second', { user: '7', startedAtMs: world.clock.now() }))
-    world.tick(SEAL_INTERVAL_MS)
-    await runUntil(world, daemon, 'settled', 2n)
+    await settleCorrectedBatches(world, daemon)
     await daemon.run('reconcile')
   })
 

@@ -1,34 +1,18 @@
 import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountNumber } from '../../src/domain/ids.js'
 import { AUDITED, audit } from '../../src/pipeline/audit.js'
-import { recordWaiver } from '../../src/pipeline/record-correction.js'
-import { SEPTEMBER_S, usageRecord } from '../support/usage.js'
-import { type Daemon, RECEIPT_SECRET, runUntil, SEAL_INTERVAL_MS, World } from '../support/world.js'
+import { CORRECTED, settleCorrectedBatches } from '../support/corrected-batches.js'
+import { type Daemon, RECEIPT_SECRET, World } from '../support/world.js'
 
 const { signal } = new AbortController()
-const key = { accountNumber: accountNumber(7n), periodStart: SEPTEMBER_S }
 
 let world: World
 let daemon: Daemon
 
-/** Two batches of two vaults, with a correction between them, and an entry of the operators' log. */
 beforeEach(async () => {
   world = new World()
-  for (const account of [7n, 9n]) world.flow.openVault(account, SEPTEMBER_S)
-  world.tick()
   daemon = await world.boot()
-  for (const [id, user] of ['7', '9', '7', '9'].entries()) {
-    world.use(usageRecord(`first ${id}`, { user }))
-  }
-  await runUntil(world, daemon, 'settled')
-  const order = { reason: 'a test call', by: 'ann' }
-  const waived = [{ source: 'main', requestId: 'first 0' }]
-  const [recorded] = await recordWaiver(daemon.store, waived, order)
-  world.flow.correctNow(key, recorded?.correction.billable ?? 0n, 1n)
-  world.use(usageRecord('second', { user: '7', startedAtMs: world.clock.now() }))
-  world.tick(SEAL_INTERVAL_MS)
-  await runUntil(world, daemon, 'settled', 2n)
+  await settleCorrectedBatches(world, daemon)
 })
 afterEach(() => world.file.remove())
 
@@ -103,7 +87,7 @@ describe('finds', () => {
   })
 
   test('a correction that nobody recorded', async () => {
-    world.flow.correctNow(key, 0n, 2n)
+    world.flow.correctNow(CORRECTED, 0n, 2n)
     await daemon.run('reconcile')
     expect(await differing()).toEqual(['totals_vs_applied', 'corrections_unrecorded'])
   })

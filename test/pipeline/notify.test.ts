@@ -66,6 +66,24 @@ async function pass(minutes: number, everyMs = 15_000): Promise<void> {
   }
 }
 
+/** Three minutes in which the process dies at one of its calls of the store. False: it made fewer calls. */
+async function passDyingAt(point: number): Promise<boolean> {
+  const plan = new CrashPlan(point)
+  let isCrashed = false
+  for (let look = 0; look < 12; look += 1) {
+    try {
+      await step(isCrashed ? store : plan.watch(store))
+    } catch (error) {
+      if (isCrashed) throw error
+      isCrashed = true
+      await file.close(store)
+      store = await file.open()
+    }
+    clock.pass(15_000)
+  }
+  return isCrashed
+}
+
 interface Sent {
   readonly data: {
     readonly alarms: readonly {
@@ -208,19 +226,7 @@ describe('whose keys are blocked', () => {
   test('is told however often we die, and twice only as the same message', async () => {
     for (let point = 0; ; point += 1) {
       await store.holds.place({ ...dry, text: `time ${point}` })
-      const plan = new CrashPlan(point)
-      let isCrashed = false
-      for (let look = 0; look < 12; look += 1) {
-        try {
-          await step(isCrashed ? store : plan.watch(store))
-        } catch (error) {
-          if (isCrashed) throw error
-          isCrashed = true
-          await file.close(store)
-          store = await file.open()
-        }
-        clock.pass(15_000)
-      }
+      const isCrashed = await passDyingAt(point)
       const ours = receiver.received.filter(({ body }) => body.includes(`time ${point}"`))
       expect(new Set(ours.map(({ headers }) => headers['webhook-id'])).size).toBe(1)
       await store.holds.lift(ALICE, 'balance')
@@ -309,19 +315,7 @@ test('a crash at any point loses nothing, and repeats at most the same message',
   for (let point = 0; ; point += 1) {
     raised = [alarm('wallet_low')]
     const before = receiver.received.length
-    const plan = new CrashPlan(point)
-    let isCrashed = false
-    for (let look = 0; look < 12; look += 1) {
-      try {
-        await step(isCrashed ? store : plan.watch(store))
-      } catch (error) {
-        if (isCrashed) throw error
-        isCrashed = true
-        await file.close(store)
-        store = await file.open()
-      }
-      clock.pass(15_000)
-    }
+    const isCrashed = await passDyingAt(point)
     const own = receiver.received.slice(before)
     expect(new Set(own.map(({ headers }) => headers['webhook-id'])).size).toBe(1)
     expect(own.length).toBeLessThanOrEqual(2)

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { listen, stopListening } from './loopback.js'
 
 /**
  * Somebody who refuses whatever is asked and repeats all that came with it: path, headers, body, and
@@ -31,13 +31,11 @@ export class EchoServer {
 
   /** Returns host and port. */
   async start(): Promise<string> {
-    await new Promise<void>((done) => this.#server.listen(0, '127.0.0.1', done))
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return listen(this.#server)
   }
 
   async stop(): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((done) => this.#server.close(done))
+    await stopListening(this.#server)
   }
 }
 

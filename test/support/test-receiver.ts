@@ -1,5 +1,5 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { listen, stopListening } from './loopback.js'
 
 export interface Received {
   readonly path: string
@@ -44,8 +44,7 @@ export class TestReceiver {
   }
 
   async start(): Promise<string> {
-    await new Promise<void>((done) => this.#server.listen(0, '127.0.0.1', done))
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `http://${await listen(this.#server)}`
   }
 
   /** The next request has come in whole. */
@@ -54,7 +53,6 @@ export class TestReceiver {
   }
 
   async stop(): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((done) => this.#server.close(done))
+    await stopListening(this.#server)
   }
 }

@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { gunzipSync } from 'node:zlib'
+import { listen, stopListening } from './loopback.js'
 
 type Value = { readonly stringValue?: string; readonly intValue?: string | number }
 type Attributes = readonly { readonly key: string; readonly value: Value }[]
@@ -67,13 +67,11 @@ export class TraceReceiver {
 
   /** Returns its address. */
   async start(): Promise<string> {
-    await new Promise<void>((done) => this.#server.listen(0, '127.0.0.1', done))
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `http://${await listen(this.#server)}`
   }
 
   async stop(): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((done) => this.#server.close(done))
+    await stopListening(this.#server)
   }
 
   /** Takes what comes from now on, and does not answer. */
